@@ -1,0 +1,146 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The numerical targets are built optimised in debug builds too: the tests train networks, and C or Swift
+// loops at -O0 would turn seconds into minutes.
+let optimisedC: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno"])]
+let optimisedSwift: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "charnnd",
+    products: [
+        .executable(name: "charnnd", targets: ["charnnd"]),
+        .executable(name: "charnn", targets: ["charnn"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        // Floor 0: doors to the outside, no logic.
+        .target(name: "CLinux"),
+        .target(name: "CSystemd"),
+        .target(name: "COpenBLAS"),
+        .target(name: "CCharnnKernels", cSettings: optimisedC),
+
+        // Floor 1.
+        .target(name: "CharnnStorage", dependencies: [system, "CLinux"]),
+        .target(name: "CharnnEngine", swiftSettings: optimisedSwift),
+
+        // Floor 2.
+        .target(
+            name: "CharnnCPU", dependencies: ["CharnnEngine", "COpenBLAS", "CCharnnKernels"],
+            swiftSettings: optimisedSwift),
+        .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnStorage", system]),
+        .target(name: "CharnnSpool", dependencies: ["CharnnStorage", collections, system]),
+
+        // Floor 3.
+        .target(name: "CharnnTraining", dependencies: ["CharnnEngine", "CharnnModel"], swiftSettings: optimisedSwift),
+
+        // Floor 4.
+        .target(
+            name: "CharnnCheckpoint",
+            dependencies: ["CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTraining", crypto, system]),
+        .target(
+            name: "CharnnCorpus", dependencies: ["CharnnEngine", "CharnnModel", "CharnnStorage", crypto, system],
+            swiftSettings: optimisedSwift),
+        .target(name: "CharnnReports", dependencies: ["CharnnStorage", "CharnnTraining", system]),
+
+        // Floor 5.
+        .target(
+            name: "CharnnJobs",
+            dependencies: [
+                "CharnnCheckpoint", "CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnReports", "CharnnSpool",
+                "CharnnStorage", "CharnnTraining", crypto, system, yams,
+            ]),
+
+        // Floor 6.
+        .target(
+            name: "CharnnDaemon",
+            dependencies: [
+                "CharnnJobs", "CharnnSpool", "CharnnStorage", "CSystemd", lifecycle, logging, subprocess, system, yams,
+            ]),
+
+        // Floor 7.
+        .executableTarget(
+            name: "charnnd",
+            dependencies: [
+                "CharnnCPU", "CharnnDaemon", "CharnnEngine", "CharnnJobs", "CharnnSpool", "CharnnStorage", arguments,
+                lifecycle, logging, system,
+            ]),
+        .executableTarget(
+            name: "charnn",
+            dependencies: [
+                "CharnnCPU", "CharnnCheckpoint", "CharnnCorpus", "CharnnDaemon", "CharnnEngine", "CharnnJobs",
+                "CharnnModel", "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
+            ]),
+
+        // Tests.
+        .target(
+            name: "CharnnTestSupport", dependencies: ["CharnnEngine", "CharnnStorage", system],
+            path: "Tests/CharnnTestSupport"),
+        .testTarget(name: "CharnnStorageTests", dependencies: ["CharnnStorage", "CharnnTestSupport"]),
+        .testTarget(
+            name: "CharnnEngineTests", dependencies: ["CharnnEngine", "CharnnTestSupport"],
+            swiftSettings: optimisedSwift),
+        .testTarget(
+            name: "CharnnCPUTests", dependencies: ["CharnnCPU", "CharnnEngine", "CharnnTestSupport"],
+            resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
+        .testTarget(
+            name: "CharnnModelTests", dependencies: ["CharnnModel", "CharnnEngine", "CharnnStorage", "CharnnTestSupport"]
+        ),
+        .testTarget(name: "CharnnSpoolTests", dependencies: ["CharnnSpool", "CharnnStorage", "CharnnTestSupport"]),
+        .testTarget(
+            name: "CharnnTrainingTests",
+            dependencies: ["CharnnTraining", "CharnnCPU", "CharnnEngine", "CharnnModel", "CharnnTestSupport"],
+            swiftSettings: optimisedSwift),
+        .testTarget(
+            name: "CharnnCheckpointTests",
+            dependencies: [
+                "CharnnCheckpoint", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport",
+                "CharnnTraining",
+            ]),
+        .testTarget(
+            name: "CharnnCorpusTests",
+            dependencies: ["CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport"]),
+        .testTarget(
+            name: "CharnnReportsTests", dependencies: ["CharnnReports", "CharnnStorage", "CharnnTestSupport"]),
+        .testTarget(
+            name: "CharnnJobsTests",
+            dependencies: [
+                "CharnnCPU", "CharnnJobs", "CharnnEngine", "CharnnSpool", "CharnnStorage", "CharnnTestSupport",
+            ]),
+        .testTarget(
+            name: "CharnnDaemonTests",
+            dependencies: ["CharnnDaemon", "CharnnJobs", "CharnnSpool", "CharnnStorage", "CharnnTestSupport"]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["charnnd", "charnn", "CharnnSpool", "CharnnStorage", "CharnnTestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where ![.system, .binary, .plugin].contains(target.type) {
+    guard !target.name.hasPrefix("C") || target.name.hasPrefix("Charnn") else { continue }
+    target.swiftSettings =
+        (target.swiftSettings ?? []) + [
+            .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("InternalImportsByDefault"),
+            .enableUpcomingFeature("MemberImportVisibility"),
+        ]
+}

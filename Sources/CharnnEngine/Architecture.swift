@@ -1,0 +1,58 @@
+/// The kinds of recurrent cell.
+public enum Cell: String, Sendable, CaseIterable, Codable {
+    case rnn
+    case gru
+    case lstm
+
+    /// The number of gates `g`: how many rows of `[H]` a layer's weight matrices stack.
+    ///
+    /// Gate order is PyTorch's: `i, f, g, o` for LSTM; `r, z, n` for GRU, whose reset gate multiplies the
+    /// recurrent product after its bias was added.
+    public var gates: Int {
+        switch self {
+        case .rnn: 1
+        case .gru: 3
+        case .lstm: 4
+        }
+    }
+}
+
+/// The activation of a plain RNN cell; the other cells ignore it.
+public enum Nonlinearity: String, Sendable, CaseIterable, Codable {
+    case tanh
+    case relu
+}
+
+/// The shape of a network: `Embedding(V, E) → cell (L layers of H units, dropout between them) → Linear(H, V)`.
+///
+/// The letters used throughout: `V` symbols in the vocabulary, `E` embedding size, `H` units, `L` layers, `g` gates,
+/// `B` streams in a batch, `T` time steps in a sequence.
+public struct Architecture: Hashable, Sendable {
+    public var cell: Cell
+    public var nonlinearity: Nonlinearity
+    public var vocabularySize: Int
+    public var embeddingSize: Int
+    public var hiddenSize: Int
+    public var layerCount: Int
+    /// The probability, in `0..<1`, that dropout zeroes an output of any layer but the last, as in PyTorch's `nn.LSTM`.
+    public var dropout: Double
+
+    public init(
+        cell: Cell, nonlinearity: Nonlinearity = .tanh, vocabularySize: Int, embeddingSize: Int? = nil,
+        hiddenSize: Int, layerCount: Int, dropout: Double = 0
+    ) {
+        self.cell = cell
+        self.nonlinearity = nonlinearity
+        self.vocabularySize = vocabularySize
+        self.embeddingSize = embeddingSize ?? hiddenSize
+        self.hiddenSize = hiddenSize
+        self.layerCount = layerCount
+        self.dropout = dropout
+    }
+
+    /// The width of what a layer reads: `E` for the first, `H` for the others.
+    public func inputSize(ofLayer layer: Int) -> Int { layer == 0 ? embeddingSize : hiddenSize }
+
+    /// Whether a layer's recurrent state has a second half, the cell state.
+    public var hasCellState: Bool { cell == .lstm }
+}

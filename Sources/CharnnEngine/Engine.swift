@@ -1,0 +1,234 @@
+/// A network on a device: its parameters, the optimiser's moments and the recurrent state of the training streams.
+///
+/// Operations are coarse on purpose, so that an engine may keep weights packed, batches on the device and a whole step
+/// as one captured graph. An engine belongs to one thread.
+///
+/// A training step is handed over with ``submit(_:of:)`` and may run later; ``drain()`` waits for all submitted steps
+/// and tells how each went. A step whose loss or gradient norm is not finite leaves parameters, moments and recurrent
+/// state as they were before it, and so do all steps after it until ``install(_:)``: what ``snapshot()`` returns is
+/// always the last good state.
+public protocol Engine: AnyObject {
+    var architecture: Architecture { get }
+
+    /// Where and with what this engine computes, for the log and `resolved.yaml`.
+    var configuration: EngineConfiguration { get }
+
+    /// How many steps may be submitted before it pays to drain; 1 where a step has ended when `submit` returns.
+    var stepsInFlight: Int { get }
+
+    /// Replaces parameters, moments and recurrent state.
+    func install(_ state: EngineState) throws(EngineError)
+
+    /// A copy of parameters, moments and recurrent state after all submitted steps.
+    func snapshot() throws(EngineError) -> EngineState
+
+    /// A copy of the parameters alone, in ``ParameterLayout``.
+    func parameters() throws(EngineError) -> [Float]
+
+    /// Hands over one training step.
+    func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError)
+
+    /// Waits for all submitted steps; their outcomes in order, each told once.
+    func drain() throws(EngineError) -> [StepOutcome]
+
+    /// The mean loss in nats a character and its gradient in ``ParameterLayout``, changing nothing.
+    ///
+    /// Clipping, weight decay and the optimiser are left out; dropout and the recurrent state are as in ``submit(_:of:)``.
+    func gradient(of step: TrainingStep, of text: SymbolText) throws(EngineError) -> (loss: Double, gradient: [Float])
+
+    /// Makes something that scores text with this engine's weights as they are at each call, without dropout.
+    ///
+    /// - Parameter streams: How many texts are scored side by side, at least 1.
+    func makeScorer(streams: Int) throws(EngineError) -> any Scorer
+
+    /// Makes something that predicts one symbol after the other with this engine's weights, without dropout.
+    ///
+    /// - Parameter streams: How many texts are written side by side, at least 1. What one stream gets does not depend
+    ///   on how many there are.
+    func makePredictor(streams: Int) throws(EngineError) -> any Predictor
+}
+
+/// Scores running text, several streams side by side, each with a recurrent state of its own.
+public protocol Scorer: AnyObject {
+    var streams: Int { get }
+
+    /// Sets the state of all streams to zero.
+    func reset()
+
+    /// Reads `length` symbols of each stream and scores the `length` symbols that follow them.
+    ///
+    /// Stream `s` reads `text[starts[s] + t]` and is scored on `text[starts[s] + t + 1]`, `t` in `0..<length`; its
+    /// state goes on from the call before.
+    ///
+    /// - Returns: `[streams]`, the sum over `length` of the negative log-likelihoods in nats.
+    func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double]
+}
+
+/// Predicts the next symbol, several streams side by side, each with a recurrent state of its own.
+public protocol Predictor: AnyObject {
+    var streams: Int { get }
+
+    /// Sets the state of all streams to zero.
+    func reset()
+
+    /// Reads one symbol a stream and writes the unnormalised log-probabilities of what follows.
+    ///
+    /// - Parameters:
+    ///   - symbols: `[streams]`.
+    ///   - logits: `[streams, V]`, already of that size.
+    func advance(_ symbols: [Int32], logits: inout [Float]) throws(EngineError)
+}
+
+/// One training step, as the trainer wants it done.
+public struct TrainingStep: Sendable {
+    /// The number of the step in the whole run, from 1; keys dropout and corrects Adam's bias.
+    public var number: Int
+    /// `[B]`: where in the text each stream's sequence starts. Inputs are `text[start + t]`, targets `text[start + t + 1]`.
+    public var starts: [Int]
+    /// `T`.
+    public var sequenceLength: Int
+    /// Whether the recurrent state is set to zero before the step; otherwise it goes on from the step before.
+    public var resetsState: Bool
+    public var optimizer: OptimizerStep
+    /// Keys dropout together with `number`.
+    public var seed: UInt64
+
+    public init(
+        number: Int, starts: [Int], sequenceLength: Int, resetsState: Bool, optimizer: OptimizerStep, seed: UInt64
+    ) {
+        self.number = number
+        self.starts = starts
+        self.sequenceLength = sequenceLength
+        self.resetsState = resetsState
+        self.optimizer = optimizer
+        self.seed = seed
+    }
+}
+
+/// The rules by which gradients change parameters, as PyTorch's `torch.optim` defines them.
+public enum OptimizerKind: String, Sendable, CaseIterable, Codable {
+    /// `torch.optim.Adam`; weight decay is added to the gradient.
+    case adam
+    /// `torch.optim.AdamW`; weight decay is decoupled.
+    case adamw
+    /// `torch.optim.RMSprop` with `alpha` = the second of `betas`, not centred; momentum as there.
+    case rmsprop
+    /// `torch.optim.SGD`; momentum without damping or Nesterov.
+    case sgd
+}
+
+/// The numbers of one optimiser update.
+public struct OptimizerStep: Sendable, Hashable {
+    public var kind: OptimizerKind
+    public var learningRate: Double
+    public var beta1: Double
+    public var beta2: Double
+    public var epsilon: Double
+    public var momentum: Double
+    public var weightDecay: Double
+    /// The global gradient norm above which gradients are scaled down, as `torch.nn.utils.clip_grad_norm_` does
+    /// (the scale is `clipNorm / (norm + 1e-6)`); 0: never.
+    public var clipNorm: Double
+    /// The number of this update since the moments were zero, from 1.
+    public var updateNumber: Int
+
+    public init(
+        kind: OptimizerKind = .adam, learningRate: Double, beta1: Double = 0.9, beta2: Double = 0.999,
+        epsilon: Double = 1e-8, momentum: Double = 0, weightDecay: Double = 0, clipNorm: Double = 0, updateNumber: Int
+    ) {
+        self.kind = kind
+        self.learningRate = learningRate
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.weightDecay = weightDecay
+        self.clipNorm = clipNorm
+        self.updateNumber = updateNumber
+    }
+}
+
+/// How a step went.
+public struct StepOutcome: Sendable, Hashable {
+    public var number: Int
+    /// The mean cross-entropy over the batch, nats a character, before the update.
+    public var loss: Double
+    /// The global norm of the gradient before clipping.
+    public var gradientNorm: Double
+    /// False when loss or norm was not finite: the step changed nothing.
+    public var applied: Bool
+
+    public init(number: Int, loss: Double, gradientNorm: Double, applied: Bool) {
+        self.number = number
+        self.loss = loss
+        self.gradientNorm = gradientNorm
+        self.applied = applied
+    }
+}
+
+/// All that an engine remembers between steps.
+public struct EngineState: Sendable, Equatable {
+    /// In ``ParameterLayout``.
+    public var parameters: [Float]
+    /// In ``ParameterLayout``: Adam's mean, or the momentum buffer of RMSprop and SGD. Empty: zero.
+    public var firstMoment: [Float]
+    /// In ``ParameterLayout``: Adam's and RMSprop's mean square. Empty: zero.
+    public var secondMoment: [Float]
+    /// `[L, B, H]`, the training streams' hidden state; empty: zero for any `B`.
+    public var hidden: [Float]
+    /// `[L, B, H]`, the training streams' cell state, for LSTM; empty: zero.
+    public var cell: [Float]
+
+    public init(
+        parameters: [Float], firstMoment: [Float] = [], secondMoment: [Float] = [], hidden: [Float] = [],
+        cell: [Float] = []
+    ) {
+        self.parameters = parameters
+        self.firstMoment = firstMoment
+        self.secondMoment = secondMoment
+        self.hidden = hidden
+        self.cell = cell
+    }
+}
+
+/// Where and with what an engine computes.
+public struct EngineConfiguration: Sendable, Hashable, Codable {
+    /// `cpu` or `cuda`.
+    public var device: String
+    /// The device in words, such as the processor's name.
+    public var deviceName: String
+    /// `fp32`, `bf16` or `fp16`.
+    public var precision: String
+    /// The kernels in use, such as `avx512 + OpenBLAS 0.3.21 SkylakeX`.
+    public var kernels: String
+    public var threads: Int
+
+    public init(device: String, deviceName: String, precision: String, kernels: String, threads: Int) {
+        self.device = device
+        self.deviceName = deviceName
+        self.precision = precision
+        self.kernels = kernels
+        self.threads = threads
+    }
+}
+
+/// What can go wrong in an engine.
+public struct EngineError: Error, Hashable, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// A library or device that the engine needs is not there; trying again will not help.
+        case unavailable
+        /// Something given does not fit the architecture or the text.
+        case mismatch
+        /// The device failed; a new process may do better.
+        case deviceFailed
+    }
+
+    public let code: Code
+    /// One sentence: what, where, and how to mend it.
+    public let description: String
+
+    public init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+}
