@@ -1,0 +1,65 @@
+/// `jobs/NAME/status.json`: how a job stands, always whole.
+///
+/// While a worker runs it writes the file; otherwise the daemon does. A status whose `results` is present with
+/// `state == .done` or `.failed` is the job's result record: its durable write is the instant at which the job ended,
+/// whatever directory its file still lies in.
+public struct JobStatus: Codable, Sendable, Equatable {
+    public struct Result: Codable, Sendable, Equatable {
+        /// Relative to the job folder.
+        public var path: String
+        public var sha256: String
+        public var bytes: Int
+
+        public init(path: String, sha256: String, bytes: Int) {
+            self.path = path
+            self.sha256 = sha256
+            self.bytes = bytes
+        }
+    }
+
+    public var job: String
+    public var state: JobState
+    /// What is going on within the state, such as `encoding`, `training`, `evaluating`, `generating`, `checkpointing`.
+    public var phase: String?
+    /// Arrival order; never reused.
+    public var sequence: UInt64?
+    /// How many times a worker was started for this job since it was accepted.
+    public var attempts: Int
+    /// Crashes in a row without a newer valid checkpoint.
+    public var crashes: Int
+    /// The step of the newest checkpoint when the current attempt began, to tell progress from none.
+    public var checkpointStep: Int?
+    public var step: Int?
+    public var totalSteps: Int?
+    public var epoch: Int?
+    public var totalEpochs: Int?
+    /// Nats a character.
+    public var trainLoss: Double?
+    public var validationLoss: Double?
+    public var bestValidationLoss: Double?
+    public var charactersPerSecond: Double?
+    /// Seconds left, as estimated.
+    public var secondsLeft: Double?
+    /// Seconds of work over all attempts.
+    public var elapsedSeconds: Double?
+    /// ISO 8601, UTC.
+    public var acceptedAt: String?
+    public var startedAt: String?
+    public var endedAt: String?
+    public var updatedAt: String?
+    /// Numeric user id of who dropped the file.
+    public var submitter: UInt32?
+    /// Why the job is held, failed or cancelled, or what it waits for.
+    public var reason: String?
+    public var warnings: [String]
+    /// The results with their checksums; only in a result record.
+    public var results: [Result]?
+
+    public init(job: String, state: JobState) {
+        self.job = job
+        self.state = state
+        self.attempts = 0
+        self.crashes = 0
+        self.warnings = []
+    }
+}

@@ -1,0 +1,63 @@
+public import SystemPackage
+
+extension Storage {
+    /// Replaces a file's contents durably: after a crash the old file or the whole new one is there.
+    ///
+    /// The order matters. Without the first sync the rename can reach the disk before the data does; without the
+    /// second the rename itself can be lost.
+    public func replace(_ path: FilePath, with bytes: [UInt8], mode: FileMode = 0o640) throws(StorageError) {
+        let temporary = path.partial
+        try discard(temporary)
+        let file = try create(temporary, mode: mode)
+        try file.append(bytes)
+        try file.synchronize()
+        try rename(temporary, to: path, replacing: true)
+        try synchronizeDirectory(path.removingLastComponent())
+    }
+
+    /// Replaces a file's contents so that a reader sees the old file or the whole new one, without waiting for the
+    /// disk: after a power failure either may be gone.
+    public func swap(_ path: FilePath, with bytes: [UInt8], mode: FileMode = 0o640) throws(StorageError) {
+        let temporary = path.partial
+        try discard(temporary)
+        let file = try create(temporary, mode: mode)
+        try file.append(bytes)
+        try rename(temporary, to: path, replacing: true)
+    }
+
+    /// Removes a file if it is there.
+    public func discard(_ path: FilePath) throws(StorageError) {
+        do {
+            try remove(path)
+        } catch where error.code == .notFound {
+            return
+        }
+    }
+
+    /// The whole of a regular file; nil if there is none.
+    ///
+    /// - Parameter limit: The most bytes that are read; a larger file is cut there.
+    public func contents(of path: FilePath, limit: Int = .max) throws(StorageError) -> [UInt8]? {
+        do {
+            let file = try open(path, beneath: nil)
+            return try file.read(at: 0, count: min(limit, try file.status().size))
+        } catch where error.code == .notFound {
+            return nil
+        }
+    }
+
+    /// Makes a directory and those above it.
+    public func createDirectories(_ path: FilePath, mode: FileMode) throws(StorageError) {
+        if try status(of: path) != nil { return }
+        let parent = path.removingLastComponent()
+        if !parent.isEmpty, parent != path { try createDirectories(parent, mode: mode) }
+        try createDirectory(path, mode: mode)
+    }
+}
+
+extension FilePath {
+    /// Where a file's next contents are written before they take its name: `.NAME.partial` beside it.
+    public var partial: FilePath {
+        removingLastComponent().appending(".\(lastComponent?.string ?? "").partial")
+    }
+}

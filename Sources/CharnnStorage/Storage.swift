@@ -1,0 +1,157 @@
+public import SystemPackage
+
+/// Every way in which charnnd touches a file system that matters: durable writes, renames, syncs, locks, mappings,
+/// watches.
+///
+/// All of it stands behind this one protocol so that a simulated disk can record each operation, fail it, or lose
+/// power at it. Operations are single system calls or nearly so; what is made of several, such as durable
+/// replacement, is an extension and so runs on every storage. Nothing is retried here, and a failed sync is never
+/// repeated: the pages it was for are gone.
+public protocol Storage: Sendable {
+    /// What stands at `path` itself, a link unfollowed; nil if there is nothing.
+    func status(of path: FilePath) throws(StorageError) -> FileStatus?
+
+    /// The names in a directory, without `.` and `..`, in no order.
+    func list(_ directory: FilePath) throws(StorageError) -> [String]
+
+    /// Opens a regular file to read; anything else is refused without blocking, a link at the end unfollowed.
+    ///
+    /// - Parameter root: When given, the file must lie below it and no link may be followed on the way from it.
+    func open(_ path: FilePath, beneath root: FilePath?) throws(StorageError) -> any StorageFile
+
+    /// Creates a new file to write; fails with ``StorageError/Code/alreadyExists`` if anything stands there.
+    func create(_ path: FilePath, mode: FileMode) throws(StorageError) -> any StorageFile
+
+    /// Opens a file to append to, creating it if there is none.
+    func openForAppending(_ path: FilePath, mode: FileMode) throws(StorageError) -> any StorageFile
+
+    /// Makes one directory; it is no error if it is there already.
+    func createDirectory(_ path: FilePath, mode: FileMode) throws(StorageError)
+
+    /// Moves a file or directory within one file system.
+    ///
+    /// - Parameter replacing: Whether something at `destination` is replaced; if not, it is
+    ///   ``StorageError/Code/alreadyExists``.
+    func rename(_ source: FilePath, to destination: FilePath, replacing: Bool) throws(StorageError)
+
+    /// Removes a file or link.
+    func remove(_ path: FilePath) throws(StorageError)
+
+    /// Removes an empty directory.
+    func removeDirectory(_ path: FilePath) throws(StorageError)
+
+    /// Changes rights.
+    func setMode(_ mode: FileMode, of path: FilePath) throws(StorageError)
+
+    /// Makes the names in a directory durable.
+    func synchronizeDirectory(_ path: FilePath) throws(StorageError)
+
+    /// Room on the file system of `path`.
+    func space(at path: FilePath) throws(StorageError) -> StorageSpace
+
+    /// Takes an exclusive lock that ends with its holder's process or value.
+    ///
+    /// The lock file is created if needed and left in place.
+    /// - Returns: nil while another process or value holds it.
+    func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)?
+
+    /// Watches directories for files that appear, are closed after writing, leave, or are moved.
+    func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch
+}
+
+/// An open file. It is closed when the value goes away.
+public protocol StorageFile: AnyObject, Sendable {
+    var path: FilePath { get }
+
+    func status() throws(StorageError) -> FileStatus
+
+    /// Up to `count` bytes from `offset`; fewer only at the end of the file.
+    func read(at offset: Int, count: Int) throws(StorageError) -> [UInt8]
+
+    /// Writes all of `bytes` at the end.
+    func append(_ bytes: [UInt8]) throws(StorageError)
+
+    /// Cuts the file, or lengthens it with zeros.
+    func truncate(to size: Int) throws(StorageError)
+
+    /// Makes contents and size durable.
+    func synchronize() throws(StorageError)
+
+    /// Maps the whole file to read.
+    func map() throws(StorageError) -> any StorageMapping
+
+    /// Whether somebody has the file open for writing, as far as a read lease can tell; nil where it cannot.
+    func isOpenForWriting() -> Bool?
+}
+
+/// A file's bytes in memory, valid as long as the value lives.
+public protocol StorageMapping: AnyObject, Sendable {
+    var count: Int { get }
+    /// The mapped bytes; a caller that keeps the pointer keeps the mapping.
+    var bytes: UnsafeRawBufferPointer { get }
+}
+
+/// A held lock; it ends with the value.
+public protocol StorageLock: AnyObject, Sendable {}
+
+/// A watch on directories: a hint that something changed, never the truth of what.
+public protocol StorageWatch: AnyObject, Sendable {
+    /// Hints as they come; ends when the watch is cancelled.
+    var hints: AsyncStream<StorageHint> { get }
+    func cancel()
+}
+
+/// That something happened in a watched directory.
+public enum StorageHint: Sendable, Hashable {
+    /// A name appeared complete (closed after writing, or moved in), left or changed.
+    case changed(directory: FilePath, name: String)
+    /// Hints were lost, or a directory went away: scan everything.
+    case overflow
+}
+
+/// Permission bits.
+public struct FileMode: Hashable, Sendable, ExpressibleByIntegerLiteral {
+    public let bits: UInt32
+    public init(_ bits: UInt32) { self.bits = bits }
+    public init(integerLiteral value: UInt32) { bits = value }
+}
+
+/// What the file system knows of a file.
+public struct FileStatus: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable { case regular, directory, link, fifo, other }
+    public var kind: Kind
+    public var size: Int
+    public var mode: FileMode
+    public var owner: UInt32
+    public var group: UInt32
+    public var device: UInt64
+    public var inode: UInt64
+    public var links: Int
+    /// Last modification, seconds since 1970.
+    public var modified: Double
+
+    public init(
+        kind: Kind, size: Int, mode: FileMode, owner: UInt32, group: UInt32, device: UInt64, inode: UInt64, links: Int,
+        modified: Double
+    ) {
+        self.kind = kind
+        self.size = size
+        self.mode = mode
+        self.owner = owner
+        self.group = group
+        self.device = device
+        self.inode = inode
+        self.links = links
+        self.modified = modified
+    }
+}
+
+/// Free room for an unprivileged writer.
+public struct StorageSpace: Hashable, Sendable {
+    public var bytes: UInt64
+    public var inodes: UInt64
+    public init(bytes: UInt64, inodes: UInt64) {
+        self.bytes = bytes
+        self.inodes = inodes
+    }
+}
