@@ -29,7 +29,7 @@ extension Storage {
     public func discard(_ path: FilePath) throws(StorageError) {
         do {
             try remove(path)
-        } catch where error.code == .notFound {
+        } catch let error where error.code == .notFound {
             return
         }
     }
@@ -41,7 +41,7 @@ extension Storage {
         do {
             let file = try open(path, beneath: nil)
             return try file.read(at: 0, count: min(limit, try file.status().size))
-        } catch where error.code == .notFound {
+        } catch let error where error.code == .notFound {
             return nil
         }
     }

@@ -1,1 +1,27 @@
-// Not yet written.
+// Linux system calls that Swift's Glibc module lacks, each as one function without logic of its own.
+// All return what the call returns and leave errno as the call set it.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/statvfs.h>
+
+/// rename, failing with EEXIST where something stands at `to`; EINVAL where the file system cannot do that.
+int charnn_rename_new(const char *from, const char *to);
+
+/// openat2 below `root` with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS.
+int charnn_open_beneath(int root, const char *path, int flags);
+
+/// openat without a mode.
+int charnn_openat(int directory, const char *path, int flags);
+
+/// Tries a read lease on a descriptor opened for reading only, and gives it back at once.
+/// 0: nobody writes; 1: somebody has the file open for writing; -1: it cannot be told.
+int charnn_has_writer(int descriptor);
+
+/// flock(LOCK_EX | LOCK_NB).
+int charnn_lock(int descriptor);
+
+#endif

@@ -1,0 +1,233 @@
+internal import CLinux
+internal import Glibc
+public import SystemPackage
+
+/// The storage of this machine: every operation is a system call on the real file system.
+///
+/// What holds for all of them:
+/// 1. Descriptors are close-on-exec, so that a worker inherits no lock and no spool file.
+/// 2. The last component of a path is never followed when it is a link, and opening never blocks: a pipe or device
+///    that somebody put where a file was expected is refused.
+/// 3. Only open, read and write are repeated after EINTR. A sync is never repeated: after a failed one the kernel has
+///    marked the pages clean, and a second that succeeds would be a lie.
+public struct LocalStorage: Storage {
+    public init() {}
+
+    public func status(of path: FilePath) throws(StorageError) -> FileStatus? {
+        var raw = stat()
+        guard lstat(path.string, &raw) == 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw StorageError(last: "lstat", path)
+        }
+        return FileStatus(raw)
+    }
+
+    public func list(_ directory: FilePath) throws(StorageError) -> [String] {
+        guard let stream = opendir(directory.string) else { throw StorageError(last: "opendir", directory) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else {
+                if errno != 0 { throw StorageError(last: "readdir", directory) }
+                return names
+            }
+            // Bytes that are no UTF-8 are repaired here, so such a name finds no file afterwards: it is as if it
+            // were not there, and the spool reports it as a name that cannot be used.
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+    }
+
+    public func open(_ path: FilePath, beneath root: FilePath?) throws(StorageError) -> any StorageFile {
+        let flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+        let descriptor =
+            if let root { try openBeneath(root, path, flags) } else { try Self.open(path, flags) }
+        let file = LocalFile(descriptor: descriptor, path: path)
+        guard try file.status().kind == .regular else {
+            throw StorageError(.notRegular, call: "open", path: path, errno: .invalidArgument)
+        }
+        return file
+    }
+
+    public func create(_ path: FilePath, mode: FileMode) throws(StorageError) -> any StorageFile {
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_APPEND
+        return LocalFile(descriptor: try Self.open(path, flags, mode), path: path)
+    }
+
+    public func openForAppending(_ path: FilePath, mode: FileMode) throws(StorageError) -> any StorageFile {
+        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_APPEND
+        let file = LocalFile(descriptor: try Self.open(path, flags, mode), path: path)
+        guard try file.status().kind == .regular else {
+            throw StorageError(.notRegular, call: "open", path: path, errno: .invalidArgument)
+        }
+        return file
+    }
+
+    public func createDirectory(_ path: FilePath, mode: FileMode) throws(StorageError) {
+        guard mkdir(path.string, mode.bits) != 0 else { return }
+        let error = StorageError(last: "mkdir", path)
+        if error.code == .alreadyExists, try status(of: path)?.kind == .directory { return }
+        throw error
+    }
+
+    public func rename(_ source: FilePath, to destination: FilePath, replacing: Bool) throws(StorageError) {
+        let result =
+            replacing
+            ? Glibc.rename(source.string, destination.string) : charnn_rename_new(source.string, destination.string)
+        guard result != 0 else { return }
+        guard !replacing, errno == EINVAL || errno == ENOSYS, try status(of: source)?.kind == .regular else {
+            throw StorageError(last: "rename", source, naming: destination)
+        }
+        // A file system without RENAME_NOREPLACE: link fails on an existing name too. A crash between the two calls
+        // leaves both names for one inode, which the spool's recovery resolves.
+        guard link(source.string, destination.string) == 0 else {
+            throw StorageError(last: "link", source, naming: destination)
+        }
+        try remove(source)
+    }
+
+    public func remove(_ path: FilePath) throws(StorageError) {
+        guard unlink(path.string) == 0 else { throw StorageError(last: "unlink", path) }
+    }
+
+    public func removeDirectory(_ path: FilePath) throws(StorageError) {
+        guard rmdir(path.string) == 0 else { throw StorageError(last: "rmdir", path) }
+    }
+
+    public func setMode(_ mode: FileMode, of path: FilePath) throws(StorageError) {
+        guard chmod(path.string, mode.bits) == 0 else { throw StorageError(last: "chmod", path) }
+    }
+
+    public func synchronizeDirectory(_ path: FilePath) throws(StorageError) {
+        let directory = path.isEmpty ? FilePath(".") : path
+        let descriptor = try Self.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw StorageError(last: "fsync", directory) }
+    }
+
+    public func space(at path: FilePath) throws(StorageError) -> StorageSpace {
+        var raw = statvfs()
+        guard statvfs(path.string, &raw) == 0 else { throw StorageError(last: "statvfs", path) }
+        // Some file systems, such as btrfs, count no inodes and report none at all.
+        let inodes = raw.f_files == 0 ? UInt64.max : UInt64(raw.f_favail)
+        return StorageSpace(bytes: UInt64(raw.f_bavail) * UInt64(raw.f_frsize), inodes: inodes)
+    }
+
+    public func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? {
+        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+        let lock = LocalLock(descriptor: try Self.open(path, flags, 0o600))
+        if charnn_lock(lock.descriptor) == 0 { return lock }
+        if errno == EWOULDBLOCK { return nil }
+        throw StorageError(last: "flock", path)
+    }
+
+    public func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch {
+        try LocalWatch(directories)
+    }
+
+    /// open, repeated when a signal came between.
+    private static func open(_ path: FilePath, _ flags: Int32, _ mode: FileMode = 0) throws(StorageError) -> Int32 {
+        while true {
+            let descriptor = Glibc.open(path.string, flags, mode.bits)
+            if descriptor >= 0 { return descriptor }
+            if errno != EINTR { throw StorageError(last: "open", path) }
+        }
+    }
+
+    /// Opens `path`, which must lie below `root`, following no link from there on.
+    private func openBeneath(_ root: FilePath, _ path: FilePath, _ flags: Int32) throws(StorageError) -> Int32 {
+        var relative = path
+        if path.isAbsolute, !relative.removePrefix(root) {
+            throw StorageError(.outsideRoot, call: "open", path: path, errno: .permissionDenied)
+        }
+        // The root itself is the administrator's and may be reached through links.
+        let directory = try Self.open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { close(directory) }
+        while true {
+            let descriptor = charnn_open_beneath(directory, relative.string, flags)
+            if descriptor >= 0 { return descriptor }
+            switch errno {
+            case EINTR, EAGAIN: continue
+            case ENOSYS, EPERM: return try openStepwise(directory, relative, flags, path)
+            case EXDEV, ELOOP:
+                throw StorageError(.outsideRoot, call: "openat2", path: path, errno: Errno(rawValue: errno))
+            default: throw StorageError(last: "openat2", path)
+            }
+        }
+    }
+
+    /// What openat2 does, for kernels and sandboxes without it: each component is opened on its own, links refused.
+    private func openStepwise(
+        _ root: Int32, _ relative: FilePath, _ flags: Int32, _ path: FilePath
+    ) throws(StorageError) -> Int32 {
+        var directory = dup(root)
+        defer { close(directory) }
+        let components = Array(relative.components)
+        for (index, component) in components.enumerated() {
+            guard component.kind == .regular else {
+                throw StorageError(.outsideRoot, call: "openat", path: path, errno: .permissionDenied)
+            }
+            let isLast = index == components.count - 1
+            let next = charnn_openat(
+                directory, component.string, isLast ? flags : O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            if next < 0 {
+                if errno == ELOOP || (errno == ENOTDIR && !isLast) {
+                    throw StorageError(.outsideRoot, call: "openat", path: path, errno: Errno(rawValue: errno))
+                }
+                throw StorageError(last: "openat", path)
+            }
+            if isLast { return next }
+            close(directory)
+            directory = next
+        }
+        throw StorageError(.notRegular, call: "openat", path: path, errno: .isDirectory)
+    }
+}
+
+/// A lock by flock: it belongs to the open file and so ends with this value or with the process.
+private final class LocalLock: StorageLock {
+    let descriptor: Int32
+    init(descriptor: Int32) { self.descriptor = descriptor }
+    deinit { close(descriptor) }
+}
+
+extension StorageError {
+    /// The error that the call which just failed left in errno.
+    ///
+    /// - Parameter naming: A second path of the call, named when that is the one in the way.
+    init(last call: String, _ path: FilePath, naming destination: FilePath? = nil) {
+        let number = Glibc.errno
+        let code: Code =
+            switch number {
+            case ENOENT, ENOTDIR: .notFound
+            case EEXIST, ENOTEMPTY: .alreadyExists
+            case ELOOP, EISDIR, ENXIO, ENODEV: .notRegular
+            case EACCES, EPERM: .denied
+            case ENOSPC, EDQUOT: .noSpace
+            case EROFS: .readOnly
+            default: .other
+            }
+        let path = code == .alreadyExists ? destination ?? path : path
+        self.init(code, call: call, path: path, errno: Errno(rawValue: number))
+    }
+}
+
+extension FileStatus {
+    init(_ raw: stat) {
+        let kind: Kind =
+            switch raw.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFLNK: .link
+            case S_IFIFO: .fifo
+            default: .other
+            }
+        self.init(
+            kind: kind, size: Int(raw.st_size), mode: FileMode(raw.st_mode & 0o7777), owner: raw.st_uid,
+            group: raw.st_gid, device: UInt64(raw.st_dev), inode: UInt64(raw.st_ino), links: Int(raw.st_nlink),
+            modified: Double(raw.st_mtim.tv_sec) + Double(raw.st_mtim.tv_nsec) / 1e9)
+    }
+}

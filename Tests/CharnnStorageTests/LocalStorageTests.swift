@@ -1,0 +1,135 @@
+import CharnnStorage
+import CharnnTestSupport
+import Foundation
+import SystemPackage
+import Testing
+
+@Suite(.timeLimit(.minutes(1)))
+struct LocalStorageTests {
+    let storage = LocalStorage()
+    let folder = TemporaryDirectory()
+    var root: FilePath { folder.path }
+
+    private func code(_ body: () throws(StorageError) -> Void) -> StorageError.Code? {
+        do { try body() } catch { return error.code }
+        return nil
+    }
+
+    private func write(_ name: String, _ text: String) throws -> FilePath {
+        let path = root.appending(name)
+        try storage.replace(path, with: Array(text.utf8))
+        return path
+    }
+
+    @Test func `what is written is read back, and a file grows at its end`() throws {
+        let path = try write("a", "one")
+        try storage.openForAppending(path, mode: 0o640).append(Array(" two".utf8))
+        #expect(try storage.contents(of: path) == Array("one two".utf8))
+        let file = try storage.open(path, beneath: nil)
+        #expect(try file.read(at: 4, count: 100) == Array("two".utf8))
+        #expect(try file.read(at: 70, count: 100) == [])
+        #expect(try file.map().bytes.elementsEqual(Array("one two".utf8)))
+        #expect(try storage.list(root) == ["a"])
+    }
+
+    @Test func `an empty file maps to nothing`() throws {
+        #expect(try storage.open(try write("a", ""), beneath: nil).map().count == 0)
+    }
+
+    @Test func `a file is not created or moved over another unless that is asked for`() throws {
+        let (one, two) = (try write("one", "1"), try write("two", "2"))
+        #expect(code { () throws(StorageError) in _ = try storage.create(one, mode: 0o600) } == .alreadyExists)
+        let refused = code { () throws(StorageError) in try storage.rename(one, to: two, replacing: false) }
+        #expect(refused == .alreadyExists)
+        #expect(try storage.contents(of: two) == Array("2".utf8))
+        try storage.rename(one, to: two, replacing: true)
+        #expect(try storage.contents(of: two) == Array("1".utf8))
+        #expect(try storage.status(of: one) == nil)
+    }
+
+    @Test func `a claim that another process won is told as not found`() throws {
+        let refused = code { () throws(StorageError) in
+            try storage.rename(root.appending("gone"), to: root.appending("here"), replacing: false)
+        }
+        #expect(refused == .notFound)
+    }
+
+    @Test(arguments: ["link", "pipe", "folder"])
+    func `only a regular file is opened, and nothing blocks`(kind: String) throws {
+        let path = root.appending(kind)
+        switch kind {
+        case "link": #expect(symlink(try write("target", "x").string, path.string) == 0)
+        case "pipe": #expect(mkfifo(path.string, 0o600) == 0)
+        default: try storage.createDirectory(path, mode: 0o700)
+        }
+        #expect(code { () throws(StorageError) in _ = try storage.open(path, beneath: nil) } == .notRegular)
+    }
+
+    @Test(arguments: ["inside/../../secret", "../secret", "inside/link/secret", "inside/direct"])
+    func `no path leads out of its root`(relative: String) throws {
+        let corpora = root.appending("corpora")
+        try storage.createDirectories(corpora.appending("inside"), mode: 0o700)
+        let secret = try write("secret", "s")
+        #expect(symlink(root.string, corpora.appending("inside/link").string) == 0)
+        #expect(symlink(secret.string, corpora.appending("inside/direct").string) == 0)
+        for path in [FilePath(relative), corpora.pushing(FilePath(relative))] {
+            #expect(code { () throws(StorageError) in _ = try storage.open(path, beneath: corpora) } == .outsideRoot)
+        }
+    }
+
+    @Test func `a file below its root opens by a relative and by an absolute path`() throws {
+        let corpora = root.appending("corpora")
+        try storage.createDirectories(corpora.appending("inside"), mode: 0o700)
+        try storage.replace(corpora.appending("inside/a"), with: [7])
+        #expect(try storage.open("inside/a", beneath: corpora).read(at: 0, count: 9) == [7])
+        #expect(try storage.open(corpora.appending("inside/a"), beneath: corpora).read(at: 0, count: 9) == [7])
+    }
+
+    @Test func `a lock has one holder and ends with it`() throws {
+        let path = root.appending(".lock")
+        var held: (any StorageLock)? = try storage.lock(path)
+        #expect(held != nil)
+        #expect(try storage.lock(path) == nil)
+        held = nil
+        #expect(try storage.lock(path) != nil)
+    }
+
+    @Test func `somebody who writes is seen`() throws {
+        let path = try write("a", "x")
+        let reading = try storage.open(path, beneath: nil)
+        #expect(reading.isOpenForWriting() == false)
+        let writing = try storage.openForAppending(path, mode: 0o600)
+        #expect(reading.isOpenForWriting() == true)
+        withExtendedLifetime(writing) {}
+    }
+
+    @Test func `a watch tells what was written, moved in and removed`() async throws {
+        let watch = try storage.watch([root])
+        let path = try write("a", "x")
+        try storage.remove(path)
+        var seen: [StorageHint] = []
+        for await hint in watch.hints {
+            seen.append(hint)
+            if seen.count == 4 { watch.cancel() }
+        }
+        #expect(Set(seen.prefix(3)) == [.changed(directory: root, name: ".a.partial"), .changed(directory: root, name: "a")])
+    }
+
+    @Test func `a watched folder that goes away asks for a scan`() async throws {
+        let watched = root.appending("w")
+        try storage.createDirectory(watched, mode: 0o700)
+        let watch = try storage.watch([watched])
+        try storage.removeDirectory(watched)
+        for await hint in watch.hints {
+            #expect(hint == .overflow)
+            break
+        }
+    }
+
+    @Test func `a missing file has no status and no contents`() throws {
+        #expect(try storage.status(of: root.appending("a")) == nil)
+        #expect(try storage.contents(of: root.appending("a")) == nil)
+        #expect(try storage.status(of: root)?.kind == .directory)
+        #expect(try storage.space(at: root).bytes > 0)
+    }
+}

@@ -1,0 +1,16 @@
+public import SystemPackage
+internal import Foundation
+
+/// A folder of a test's own, removed with everything in it when the value goes away.
+public final class TemporaryDirectory: Sendable {
+    public let path: FilePath
+
+    public init(_ label: String = "charnn") {
+        let template = FileManager.default.temporaryDirectory.appendingPathComponent("\(label)-XXXXXX").path
+        var bytes = Array(template.utf8CString)
+        guard let made = mkdtemp(&bytes) else { preconditionFailure("mkdtemp \(template): errno \(errno)") }
+        path = FilePath(String(cString: made))
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path.string) }
+}
