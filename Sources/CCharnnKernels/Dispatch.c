@@ -1,0 +1,49 @@
+// Which kernels this processor can run.
+#include "CCharnnKernels.h"
+
+#include <string.h>
+
+extern const CharnnKernels charnn_kernels_plain;
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+extern const CharnnKernels charnn_kernels_avx2;
+extern const CharnnKernels charnn_kernels_avx512;
+
+static int has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+const CharnnKernels *charnn_kernels(int level) {
+    __builtin_cpu_init();
+    switch (level) {
+        case CharnnLevelAVX512: return has_avx512() ? &charnn_kernels_avx512 : NULL;
+        case CharnnLevelAVX2:
+            return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &charnn_kernels_avx2 : NULL;
+        case CharnnLevelPlain: return &charnn_kernels_plain;
+        default: return NULL;
+    }
+}
+
+int charnn_prefers_skylakex(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_is("amd") && has_avx512();
+}
+
+void charnn_processor_name(char name[49]) {
+    unsigned words[12] = {0}, largest = 0, ignored;
+    memset(name, 0, 49);
+    if (!__get_cpuid(0x80000000u, &largest, &ignored, &ignored, &ignored) || largest < 0x80000004u) return;
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned *w = words + 4 * i;
+        __get_cpuid(0x80000002u + i, w, w + 1, w + 2, w + 3);
+    }
+    memcpy(name, words, sizeof words);
+}
+#else
+const CharnnKernels *charnn_kernels(int level) { return level == CharnnLevelPlain ? &charnn_kernels_plain : NULL; }
+int charnn_prefers_skylakex(void) { return 0; }
+void charnn_processor_name(char name[49]) { memset(name, 0, 49); }
+#endif
