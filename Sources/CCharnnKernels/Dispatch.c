@@ -1,7 +1,20 @@
 // Which kernels this processor can run.
+#define _GNU_SOURCE
 #include "CCharnnKernels.h"
 
 #include <string.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+int charnn_affinity_count(void) {
+#ifdef __linux__
+    // Room for 65,536 processors: the kernel refuses a set that is smaller than its own.
+    cpu_set_t sets[64];
+    if (sched_getaffinity(0, sizeof sets, sets) == 0) return CPU_COUNT_S(sizeof sets, sets);
+#endif
+    return 1;
+}
 
 extern const CharnnKernels charnn_kernels_plain;
 
