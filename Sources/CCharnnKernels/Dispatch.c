@@ -41,8 +41,11 @@ const CharnnKernels *charnn_kernels(int level) {
 }
 
 int charnn_prefers_skylakex(void) {
+    unsigned leaf, b = 0, c = 0, d = 0;
     __builtin_cpu_init();
-    return __builtin_cpu_is("amd") && has_avx512();
+    // The vendor's name, AuthenticAMD, in the order b d c.
+    return __get_cpuid(0, &leaf, &b, &c, &d) && b == signature_AMD_ebx && d == signature_AMD_edx &&
+           c == signature_AMD_ecx && has_avx512();
 }
 
 void charnn_processor_name(char name[49]) {

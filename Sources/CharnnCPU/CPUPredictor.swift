@@ -56,8 +56,8 @@ final class CPUPredictor: Predictor {
             guard let symbols = symbols.baseAddress else { return }
             for layer in 0..<d.layerCount { advance(layer, symbols) }
         }
-        swap(&hidden.now, &hidden.next)
-        swap(&cell.now, &cell.next)
+        hidden = (hidden.next, hidden.now)
+        cell = (cell.next, cell.now)
         let parameters = engine.weights.parameters.base
         let top = hidden.now.base + (d.layerCount - 1) * streams * d.units
         logits.withUnsafeMutableBufferPointer { logits in
