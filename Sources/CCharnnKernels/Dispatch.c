@@ -1,7 +1,20 @@
 // Which kernels this processor can run.
+#define _GNU_SOURCE
 #include "CCharnnKernels.h"
 
 #include <string.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+int charnn_affinity_count(void) {
+#ifdef __linux__
+    // Room for 65,536 processors: the kernel refuses a set that is smaller than its own.
+    cpu_set_t sets[64];
+    if (sched_getaffinity(0, sizeof sets, sets) == 0) return CPU_COUNT_S(sizeof sets, sets);
+#endif
+    return 1;
+}
 
 extern const CharnnKernels charnn_kernels_plain;
 
@@ -28,8 +41,11 @@ const CharnnKernels *charnn_kernels(int level) {
 }
 
 int charnn_prefers_skylakex(void) {
+    unsigned leaf, b = 0, c = 0, d = 0;
     __builtin_cpu_init();
-    return __builtin_cpu_is("amd") && has_avx512();
+    // The vendor's name, AuthenticAMD, in the order b d c.
+    return __get_cpuid(0, &leaf, &b, &c, &d) && b == signature_AMD_ebx && d == signature_AMD_edx &&
+           c == signature_AMD_ecx && has_avx512();
 }
 
 void charnn_processor_name(char name[49]) {

@@ -46,7 +46,7 @@ INLINE vf select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (v
     do {                                                                \
         size_t j_ = 0;                                                  \
         for (; j_ + W <= (count); j_ += W) BLOCK(j_, (size_t)W);        \
-        if (j_ < (count)) BLOCK(j_, (count)-j_);                        \
+        if (j_ < (count)) BLOCK(j_, ((count) - j_));                    \
     } while (0)
 
 // MARK: - Functions

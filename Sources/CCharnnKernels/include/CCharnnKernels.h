@@ -126,4 +126,7 @@ int charnn_prefers_skylakex(void);
 // The processor's name, at most 48 characters; empty where it does not tell.
 void charnn_processor_name(char name[_Nonnull 49]);
 
+// How many processors this process may be scheduled on; 1 where the system does not tell.
+int charnn_affinity_count(void);
+
 #endif
