@@ -76,18 +76,21 @@ let package = Package(
                 "CharnnJobs", "CharnnSpool", "CharnnStorage", "CSystemd", lifecycle, logging, subprocess, system, yams,
             ]),
 
-        // Floor 7.
+        // Floor 7: the programs, and what they share; here alone concrete engines are named.
+        .target(
+            name: "CharnnPrograms",
+            dependencies: ["CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnSpool", "CharnnStorage", arguments, system]),
         .executableTarget(
             name: "charnnd",
             dependencies: [
-                "CharnnCPU", "CharnnDaemon", "CharnnEngine", "CharnnJobs", "CharnnSpool", "CharnnStorage", arguments,
-                lifecycle, logging, system,
+                "CharnnDaemon", "CharnnJobs", "CharnnPrograms", "CharnnSpool", "CharnnStorage", arguments, lifecycle,
+                logging, system,
             ]),
         .executableTarget(
             name: "charnn",
             dependencies: [
-                "CharnnCPU", "CharnnCheckpoint", "CharnnCorpus", "CharnnDaemon", "CharnnEngine", "CharnnJobs",
-                "CharnnModel", "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
+                "CharnnCPU", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
+                "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
             ]),
 
         // Tests.
@@ -123,7 +126,8 @@ let package = Package(
         .testTarget(
             name: "CharnnJobsTests",
             dependencies: [
-                "CharnnCPU", "CharnnJobs", "CharnnEngine", "CharnnSpool", "CharnnStorage", "CharnnTestSupport",
+                "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
+                "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ]),
         .testTarget(
             name: "CharnnDaemonTests",

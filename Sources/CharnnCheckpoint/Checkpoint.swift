@@ -1,4 +1,4 @@
-import CharnnEngine
+public import CharnnEngine
 public import CharnnModel
 public import CharnnStorage
 public import CharnnTraining
@@ -15,7 +15,11 @@ public struct Checkpoint: Sendable {
     /// What must not change between a checkpoint and the run that goes on from it.
     public var identity: String
 
-    public init(model: Model, state: TrainingCheckpoint, identity: String) {
+    /// What computed it; the run that goes on takes the same where it can.
+    public var configuration: EngineConfiguration
+
+    public init(model: Model, state: TrainingCheckpoint, identity: String, configuration: EngineConfiguration) {
+        self.configuration = configuration
         self.model = model
         self.state = state
         self.identity = identity
@@ -44,6 +48,7 @@ public struct Checkpoint: Sendable {
         encoder.outputFormatting = .sortedKeys
         // Finite numbers and booleans always encode.
         metadata["state.progress"] = (try? encoder.encode(state.progress)).map { String(decoding: $0, as: UTF8.self) }
+        metadata["state.engine"] = (try? encoder.encode(configuration)).map { String(decoding: $0, as: UTF8.self) }
         metadata["state.identity"] = identity
         return metadata
     }
@@ -88,7 +93,9 @@ public struct Checkpoint: Sendable {
             let file = try SafeTensors(path, in: storage)
             let model = try Model(file, path: path)
             guard let json = file.metadata["state.progress"], let identity = file.metadata["state.identity"],
-                let progress = try? JSONDecoder().decode(TrainingProgress.self, from: Data(json.utf8))
+                let progress = try? JSONDecoder().decode(TrainingProgress.self, from: Data(json.utf8)),
+                let engine = file.metadata["state.engine"],
+                let configuration = try? JSONDecoder().decode(EngineConfiguration.self, from: Data(engine.utf8))
             else { throw ModelError(.damaged, "\(path) is a model but no checkpoint") }
             var arrays: [[Float]] = []
             for name in Self.moments + Self.recurrent { arrays.append(try file.floats(name)) }
@@ -102,6 +109,7 @@ public struct Checkpoint: Sendable {
                     cell: arrays[3]))
             self.model = model
             self.identity = identity
+            self.configuration = configuration
             guard Self.checksum(file.metadata, sources) == file.metadata["state.sha256"] else {
                 throw ModelError(.damaged, "the checksum of \(path) does not match its contents")
             }
