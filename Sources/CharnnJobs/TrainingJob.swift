@@ -318,7 +318,6 @@ extension TrainingJob: TrainerDelegate {
         }
         try folder.checkpoints.save(checkpoint, keeping: section.keepCheckpoints)
         let step = checkpoint.state.progress.step
-        keeper.update(force: true) { $0.checkpointStep = step }
         keeper.event(.checkpointSaved, .info, "Saved a checkpoint at step \(step).", ["STEP": String(step)])
     }
 
