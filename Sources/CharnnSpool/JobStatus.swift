@@ -3,6 +3,9 @@
 /// While a worker runs it writes the file; otherwise the daemon does. A status whose `results` is present with
 /// `state == .done` or `.failed` is the job's result record: its durable write is the instant at which the job ended,
 /// whatever directory its file still lies in.
+///
+/// A worker that writes the file keeps what it does not know of: it reads the status that the daemon left, changes its
+/// own part, and writes the whole.
 public struct JobStatus: Codable, Sendable, Equatable {
     public struct Result: Codable, Sendable, Equatable {
         /// Relative to the job folder.
@@ -54,6 +57,17 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var warnings: [String]
     /// The results with their checksums; only in a result record.
     public var results: [Result]?
+    /// Whether the daemon has moved the job's file where the result record says; until then the record decides over
+    /// any move. A new record has none.
+    public var filed: Bool?
+    /// How often in a row daemon or machine went down while the job ran, without a newer checkpoint.
+    public var outages: Int?
+    /// Temporary failures in a row.
+    public var temporaryFailures: Int?
+    /// Seconds since 1970 before which the job is not started again.
+    public var notBefore: Double?
+    /// What the queue needs to know without reading the job file again.
+    public var ticket: JobTicket?
 
     public init(job: String, state: JobState) {
         self.job = job

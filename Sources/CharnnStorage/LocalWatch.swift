@@ -97,7 +97,11 @@ final class LocalWatch: StorageWatch {
                         if !send(.overflow) { complete = false }
                     } else if let directory = directories[event.wd] {
                         let text = String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
-                        if !send(.changed(directory: directory, name: text)) { complete = false }
+                        let isComplete = event.mask & UInt32(IN_CLOSE_WRITE | IN_MOVED_TO) != 0
+                        let hint: StorageHint =
+                            isComplete
+                            ? .arrived(directory: directory, name: text) : .changed(directory: directory, name: text)
+                        if !send(hint) { complete = false }
                     }
                 }
             }

@@ -87,7 +87,7 @@ public protocol StorageFile: AnyObject, Sendable {
 /// A file's bytes in memory, valid as long as the value lives.
 public protocol StorageMapping: AnyObject, Sendable {
     var count: Int { get }
-    /// The mapped bytes; a caller that keeps the pointer keeps the mapping.
+    /// The mapped bytes. They go away with this value, so it must be kept for as long as the pointer is used.
     var bytes: UnsafeRawBufferPointer { get }
 }
 
@@ -103,7 +103,9 @@ public protocol StorageWatch: AnyObject, Sendable {
 
 /// That something happened in a watched directory.
 public enum StorageHint: Sendable, Hashable {
-    /// A name appeared complete (closed after writing, or moved in), left or changed.
+    /// A name appeared complete: it was closed after writing, or moved in.
+    case arrived(directory: FilePath, name: String)
+    /// A name left.
     case changed(directory: FilePath, name: String)
     /// Hints were lost, or a directory went away: scan everything.
     case overflow

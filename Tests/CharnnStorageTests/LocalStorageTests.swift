@@ -28,7 +28,9 @@ struct LocalStorageTests {
         let file = try storage.open(path, beneath: nil)
         #expect(try file.read(at: 4, count: 100) == Array("two".utf8))
         #expect(try file.read(at: 70, count: 100) == [])
-        #expect(try file.map().bytes.elementsEqual(Array("one two".utf8)))
+        let mapping = try file.map()
+        #expect(Array(mapping.bytes) == Array("one two".utf8))
+        withExtendedLifetime(mapping) {}
         #expect(try storage.list(root) == ["a"])
     }
 
@@ -112,7 +114,9 @@ struct LocalStorageTests {
             seen.append(hint)
             if seen.count == 4 { watch.cancel() }
         }
-        #expect(Set(seen.prefix(3)) == [.changed(directory: root, name: ".a.partial"), .changed(directory: root, name: "a")])
+        #expect(seen.contains(.changed(directory: root, name: ".a.partial")))
+        #expect(seen.contains(.arrived(directory: root, name: "a")))
+        #expect(seen.last == .changed(directory: root, name: "a"))
     }
 
     @Test func `a watched folder that goes away asks for a scan`() async throws {

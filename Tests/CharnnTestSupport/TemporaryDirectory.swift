@@ -1,5 +1,5 @@
-public import SystemPackage
 internal import Foundation
+public import SystemPackage
 
 /// A folder of a test's own, removed with everything in it when the value goes away.
 public final class TemporaryDirectory: Sendable {

@@ -1,0 +1,125 @@
+public import CharnnStorage
+
+/// What a job file asks of the queue; all that the spool understands of it.
+public struct JobRequirements: Sendable, Equatable {
+    /// Higher runs first.
+    public var priority: Int
+    /// Jobs that must have succeeded.
+    public var after: [String]
+    /// Jobs whose model is used: predecessors as long as they are not done.
+    public var modelJobs: [String]
+
+    public init(priority: Int = 0, after: [String] = [], modelJobs: [String] = []) {
+        self.priority = priority
+        self.after = after
+        self.modelJobs = modelJobs
+    }
+}
+
+/// Why a job file cannot be run, as a person is told.
+public struct JobRejection: Error, Hashable, CustomStringConvertible {
+    public var reason: String
+    public init(_ reason: String) { self.reason = reason }
+    public var description: String { reason }
+}
+
+/// Reads a job file's bytes; called with the file's name for messages.
+public typealias JobCheck = @Sendable (_ bytes: [UInt8], _ fileName: String) throws(JobRejection) -> JobRequirements
+
+/// A job that another waits for.
+public struct Predecessor: Codable, Sendable, Equatable {
+    public var job: String
+    /// Which job of that name: it is bound when the waiting job is accepted, or when the first job of that name is.
+    public var sequence: UInt64?
+    /// Whether the job is named as a model and not by `after`; such a one is waited for only if it exists.
+    public var isModel: Bool
+
+    public init(job: String, sequence: UInt64? = nil, isModel: Bool = false) {
+        self.job = job
+        self.sequence = sequence
+        self.isModel = isModel
+    }
+}
+
+/// What the queue knows of a waiting job.
+///
+/// It is part of the status, so that a daemon with many queued jobs need not read their files when it starts.
+public struct JobTicket: Codable, Sendable, Equatable {
+    /// The job file's name in the state directories.
+    public var file: String
+    public var priority: Int
+    public var predecessors: [Predecessor]
+    /// What the file was when it was read; a difference shows an edit.
+    public var identity: FileIdentity?
+
+    public init(file: String, priority: Int = 0, predecessors: [Predecessor] = [], identity: FileIdentity? = nil) {
+        self.file = file
+        self.priority = priority
+        self.predecessors = predecessors
+        self.identity = identity
+    }
+}
+
+/// What changes when a file is edited or replaced.
+public struct FileIdentity: Codable, Sendable, Equatable, Hashable {
+    public var inode: UInt64
+    public var size: Int
+    public var modified: Double
+
+    public init(_ status: FileStatus) {
+        inode = status.inode
+        size = status.size
+        modified = status.modified
+    }
+}
+
+/// Why a queued job is not started.
+public enum Blocker: Sendable, Equatable {
+    /// No job of that name has been accepted yet.
+    case missing(String)
+    /// That job is waiting or running.
+    case unfinished(String)
+    /// That job failed; when it is tried again and succeeds, this one goes on.
+    case failed(String)
+    /// That job will not succeed any more unless a person acts: this one is held.
+    case gone(String, String)
+    /// After a temporary failure, until that time (seconds since 1970).
+    case delayed(Double)
+
+    public var description: String {
+        switch self {
+        case .missing(let job): "waits for a job named \(job), which does not exist yet"
+        case .unfinished(let job): "waits for \(job)"
+        case .failed(let job): "waits for \(job), which failed: `charnn retry \(job)` goes on"
+        case .gone(let job, let what): "\(job), which must succeed first, \(what)"
+        case .delayed: "waits to be tried again after a temporary failure"
+        }
+    }
+
+    /// What stands in the way of a job with these predecessors, the gravest first.
+    ///
+    /// - Parameter lookUp: A job's sequence number and recorded state by its name; nil if there is no such job.
+    public static func first(
+        among predecessors: [Predecessor], lookUp: (String) -> (sequence: UInt64?, state: RecordedState)?
+    ) -> Blocker? {
+        var found: Blocker?
+        for predecessor in predecessors {
+            let job = predecessor.job
+            let current = lookUp(job)
+            let isBound = predecessor.sequence != nil
+            guard let current, !isBound || current.sequence == predecessor.sequence else {
+                if isBound { return .gone(job, "was removed") }
+                if !predecessor.isModel { found = found ?? .missing(job) }
+                continue
+            }
+            switch current.state {
+            case .done, .succeeded: continue
+            case .cancelled: return .gone(job, "was cancelled")
+            case .rejected: return .gone(job, "was rejected")
+            case .failed, .broken: found = .failed(job)
+            case .queued, .running, .interrupted, .held, .unknown: found = found ?? .unfinished(job)
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,313 @@
+public import CharnnStorage
+internal import Glibc
+public import SystemPackage
+
+/// What a person's request to the spool could not do.
+public struct SpoolClientError: Error, Hashable, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// There is no such job, or the file to submit is missing.
+        case notFound
+        /// The job is in a state in which the request means nothing.
+        case wrongState
+        case badName
+        /// The rights of the spool do not allow it.
+        case denied
+        case storage
+    }
+
+    public let code: Code
+    public let description: String
+
+    public init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+
+    init(_ error: StorageError) {
+        self.init(error.code == .denied ? .denied : .storage, "\(error)")
+    }
+}
+
+/// A person's side of the spool: everything is a rename that `mv` could do too, whether a daemon runs or not.
+public struct SpoolClient: Sendable {
+    public let layout: SpoolLayout
+    private let storage: any Storage
+
+    public init(_ layout: SpoolLayout, storage: any Storage = LocalStorage()) {
+        self.layout = layout
+        self.storage = storage
+    }
+
+    /// A job as a person sees it.
+    public struct Job: Sendable, Equatable {
+        public var name: String
+        /// The state in whose directory the file lies.
+        public var state: JobState
+        /// The file's name there.
+        public var file: String
+        /// The job's status, if it can be read; its `state` may lag behind a move that the daemon has not seen.
+        public var status: JobStatus?
+    }
+
+    /// Copies a job file durably into `incoming/`, complete under its name at once.
+    ///
+    /// - Parameter name: The job's name; nil: that of the file.
+    /// - Returns: The file's name in `incoming/`; the job's own is decided when it is accepted.
+    public func submit(_ path: FilePath, as name: String? = nil) throws(SpoolClientError) -> String {
+        let found: [UInt8]?
+        do throws(StorageError) {
+            // A person may well name a link; what it leads to is theirs to read.
+            found = try storage.contents(of: resolved(path), limit: SpoolKeeper.largestFile + 1)
+        } catch {
+            throw SpoolClientError(error)
+        }
+        guard let bytes = found else { throw SpoolClientError(.notFound, "\(path): there is no such file") }
+        guard bytes.count <= SpoolKeeper.largestFile else {
+            throw SpoolClientError(.badName, "\(path): a job file has at most \(SpoolKeeper.largestFile) bytes")
+        }
+        return try submit(bytes, fileName: name.map { "\($0).yaml" } ?? path.lastComponent?.string ?? "")
+    }
+
+    /// Puts a job file durably into `incoming/`, complete under its name at once.
+    ///
+    /// - Returns: The file's name in `incoming/`.
+    public func submit(_ bytes: [UInt8], fileName: String) throws(SpoolClientError) -> String {
+        guard let file = JobFileName(fileName) else {
+            throw SpoolClientError(
+                .badName,
+                "\(fileName): a job file is named NAME.yaml, NAME.yml or NAME.json, with letters and digits of any "
+                    + "script, space and ._+- in NAME, at most \(JobName.maximumLength) bytes, no . or - in front")
+        }
+        do throws(StorageError) {
+            let temporary = layout.incoming.appending(".\(SpoolClock.system.wall()).\(file).partial")
+            let writing = try storage.create(temporary, mode: 0o644)
+            // The daemon is another user in a shared spool and must be able to read it, whatever this user's mask.
+            try storage.setMode(0o644, of: temporary)
+            try writing.append(bytes)
+            try writing.synchronize()
+            var number = 1
+            while true {
+                let name = "\(JobFileName(name: file.name.numbered(number), ending: file.ending))"
+                do {
+                    try storage.rename(temporary, to: layout.incoming.appending(name), replacing: false)
+                    // incoming/ of a shared spool cannot be opened by submitters, and so not synced by them; what
+                    // the daemon accepts, it syncs.
+                    try? storage.synchronizeDirectory(layout.incoming)
+                    return name
+                } catch let error where error.code == .alreadyExists {
+                    number += 1
+                }
+            }
+        } catch {
+            throw SpoolClientError(error)
+        }
+    }
+
+    /// The job of that name; nil if there is none in the spool's state directories.
+    public func find(_ name: String) throws(SpoolClientError) -> Job? {
+        do throws(StorageError) {
+            let status = try? JobStatus.read(layout.status(of: name), on: storage)
+            let files = status?.ticket.map { [$0.file] } ?? JobFileName.endings.map { "\(name).\($0)" }
+            for state in JobState.allCases {
+                for file in files where try storage.status(of: layout.file(file, in: state))?.kind == .regular {
+                    return Job(name: name, state: state, file: file, status: status)
+                }
+            }
+            return nil
+        } catch {
+            throw SpoolClientError(error)
+        }
+    }
+
+    /// Every job, those that run first, then waiting ones in their order, then the others by arrival.
+    public func list() throws(SpoolClientError) -> [Job] {
+        var jobs: [Job] = []
+        do throws(StorageError) {
+            for state in JobState.allCases {
+                for name in try storage.list(layout.directory(state)) {
+                    guard let file = JobFileName(name) else { continue }
+                    // A numbered file of rejected/ can bear a name that differs from its job's.
+                    let status = try? JobStatus.read(layout.status(of: file.name.text), on: storage)
+                    let isOwn = status?.ticket.map { $0.file == name } ?? true
+                    jobs.append(Job(name: file.name.text, state: state, file: name, status: isOwn ? status : nil))
+                }
+            }
+        } catch {
+            throw SpoolClientError(error)
+        }
+        return jobs.sorted { a, b in
+            if a.rank != b.rank { return a.rank < b.rank }
+            if a.state == .queue, a.priority != b.priority { return a.priority > b.priority }
+            let (first, second) = (a.status?.sequence ?? .max, b.status?.sequence ?? .max)
+            return first != second ? first < second : a.name < b.name
+        }
+    }
+
+    /// Ends a waiting or running job; a running one with a checkpoint.
+    public func cancel(_ name: String) throws(SpoolClientError) {
+        try move(name, from: [.queue, .held, .active], to: .cancelled)
+    }
+
+    /// Lets a waiting or running job wait for ``release(_:)``; a running one ends with a checkpoint.
+    public func hold(_ name: String) throws(SpoolClientError) { try move(name, from: [.queue, .active], to: .held) }
+
+    /// Lets a held job run.
+    public func release(_ name: String) throws(SpoolClientError) { try move(name, from: [.held], to: .queue) }
+
+    /// Lets a finished job go on from its newest checkpoint.
+    public func retry(_ name: String) throws(SpoolClientError) {
+        try move(name, from: [.failed, .cancelled, .done], to: .queue)
+    }
+
+    /// One sentence on why a job is where it is.
+    public func why(_ name: String) throws(SpoolClientError) -> String {
+        guard let job = try find(name) else {
+            if (try? storage.status(of: layout.incoming.appending("\(name).yaml"))) != nil {
+                return "\(name) lies in incoming/ and has not been accepted yet."
+            }
+            throw SpoolClientError(.notFound, "there is no job named \(name)")
+        }
+        let reason = job.status?.reason.map { ": \($0)" } ?? "."
+        switch job.state {
+        case .queue: return try whyQueued(job)
+        case .active: return "\(name) is running."
+        case .held: return "\(name) is held\(reason)"
+        case .done: return "\(name) is done."
+        case .failed: return "\(name) failed\(reason)"
+        case .cancelled: return "\(name) is cancelled\(reason)"
+        case .rejected:
+            let path = layout.directory(.rejected).appending("\(job.file).reason.txt")
+            let told = (try? storage.contents(of: path, limit: 1 << 16)).flatMap { $0 } ?? []
+            return "\(name) was rejected: \(String(decoding: told, as: UTF8.self))"
+        }
+    }
+
+    private func whyQueued(_ job: Job) throws(SpoolClientError) -> String {
+        let jobs = try list()
+        let states = Dictionary(jobs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let blocker = Blocker.first(among: job.status?.ticket?.predecessors ?? []) { name in
+            guard let other = states[name] else { return nil }
+            let state: RecordedState =
+                switch other.state {
+                case .queue: .queued
+                case .active: .interrupted
+                case .held: .held
+                case .done: .done
+                case .failed: .failed
+                case .cancelled: .cancelled
+                case .rejected: .rejected
+                }
+            return (other.status?.sequence, state)
+        }
+        if let blocker { return "\(job.name) \(blocker.description)." }
+        let reason = job.status?.reason.map { " \($0)" } ?? ""
+        if let time = job.status?.notBefore, time > SpoolClock.system.wall() {
+            return "\(job.name) is tried again at \(JobStatus.time(time)).\(reason)"
+        }
+        if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool." }
+        let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue }.count
+        if before > 0 { return "\(job.name) is queued behind \(before) other\(before == 1 ? "" : "s").\(reason)" }
+        let running = jobs.first { $0.state == .active }
+        return "\(job.name) is next" + (running.map { " after \($0.name)." } ?? ".") + reason
+    }
+
+    /// Whether a daemon works in this spool; nil where this user cannot tell.
+    public func hasDaemon() -> Bool? {
+        do {
+            return try storage.lock(layout.lock) == nil
+        } catch {
+            return nil
+        }
+    }
+
+    /// Removes finished jobs with their folders.
+    ///
+    /// Jobs that a waiting one names in `after` are kept, and jobs of which the folder is in use.
+    /// - Parameter endedBefore: Only jobs that ended before that time, seconds since 1970.
+    /// - Returns: The names of the jobs removed, or that would be removed.
+    @discardableResult
+    public func clean(
+        _ states: Set<JobState> = [.done, .failed, .cancelled, .rejected], endedBefore: Double, dryRun: Bool = false
+    ) throws(SpoolClientError) -> [String] {
+        let jobs = try list()
+        let needed = Set(
+            jobs.filter { [.queue, .held, .active].contains($0.state) }
+                .flatMap { $0.status?.ticket?.predecessors.map(\.job) ?? [] })
+        let limit = JobStatus.time(endedBefore)
+        var removed: [String] = []
+        for job in jobs where states.contains(job.state) && !needed.contains(job.name) {
+            guard [.done, .failed, .cancelled, .rejected].contains(job.state) else { continue }
+            if let ended = job.status?.endedAt ?? job.status?.updatedAt, ended >= limit { continue }
+            removed.append(job.name)
+            if dryRun { continue }
+            do throws(StorageError) {
+                try remove(job)
+            } catch {
+                throw SpoolClientError(error)
+            }
+        }
+        return removed
+    }
+
+    /// Removes the job's file first: what a crash leaves is a folder that still keeps the name.
+    private func remove(_ job: Job) throws(StorageError) {
+        try storage.discard(layout.file(job.file, in: job.state))
+        if job.state == .rejected {
+            try storage.discard(layout.directory(.rejected).appending("\(job.file).reason.txt"))
+        }
+        guard let status = job.status, status.state == job.state else { return }
+        let folder = layout.folder(of: job.name)
+        guard let lock = try storage.lock(layout.lock(of: job.name)) else { return }
+        try removeTree(folder)
+        withExtendedLifetime(lock) {}
+    }
+
+    private func removeTree(_ folder: FilePath) throws(StorageError) {
+        for name in try storage.list(folder) {
+            let path = folder.appending(name)
+            if try storage.status(of: path)?.kind == .directory {
+                try removeTree(path)
+            } else {
+                try storage.discard(path)
+            }
+        }
+        try storage.removeDirectory(folder)
+    }
+
+    private func move(_ name: String, from states: [JobState], to state: JobState) throws(SpoolClientError) {
+        guard let job = try find(name) else { throw SpoolClientError(.notFound, "there is no job named \(name)") }
+        guard states.contains(job.state) else {
+            throw SpoolClientError(.wrongState, "\(name) is in \(job.state.rawValue)/")
+        }
+        do throws(StorageError) {
+            try storage.rename(
+                layout.file(job.file, in: job.state), to: layout.file(job.file, in: state), replacing: false)
+        } catch {
+            // The daemon or another person moved it in the same moment.
+            if error.code == .notFound { return try move(name, from: states, to: state) }
+            throw SpoolClientError(error)
+        }
+        try? storage.synchronizeDirectory(layout.directory(state))
+        try? storage.synchronizeDirectory(layout.directory(job.state))
+    }
+}
+
+extension SpoolClient.Job {
+    fileprivate var rank: Int {
+        switch state {
+        case .active: 0
+        case .queue: 1
+        case .held: 2
+        case .done, .failed, .cancelled, .rejected: 3
+        }
+    }
+
+    fileprivate var priority: Int { status?.ticket?.priority ?? 0 }
+}
+
+/// `path` with its links followed.
+private func resolved(_ path: FilePath) -> FilePath {
+    guard let real = realpath(path.string, nil) else { return path }
+    defer { free(real) }
+    return FilePath(String(cString: real))
+}

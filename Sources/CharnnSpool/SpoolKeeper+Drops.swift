@@ -1,0 +1,331 @@
+public import CharnnStorage
+internal import SystemPackage
+
+/// A job file that nobody has accepted yet.
+struct Drop: Hashable {
+    /// `incoming/`, or a state directory into which a person put it directly.
+    let directory: FilePath
+    let name: String
+    /// Whether it was put into `held/` and so waits there.
+    var isHeld = false
+
+    var path: FilePath { directory.appending(name) }
+}
+
+/// A drop on its way to `queue/`, as it lies in `accepting/`: `SEQ.NAME.yaml`, with a `+` before the first dot where
+/// the job goes to `held/`.
+struct Passage {
+    let sequence: UInt64
+    let isHeld: Bool
+    let file: JobFileName
+
+    var text: String {
+        let digits = String(sequence)
+        return String(repeating: "0", count: max(0, 12 - digits.count)) + digits + (isHeld ? "+" : "") + ".\(file)"
+    }
+
+    init(sequence: UInt64, isHeld: Bool, file: JobFileName) {
+        self.sequence = sequence
+        self.isHeld = isHeld
+        self.file = file
+    }
+
+    init?(_ text: String) {
+        guard let dot = text.firstIndex(of: "."), let file = JobFileName(String(text[text.index(after: dot)...])) else {
+            return nil
+        }
+        var digits = text[..<dot]
+        isHeld = digits.last == "+"
+        if isHeld { digits.removeLast() }
+        guard let sequence = UInt64(digits) else { return nil }
+        self.sequence = sequence
+        self.file = file
+    }
+}
+
+// Looking at drops.
+extension SpoolKeeper {
+    /// Looks at a name in `incoming/` and notes it as complete, as to be looked at again, or as none of ours.
+    func look(atDrop name: String, isArrival: Bool) throws(StorageError) {
+        try look(at: Drop(directory: layout.incoming, name: name), isArrival: isArrival)
+    }
+
+    func look(at drop: Drop, isArrival: Bool) throws(StorageError) {
+        guard !drop.name.hasPrefix("."), !drop.name.hasSuffix("~"), !isPending.contains(drop) else { return }
+        guard let status = try storage.status(of: drop.path) else {
+            watched[drop] = nil
+            told[drop] = nil
+            return
+        }
+        guard status.kind == .regular else {
+            return tell(drop, status, "It is not a regular file; links, folders, pipes and devices are never taken.")
+        }
+        guard JobFileName.split(drop.name) != nil else {
+            return tell(drop, status, "Its name does not end in .yaml, .yml or .json.")
+        }
+        guard status.links == 1 else {
+            watched[drop] = (FileIdentity(status), clock.monotonic())
+            return tell(
+                drop, status, "It has several names (hard links), so that its owner need not be who dropped it.")
+        }
+        if try isComplete(drop, status, isArrival: isArrival) {
+            watched[drop] = nil
+            isPending.insert(drop)
+            pending.append(drop)
+        }
+    }
+
+    /// Whether a drop is written to its end, as far as that can be told.
+    private func isComplete(_ drop: Drop, _ status: FileStatus, isArrival: Bool) throws(StorageError) -> Bool {
+        let identity = FileIdentity(status)
+        let now = clock.monotonic()
+        if watched[drop]?.identity != identity { watched[drop] = (identity, now) }
+        let since = watched[drop]?.since ?? now
+        // Either clock may do: the monotonic one knows only how long this daemon has looked, the other may jump.
+        let quietFor = max(now - since, min(clock.wall() - status.modified, 1e9))
+        if status.size == 0 { return quietFor >= Self.quietWhenEmpty }
+        if quietFor >= Self.quiet { return true }
+        do {
+            switch try storage.open(drop.path, beneath: nil).isOpenForWriting() {
+            case true: return false
+            case false: return true
+            case nil: return isArrival
+            }
+        } catch {
+            // Unreadable: acceptance says so.
+            return error.code == .denied
+        }
+    }
+
+    /// Tells once why a drop stays where it is.
+    func tell(_ drop: Drop, _ status: FileStatus, _ reason: String) {
+        let identity = FileIdentity(status)
+        guard told[drop] != identity else { return }
+        told[drop] = identity
+        events.append(.ignored(file: drop.name, reason: reason))
+    }
+}
+
+// Accepting.
+extension SpoolKeeper {
+    /// Accepts complete drops, at most one batch of them.
+    ///
+    /// A drop is moved to `accepting/SEQ`, which orders it for good; copied into files that the daemon owns, which are
+    /// synced together with their directories; then published in `queue/`, which is the instant of acceptance; then
+    /// its original is removed. Each step can be repeated by ``recover()`` without a second job, because the job
+    /// folder's status bears SEQ.
+    ///
+    /// Directories are synced once for a whole batch.
+    public func acceptDrops() throws(StorageError) {
+        let drops = pending.prefix(Self.batch)
+        guard !drops.isEmpty else { return }
+        pending.removeFirst(drops.count)
+        for drop in drops { isPending.remove(drop) }
+        var passages: [Passage] = []
+        for drop in drops {
+            if let passage = try takeIn(drop) { passages.append(passage) }
+        }
+        try bringThrough(passages)
+    }
+
+    /// Moves a drop to `accepting/`.
+    private func takeIn(_ drop: Drop) throws(StorageError) -> Passage? {
+        guard let status = try storage.status(of: drop.path) else { return nil }
+        do {
+            let file = try storage.open(drop.path, beneath: nil)
+            guard let (stem, ending) = JobFileName.split(drop.name) else { return nil }
+            guard let name = JobName(stem) else {
+                try reject(
+                    drop.path, as: JobFileName(name: JobName(mending: stem), ending: ending),
+                    "The name cannot be used: letters and digits of any script, space and ._+- are allowed, at most "
+                        + "\(JobName.maximumLength) bytes, no . or - in front.")
+                return nil
+            }
+            let passage = Passage(
+                sequence: try sequences.take(), isHeld: drop.isHeld, file: JobFileName(name: name, ending: ending))
+            let path = layout.accepting.appending(passage.text)
+            try storage.rename(drop.path, to: path, replacing: false)
+            // What was opened must be what was moved; if somebody swapped it meanwhile, the new one is looked at anew.
+            let (opened, moved) = (try file.status(), try storage.status(of: path))
+            if moved?.inode != opened.inode || moved?.kind != .regular {
+                try storage.rename(path, to: drop.path, replacing: false)
+                return nil
+            }
+            return passage
+        } catch {
+            switch error.code {
+            case .notFound, .alreadyExists: return nil
+            case .denied, .notRegular, .readOnly:
+                tell(drop, status, "The daemon may not read or move it (\(error)).")
+                return nil
+            default: throw error
+            }
+        }
+    }
+
+    /// Brings passages to `queue/`, `held/` or `rejected/`.
+    func bringThrough(_ passages: [Passage]) throws(StorageError) {
+        guard !passages.isEmpty else { return }
+        try storage.synchronizeDirectory(layout.accepting)
+        var ready: [(passage: Passage, status: JobStatus)] = []
+        for passage in passages {
+            if let status = try prepare(passage) { ready.append((passage, status)) }
+        }
+        try storage.synchronizeDirectory(layout.jobs)
+        for (passage, status) in ready { try publish(passage, status) }
+        if ready.contains(where: { !$0.passage.isHeld }) { try storage.synchronizeDirectory(layout.directory(.queue)) }
+        if ready.contains(where: { $0.passage.isHeld }) { try storage.synchronizeDirectory(layout.directory(.held)) }
+        for (passage, status) in ready {
+            try storage.discard(layout.accepting.appending(passage.text))
+            events.append(.accepted(job: status.job, sequence: passage.sequence, file: "\(passage.file)"))
+        }
+    }
+
+    /// Reads and checks a drop and makes its job folder; nil if it was rejected.
+    private func prepare(_ passage: Passage) throws(StorageError) -> JobStatus? {
+        let path = layout.accepting.appending(passage.text)
+        let file = try storage.open(path, beneath: nil)
+        let status = try file.status()
+        let bytes: [UInt8]
+        let requirements: JobRequirements
+        do {
+            guard status.size <= Self.largestFile else {
+                throw JobRejection("The file has \(status.size) bytes; a job file has at most \(Self.largestFile).")
+            }
+            bytes = try read(file)
+            requirements = try check(bytes, "\(passage.file)")
+        } catch {
+            if let error = error as? StorageError { throw error }
+            try reject(path, as: passage.file, (error as? JobRejection)?.reason ?? "\(error)")
+            return nil
+        }
+        // Made under a hidden name and moved: so a job folder is whole when it is there, and claims its name at once.
+        let folder = layout.folder(of: ".\(passage.sequence).new")
+        try removeFolder(folder)
+        try storage.createDirectory(folder, mode: 0o750)
+        var job = JobStatus(job: passage.file.name.text, state: passage.isHeld ? .held : .queue)
+        job.sequence = passage.sequence
+        job.submitter = status.owner
+        job.acceptedAt = JobStatus.time(clock.wall())
+        job.updatedAt = job.acceptedAt
+        try storage.replace(folder.appending("job.yaml"), with: bytes)
+        var number = max(1, numbers[passage.file.name.text] ?? 1)
+        while true {
+            let name = passage.file.name.numbered(number)
+            job.job = name.text
+            let ticket = JobTicket(
+                file: "\(JobFileName(name: name, ending: passage.file.ending))", priority: requirements.priority,
+                predecessors: bind(requirements, of: name.text, old: []))
+            job.ticket = ticket
+            if let circle = index.circle(from: name.text, ticket.predecessors) {
+                try removeFolder(folder)
+                let way = circle.joined(separator: " waits for ")
+                try reject(path, as: passage.file, "after: the jobs would wait for each other for ever: \(way).")
+                return nil
+            }
+            if try isFree(ticket.file, name.text) {
+                try job.save(folder.appending("status.json"), on: storage)
+                do {
+                    try storage.rename(folder, to: layout.folder(of: name.text), replacing: false)
+                    break
+                } catch let error where error.code == .alreadyExists {}
+            }
+            number += 1
+        }
+        if number > 1 { numbers[passage.file.name.text] = number + 1 }
+        index.insert(
+            job.job,
+            .init(
+                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: job.ticket!, notBefore: nil
+            ))
+        return job
+    }
+
+    /// Whether no job bears the name, nor a file in any state.
+    private func isFree(_ file: String, _ job: String) throws(StorageError) -> Bool {
+        if index[job] != nil || index.jobOfFile[file] != nil { return false }
+        if try storage.status(of: layout.folder(of: job)) != nil { return false }
+        for state in JobState.allCases where state != .rejected {
+            if try storage.status(of: layout.file(file, in: state)) != nil { return false }
+        }
+        return true
+    }
+
+    /// Puts a copy of the job file where its job belongs.
+    private func publish(_ passage: Passage, _ status: JobStatus) throws(StorageError) {
+        guard let ticket = status.ticket else { return }
+        let state: JobState = passage.isHeld ? .held : .queue
+        try place(status.job, ticket.file, in: state, sequence: passage.sequence)
+        guard let published = try storage.status(of: layout.file(ticket.file, in: state)) else { return }
+        index.update(status.job) { $0.ticket.identity = FileIdentity(published) }
+    }
+
+    /// Writes a job's file from its job folder into a state directory, durably but for the directory's sync.
+    func place(_ job: String, _ file: String, in state: JobState, sequence: UInt64) throws(StorageError) {
+        let bytes = try storage.contents(of: layout.jobFile(of: job), limit: Self.largestFile) ?? []
+        let copy = layout.accepting.appending("\(sequence).copy")
+        try storage.discard(copy)
+        let writing = try storage.create(copy, mode: 0o640)
+        try writing.append(bytes)
+        try writing.synchronize()
+        try storage.rename(copy, to: layout.file(file, in: state), replacing: false)
+    }
+
+    /// Binds what a job waits for to the jobs that bear the names now.
+    func bind(_ requirements: JobRequirements, of job: String, old: [Predecessor]) -> [Predecessor] {
+        var bound: [Predecessor] = []
+        for (name, isModel) in requirements.after.map({ ($0, false) }) + requirements.modelJobs.map({ ($0, true) }) {
+            guard !bound.contains(where: { $0.job == name }) else { continue }
+            if let known = old.first(where: { $0.job == name && $0.sequence != nil }) {
+                bound.append(known)
+            } else if let other = index[name], name != job {
+                // A model that is there already is no predecessor.
+                if isModel, other.state == .done { continue }
+                bound.append(Predecessor(job: name, sequence: other.sequence, isModel: isModel))
+            } else if !(isModel && name == job) {
+                bound.append(Predecessor(job: name, isModel: isModel))
+            }
+        }
+        return bound
+    }
+
+    /// At most a job file's bytes and one more.
+    func read(_ file: any StorageFile) throws(StorageError) -> [UInt8] {
+        try file.read(at: 0, count: min(Self.largestFile, try file.status().size) + 1)
+    }
+
+    /// Moves a file to `rejected/` with the reason beside it.
+    ///
+    /// The reason is there before the file, so that nobody finds a file without one.
+    /// - Returns: The file's name in `rejected/`.
+    @discardableResult
+    func reject(_ path: FilePath, as file: JobFileName, _ reason: String) throws(StorageError) -> String {
+        var number = max(1, rejectedNumbers["\(file)"] ?? 1)
+        let text = reason.hasSuffix("\n") ? reason : reason + "\n"
+        while true {
+            let target = "\(JobFileName(name: file.name.numbered(number), ending: file.ending))"
+            number += 1
+            let destination = layout.file(target, in: .rejected)
+            guard try storage.status(of: destination) == nil, index.jobOfFile[target] == nil || number == 2 else {
+                continue
+            }
+            try storage.replace(layout.directory(.rejected).appending("\(target).reason.txt"), with: Array(text.utf8))
+            do {
+                try storage.rename(path, to: destination, replacing: false)
+            } catch let error where error.code == .alreadyExists {
+                continue
+            }
+            try storage.synchronizeDirectory(layout.directory(.rejected))
+            if number > 2 { rejectedNumbers["\(file)"] = number }
+            events.append(.rejected(file: target, reason: reason))
+            return target
+        }
+    }
+
+    /// Removes a folder that a crash left half made.
+    func removeFolder(_ folder: FilePath) throws(StorageError) {
+        guard try storage.status(of: folder) != nil else { return }
+        for name in try storage.list(folder) { try storage.discard(folder.appending(name)) }
+        try storage.removeDirectory(folder)
+    }
+}

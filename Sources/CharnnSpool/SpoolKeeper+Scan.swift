@@ -1,0 +1,417 @@
+public import CharnnStorage
+internal import SystemPackage
+
+// Comparing what the directories hold with what is known.
+extension SpoolKeeper {
+    /// Makes the spool whole after whatever ended the last daemon; called once, before anything else.
+    public func recover() throws(StorageError) {
+        for name in try storage.list(layout.jobs) where name.hasPrefix(".") && name.hasSuffix(".new") {
+            try removeFolder(layout.jobs.appending(name))
+        }
+        try scan()
+        var passages: [Passage] = []
+        for name in try storage.list(layout.accepting).sorted() {
+            if let passage = Passage(name) {
+                passages.append(passage)
+            } else if !name.hasPrefix(".") || name.hasSuffix(".partial") {
+                try storage.discard(layout.accepting.appending(name))
+            }
+        }
+        for passage in passages { sequences.skip(passage.sequence) }
+        for (_, entry) in index.entries { sequences.skip(entry.sequence) }
+        var unfinished: [Passage] = []
+        for passage in passages {
+            if try !wasAccepted(passage) { unfinished.append(passage) }
+        }
+        try bringThrough(unfinished)
+    }
+
+    /// Whether the job of a passage exists; then only the original is left to be removed, or the job file to be
+    /// published.
+    private func wasAccepted(_ passage: Passage) throws(StorageError) -> Bool {
+        guard let (job, entry) = index.entries.first(where: { $0.value.sequence == passage.sequence }) else {
+            return false
+        }
+        if try places(of: entry.ticket.file).isEmpty, entry.state == .queued || entry.state == .held {
+            let state: JobState = entry.state == .held ? .held : .queue
+            try place(job, entry.ticket.file, in: state, sequence: passage.sequence)
+            try storage.synchronizeDirectory(layout.directory(state))
+            events.append(.accepted(job: job, sequence: passage.sequence, file: "\(passage.file)"))
+            try reconcile(job: job)
+        }
+        try storage.discard(layout.accepting.appending(passage.text))
+        return true
+    }
+
+    /// Looks at everything: the truth, of which hints are only a part.
+    ///
+    /// - Complexity: O(jobs and drops), with one system call for each waiting job.
+    public func scan() throws(StorageError) {
+        try scanDrops()
+        var found: [String: [JobState]] = [:]
+        for state in JobState.allCases {
+            for name in try storage.list(layout.directory(state)) {
+                if JobFileName(name) != nil {
+                    found[name, default: []].append(state)
+                } else if state == .rejected {
+                    try discardOrphan(name)
+                }
+            }
+        }
+        let folders = Set(try storage.list(layout.jobs).filter { !$0.hasPrefix(".") })
+        for folder in folders where index[folder] == nil { try load(folder) }
+        for (job, entry) in index.entries {
+            let places = found.removeValue(forKey: entry.ticket.file) ?? []
+            if places.isEmpty, !folders.contains(job), entry.state.isFinished {
+                index.remove(job)
+            } else if places != [entry.state.home] || !entry.state.isFinished || entry.absentSince != nil {
+                try reconcile(job: job)
+            }
+        }
+        for (file, _) in found { try reconcile(file: file) }
+        try holdStranded()
+    }
+
+    private func scanDrops() throws(StorageError) {
+        let names = try storage.list(layout.incoming)
+        let present = Set(names)
+        for drop in Array(watched.keys) where drop.directory == layout.incoming && !present.contains(drop.name) {
+            watched[drop] = nil
+        }
+        for drop in Array(told.keys) where drop.directory == layout.incoming && !present.contains(drop.name) {
+            told[drop] = nil
+        }
+        // In the order of their names: there is no better one for files that were found together.
+        for name in names.sorted() { try look(atDrop: name, isArrival: false) }
+    }
+
+    /// Removes a reason whose file a person has taken away.
+    private func discardOrphan(_ name: String) throws(StorageError) {
+        let ending = ".reason.txt"
+        guard name.hasSuffix(ending) else { return }
+        let file = layout.file(String(name.dropLast(ending.count)), in: .rejected)
+        if try storage.status(of: file) == nil {
+            try storage.discard(layout.directory(.rejected).appending(name))
+        }
+    }
+
+    /// Takes a job folder into the index, if it is one of the queue's.
+    private func load(_ job: String) throws(StorageError) {
+        guard let status = try JobStatus.read(layout.status(of: job), on: storage), status.job == job,
+            let ticket = status.ticket
+        else { return }
+        index.insert(
+            job,
+            .init(
+                state: status.recorded, sequence: status.sequence ?? 0, ticket: ticket, notBefore: status.notBefore))
+    }
+
+    /// The states in whose directories a job file of that name lies.
+    func places(of file: String) throws(StorageError) -> [JobState] {
+        var found: [JobState] = []
+        for state in JobState.allCases where try storage.status(of: layout.file(file, in: state))?.kind == .regular {
+            found.append(state)
+        }
+        return found
+    }
+
+    /// Brings a file of a state directory in line with what is known.
+    func reconcile(file: String) throws(StorageError) {
+        if let job = index.jobOfFile[file] { return try reconcile(job: job) }
+        guard let name = JobFileName(file) else { return }
+        if index[name.name.text] == nil, try storage.status(of: layout.folder(of: name.name.text)) != nil {
+            try load(name.name.text)
+            if index.jobOfFile[file] != nil { return try reconcile(job: name.name.text) }
+            if try rebuild(name) { return }
+        }
+        for place in try places(of: file) { try adopt(file, place) }
+    }
+
+    /// Takes a file that is no job's as a drop, where the table says so.
+    private func adopt(_ file: String, _ place: JobState) throws(StorageError) {
+        guard case .adopt(let state) = JobTransitions.decide(.unknown, foundIn: place) else { return }
+        let drop = Drop(directory: layout.directory(place), name: file, isHeld: state == .held)
+        try look(at: drop, isArrival: true)
+    }
+
+    /// Makes a status for a job whose own was lost, from where its file lies.
+    private func rebuild(_ file: JobFileName) throws(StorageError) -> Bool {
+        let job = file.name.text
+        guard try JobStatus.read(layout.status(of: job), on: storage) == nil,
+            let place = try places(of: "\(file)").first,
+            try storage.status(of: layout.jobFile(of: job)) != nil
+        else { return false }
+        var status = JobStatus(job: job, state: place)
+        status.sequence = try sequences.take()
+        status.filed = true
+        status.ticket = JobTicket(file: "\(file)")
+        status.warnings.append("The status was lost and has been made anew.")
+        try status.save(layout.status(of: job), on: storage)
+        events.append(.trouble("The status of \(job) was lost and has been made anew."))
+        try load(job)
+        try reconcile(job: job)
+        return true
+    }
+
+    /// Brings a job in line with where its file lies.
+    func reconcile(job: String) throws(StorageError) {
+        // A transition can call for another: a file that is moved back is then recorded there. None calls for more.
+        for _ in 0..<3 {
+            guard let entry = index[job] else { return }
+            if entry.state == .interrupted {
+                // A worker whose daemon is gone still ends; its result may yet be written.
+                if isOccupied(job) { return }
+                if let status = try status(of: job), status.recorded != .interrupted {
+                    index.update(job) { $0.state = status.recorded }
+                    continue
+                }
+            }
+            let place = try primaryPlace(of: job, entry)
+            if place != nil, entry.absentSince != nil { index.setAbsent(job, since: nil) }
+            guard try perform(JobTransitions.decide(entry.state, foundIn: place), job, entry, place) else { return }
+        }
+    }
+
+    /// Where a job's file lies, if anywhere. Of several files of its name one is the job's; others are drops.
+    private func primaryPlace(of job: String, _ entry: SpoolIndex.Entry) throws(StorageError) -> JobState? {
+        let file = entry.ticket.file
+        let found = try places(of: file)
+        guard found.count > 1 else { return found.first }
+        let home = found.contains(entry.state.home) ? entry.state.home : found[0]
+        for extra in found where extra != home {
+            let (first, second) = (layout.file(file, in: home), layout.file(file, in: extra))
+            guard let one = try storage.status(of: first), let other = try storage.status(of: second) else {
+                return try places(of: file).first
+            }
+            if one.inode == other.inode {
+                // A move made of link and unlink that a crash cut short: it counts as made.
+                try storage.discard(first)
+                return extra
+            }
+            try adopt(file, extra)
+        }
+        return home
+    }
+
+    /// - Returns: Whether the job has to be looked at again.
+    private func perform(
+        _ transition: Transition, _ job: String, _ entry: SpoolIndex.Entry, _ place: JobState?
+    ) throws(StorageError) -> Bool {
+        switch transition {
+        case .nothing:
+            if let place, entry.state.isWaiting { try noteEdit(job, entry, place) }
+            return false
+        case .adopt: return false
+        case .record(let state):
+            try record(job, entry, state)
+            return false
+        case .again(let state):
+            try startOver(job, entry, state)
+            return false
+        case .move(let state):
+            guard let place else { return false }
+            return try move(job, entry, from: place, to: state)
+        case .stop:
+            if place == nil {
+                guard try isGone(job, entry) else { return false }
+            }
+            guard !entry.isStopping else { return false }
+            index.setStopping(job)
+            events.append(.stop(job: job))
+            return false
+        case .restore(let state):
+            guard try isGone(job, entry) else { return false }
+            do {
+                try self.place(job, entry.ticket.file, in: state, sequence: entry.sequence)
+            } catch let error where error.code == .alreadyExists {
+                return true
+            }
+            try storage.synchronizeDirectory(layout.directory(state))
+            index.setAbsent(job, since: nil)
+            events.append(.restored(job: job, to: state))
+            return true
+        }
+    }
+
+    /// Whether a file has been nowhere for long enough.
+    private func isGone(_ job: String, _ entry: SpoolIndex.Entry) throws(StorageError) -> Bool {
+        let now = clock.monotonic()
+        guard let since = entry.absentSince else {
+            index.setAbsent(job, since: now)
+            return false
+        }
+        return now - since >= Self.absence
+    }
+
+    private func move(
+        _ job: String, _ entry: SpoolIndex.Entry, from place: JobState, to state: JobState
+    ) throws(StorageError) -> Bool {
+        do {
+            try moveFile(entry.ticket.file, from: place, to: state)
+        } catch let error where error.code == .notFound || error.code == .alreadyExists {
+            // Somebody was faster, or something stands there: the next look decides.
+            return false
+        }
+        let isOwnMove = entry.state == .succeeded || entry.state == .broken || entry.state == .interrupted
+        if !isOwnMove { events.append(.movedBack(job: job, from: place, to: state)) }
+        return true
+    }
+
+    /// Moves a job file between states, durably.
+    func moveFile(_ file: String, from place: JobState, to state: JobState) throws(StorageError) {
+        try storage.rename(layout.file(file, in: place), to: layout.file(file, in: state), replacing: false)
+        try storage.synchronizeDirectory(layout.directory(state))
+        try storage.synchronizeDirectory(layout.directory(place))
+    }
+
+    /// A job's status, or a new one from what the index knows should the file be lost.
+    func status(of job: String) throws(StorageError) -> JobStatus? {
+        try JobStatus.read(layout.status(of: job), on: storage)
+    }
+
+    /// Changes a job's status on disk and in the index.
+    func change(
+        _ job: String, _ entry: SpoolIndex.Entry, to state: JobState, _ change: (inout JobStatus) -> Void = { _ in }
+    ) throws(StorageError) {
+        var status = try status(of: job) ?? JobStatus(job: job, state: state)
+        status.state = state
+        status.sequence = entry.sequence
+        status.ticket = entry.ticket
+        status.phase = nil
+        status.updatedAt = JobStatus.time(clock.wall())
+        change(&status)
+        if try storage.status(of: layout.folder(of: job)) == nil {
+            try storage.createDirectory(layout.folder(of: job), mode: 0o750)
+        }
+        try status.save(layout.status(of: job), on: storage)
+        let (recorded, delay, ticket) = (status.recorded, status.notBefore, status.ticket ?? entry.ticket)
+        index.update(job) {
+            $0.state = recorded
+            $0.notBefore = delay
+            $0.ticket = ticket
+            $0.isStopping = false
+        }
+    }
+
+    private func record(_ job: String, _ entry: SpoolIndex.Entry, _ state: JobState) throws(StorageError) {
+        let time = JobStatus.time(clock.wall())
+        var reason: String?
+        let outage = entry.state == .interrupted ? try countOutage(job) : nil
+        try change(job, entry, to: state) { status in
+            switch state {
+            case .done, .failed:
+                status.filed = true
+                reason = status.reason
+            case .cancelled:
+                status.reason = "Cancelled by a person."
+                status.endedAt = time
+            case .held: status.reason = "Held by a person."
+            default:
+                if entry.state == .held { status.crashes = 0 }
+                if entry.state == .held { status.outages = nil }
+                status.reason = nil
+            }
+            if let outage { status.outages = outage }
+        }
+        switch state {
+        case .done, .failed: events.append(.finished(job: job, state: state, reason: reason))
+        case .cancelled: events.append(.cancelled(job: job))
+        case .held: events.append(.held(job: job, reason: nil))
+        default: events.append(entry.state == .held ? .released(job: job) : .requeued(job: job, reason: nil))
+        }
+        if let outage, outage >= Self.mostOutages, state == .queue {
+            try hold(
+                job, "Daemon or machine went down \(outage) times in a row while it ran, without a newer checkpoint.")
+        }
+    }
+
+    private func startOver(_ job: String, _ entry: SpoolIndex.Entry, _ state: JobState) throws(StorageError) {
+        try change(job, entry, to: state) { status in
+            status.results = nil
+            status.filed = nil
+            status.endedAt = nil
+            status.reason = nil
+            status.crashes = 0
+            status.outages = nil
+            status.temporaryFailures = nil
+            status.notBefore = nil
+        }
+        if let entry = index[job] { try noteEdit(job, entry, state) }
+        events.append(.again(job: job))
+    }
+
+    /// Reads a waiting job's file again when it was changed.
+    ///
+    /// A file that has become invalid keeps its place until it is claimed: then it is rejected.
+    private func noteEdit(_ job: String, _ entry: SpoolIndex.Entry, _ place: JobState) throws(StorageError) {
+        let path = layout.file(entry.ticket.file, in: place)
+        guard let found = try storage.status(of: path), entry.ticket.identity != FileIdentity(found) else { return }
+        var ticket = entry.ticket
+        ticket.identity = FileIdentity(found)
+        if found.size <= Self.largestFile, let bytes = try? read(try storage.open(path, beneath: nil)),
+            let requirements = try? check(bytes, ticket.file)
+        {
+            ticket.priority = requirements.priority
+            ticket.predecessors = bind(requirements, of: job, old: ticket.predecessors)
+        }
+        index.update(job) { $0.ticket = ticket }
+        if var status = try status(of: job) {
+            status.ticket = ticket
+            try status.save(layout.status(of: job), on: storage)
+        }
+    }
+
+    /// Holds jobs whose predecessor will not succeed any more.
+    func holdStranded() throws(StorageError) {
+        for job in index.stranded {
+            guard case .gone(let other, let what)? = blocker(of: job) else { continue }
+            try hold(job, "\(other), which must succeed first, \(what).")
+        }
+    }
+
+    /// Moves a queued or interrupted job to `held/` with a reason.
+    func hold(_ job: String, _ reason: String) throws(StorageError) {
+        guard let entry = index[job] else { return }
+        do {
+            try moveFile(entry.ticket.file, from: entry.state == .queued ? .queue : .active, to: .held)
+        } catch let error where error.code == .notFound || error.code == .alreadyExists {
+            // A person was faster; their move decides.
+            return try reconcile(job: job)
+        }
+        try change(job, entry, to: .held) { $0.reason = reason }
+        events.append(.held(job: job, reason: reason))
+    }
+
+    /// Whether some worker holds the job folder.
+    func isOccupied(_ job: String) -> Bool {
+        do {
+            return try storage.lock(layout.lock(of: job)) == nil
+        } catch {
+            return false
+        }
+    }
+}
+
+extension RecordedState {
+    /// The state in whose directory the file belongs.
+    var home: JobState {
+        switch self {
+        case .unknown, .queued: .queue
+        case .running, .interrupted: .active
+        case .held: .held
+        case .succeeded, .done: .done
+        case .broken, .failed: .failed
+        case .cancelled: .cancelled
+        case .rejected: .rejected
+        }
+    }
+
+    var isFinished: Bool {
+        switch self {
+        case .done, .failed, .cancelled, .rejected: true
+        default: false
+        }
+    }
+
+    var isWaiting: Bool { self == .queued || self == .held }
+}

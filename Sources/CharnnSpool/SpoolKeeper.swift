@@ -1,0 +1,158 @@
+public import CharnnStorage
+public import SystemPackage
+
+/// The daemon's side of a spool: accepts drops, follows moves, hands out jobs, files results, recovers.
+///
+/// One task uses it; nothing in it waits for anything but the disk. It decides by ``JobTransitions`` and tells what
+/// happened as ``SpoolEvent``s; it neither logs nor starts processes.
+///
+/// The same calls serve a start after a crash and a running daemon: ``scan()`` compares what the directories hold with
+/// what the statuses record and does what the table says.
+public final class SpoolKeeper {
+    /// Seconds for which a job file must lie nowhere before that counts as removed; editors save by renaming.
+    static let absence = 2.0
+    /// Seconds without a change after which a found drop counts as complete.
+    static let quiet = 30.0
+    /// The same for an empty drop, which is more likely to be filled in the next moment.
+    static let quietWhenEmpty = 2.0
+    /// The largest job file.
+    public static let largestFile = 1 << 20
+    /// Drops that are accepted in one go, sharing the syncs of directories.
+    static let batch = 128
+
+    public let layout: SpoolLayout
+    let storage: any Storage
+    let clock: SpoolClock
+    let check: JobCheck
+    private let lock: any StorageLock
+
+    var index = SpoolIndex()
+    /// Events not yet collected.
+    var events: [SpoolEvent] = []
+    /// Drops waiting to be accepted, in the order in which they were found complete.
+    var pending: [Drop] = []
+    var isPending: Set<Drop> = []
+    /// Drops that are not complete yet: what they were when last looked at, and since when they are so.
+    var watched: [Drop: (identity: FileIdentity, since: Double)] = [:]
+    /// Drops that stay, by what they were when that was told.
+    var told: [Drop: FileIdentity] = [:]
+    /// For names that were taken, the number from which on to look for a free one.
+    var numbers: [String: Int] = [:]
+    var rejectedNumbers: [String: Int] = [:]
+    var sequences: SequenceNumbers
+
+    /// Takes the spool: one daemon has it at a time.
+    ///
+    /// - Returns: nil while another daemon has it.
+    public static func open(
+        _ layout: SpoolLayout, sharing: SpoolLayout.Sharing = .personal, storage: any Storage = LocalStorage(),
+        clock: SpoolClock = .system, check: @escaping JobCheck
+    ) throws(StorageError) -> SpoolKeeper? {
+        try layout.create(sharing, on: storage)
+        guard let lock = try storage.lock(layout.lock) else { return nil }
+        let sequences = try SequenceNumbers(layout.sequence, storage)
+        return SpoolKeeper(layout, storage, clock, check, lock, sequences)
+    }
+
+    private init(
+        _ layout: SpoolLayout, _ storage: any Storage, _ clock: SpoolClock, _ check: @escaping JobCheck,
+        _ lock: any StorageLock, _ sequences: SequenceNumbers
+    ) {
+        self.layout = layout
+        self.storage = storage
+        self.clock = clock
+        self.check = check
+        self.lock = lock
+        self.sequences = sequences
+    }
+
+    /// What happened since the last call.
+    public func takeEvents() -> [SpoolEvent] {
+        defer { events = [] }
+        return events
+    }
+
+    /// Jobs in a state.
+    public func count(_ state: JobState) -> Int {
+        let recorded: [RecordedState] =
+            switch state {
+            case .queue: [.queued]
+            case .active: [.running, .interrupted]
+            case .held: [.held]
+            case .done: [.done, .succeeded]
+            case .failed: [.failed, .broken]
+            case .cancelled: [.cancelled]
+            case .rejected: [.rejected]
+            }
+        return recorded.reduce(0) { $0 + (index.counts[$1] ?? 0) }
+    }
+
+    /// Why a job is not being run; nil when it could be.
+    public func blocker(of job: String) -> Blocker? { index.blocker(of: job, at: clock.wall()) }
+
+    /// Whether there are complete drops left to accept with ``acceptDrops()``.
+    public var hasDrops: Bool { !pending.isEmpty }
+
+    /// Whether drops are waited for, or files that lie nowhere: ``tick()`` should be called again soon.
+    public var isExpecting: Bool { !watched.isEmpty || !index.absent.isEmpty || !index.active.isEmpty }
+
+    /// Seconds since 1970 when a delayed job may run.
+    public var nextDelay: Double? { index.nextDelay }
+
+    /// Directories whose hints ``handle(_:)`` understands.
+    public var watchedDirectories: [FilePath] { [layout.incoming] + JobState.allCases.map(layout.directory) }
+
+    /// Uses a hint that something changed.
+    public func handle(_ hint: StorageHint) throws(StorageError) {
+        switch hint {
+        case .overflow: try scan()
+        case .arrived(let directory, let name), .changed(let directory, let name):
+            let isArrival = if case .arrived = hint { true } else { false }
+            if directory == layout.incoming {
+                try look(atDrop: name, isArrival: isArrival)
+            } else {
+                try reconcile(file: name)
+            }
+        }
+    }
+
+    /// Does what only time brings: files that stay away, drops that have become quiet.
+    public func tick() throws(StorageError) {
+        for drop in Array(watched.keys) { try look(at: drop, isArrival: false) }
+        for job in index.absent.union(index.active) { try reconcile(job: job) }
+        try holdStranded()
+    }
+}
+
+/// Sequence numbers that are never used twice, handed out from blocks whose end is on disk before their first use.
+struct SequenceNumbers {
+    private static let block: UInt64 = 1024
+    private let path: FilePath
+    private let storage: any Storage
+    private var next: UInt64
+    private var end: UInt64
+
+    init(_ path: FilePath, _ storage: any Storage) throws(StorageError) {
+        self.path = path
+        self.storage = storage
+        let text = String(decoding: try storage.contents(of: path, limit: 32) ?? [], as: UTF8.self)
+        next = UInt64(text.prefix { $0.isNumber }) ?? 1
+        end = next
+    }
+
+    /// Sees to it that numbers up to `used` are not handed out again, should the file have been lost.
+    mutating func skip(_ used: UInt64) {
+        guard used >= next else { return }
+        next = used + 1
+        end = next
+    }
+
+    mutating func take() throws(StorageError) -> UInt64 {
+        if next >= end {
+            end = next + Self.block
+            try storage.replace(path, with: Array("\(end)\n".utf8))
+        }
+        defer { next += 1 }
+        return next
+    }
+}

@@ -1,0 +1,106 @@
+public import CharnnStorage
+internal import Glibc
+public import SystemPackage
+
+/// Where everything lies in a spool.
+public struct SpoolLayout: Sendable, Hashable {
+    public let root: FilePath
+
+    public init(root: FilePath) { self.root = root }
+
+    /// Where people drop job files.
+    public var incoming: FilePath { root.appending("incoming") }
+    /// The daemon's own: a drop on its way to `queue/`, as `SEQ.NAME.yaml`.
+    public var accepting: FilePath { root.appending("accepting") }
+    /// One output folder a job.
+    public var jobs: FilePath { root.appending("jobs") }
+    /// Texts that job files name.
+    public var corpora: FilePath { root.appending("corpora") }
+    /// Held locked by the daemon of this spool.
+    public var lock: FilePath { accepting.appending(".lock") }
+    /// The number from which on sequence numbers are unused.
+    var sequence: FilePath { accepting.appending(".sequence") }
+
+    /// The directory of a state.
+    public func directory(_ state: JobState) -> FilePath { root.appending(state.rawValue) }
+
+    /// Where the file of a job in `state` lies.
+    public func file(_ fileName: String, in state: JobState) -> FilePath { directory(state).appending(fileName) }
+
+    /// A job's output folder.
+    public func folder(of job: String) -> FilePath { jobs.appending(job) }
+
+    /// The job file as it was when its worker was started: what the worker reads.
+    public func jobFile(of job: String) -> FilePath { folder(of: job).appending("job.yaml") }
+
+    /// A job's `status.json`.
+    public func status(of job: String) -> FilePath { folder(of: job).appending("status.json") }
+
+    /// A job's `log.txt`.
+    public func log(of job: String) -> FilePath { folder(of: job).appending("log.txt") }
+
+    /// Held locked by the one worker of a job, which takes it before it touches anything else in the folder.
+    public func lock(of job: String) -> FilePath { folder(of: job).appending(".lock") }
+
+    /// Who may do what in the spool's directories.
+    public enum Sharing: Sendable {
+        /// A user's own spool.
+        case personal
+        /// The system's: members of the submitters' group drop and move jobs and read results.
+        case group
+    }
+
+    /// Every directory with its rights.
+    ///
+    /// In a shared spool `incoming/` can be written but not listed by submitters, and is sticky, so that nobody removes
+    /// or replaces what another has dropped; the set-group-id bit hands the group on to what is made inside.
+    public func directories(_ sharing: Sharing) -> [(path: FilePath, mode: CharnnStorage.FileMode)] {
+        let isShared = sharing == .group
+        let own: CharnnStorage.FileMode = 0o700
+        return [
+            (root, isShared ? 0o755 : own), (accepting, own), (incoming, isShared ? 0o1730 : own),
+            (jobs, isShared ? 0o2750 : own), (corpora, isShared ? 0o3770 : own),
+        ] + JobState.allCases.map { (directory($0), isShared ? 0o2770 : own) }
+    }
+
+    /// Makes the directories that are missing; those that exist keep the rights they have.
+    public func create(_ sharing: Sharing, on storage: some Storage) throws(StorageError) {
+        for (path, mode) in directories(sharing) where try storage.status(of: path) == nil {
+            try storage.createDirectories(path, mode: path == root ? mode : 0o700)
+            // A mask of the process may have taken bits away, and mkdir ignores the special ones.
+            if try storage.status(of: path)?.mode != mode { try storage.setMode(mode, of: path) }
+        }
+        try storage.synchronizeDirectory(root)
+    }
+
+    /// The spool that both programs use: the one asked for, else `$CHARNND_SPOOL`, else `/var/spool/charnnd` where this
+    /// user may use it, else `charnnd` below `$XDG_STATE_HOME` or `~/.local/state`.
+    ///
+    /// - Parameters:
+    ///   - requested: What `--spool` or the configuration names.
+    ///   - isDaemon: A daemon uses the system's spool only where it may own it; a person's tool where it may drop.
+    public static func choose(
+        _ requested: FilePath?, isDaemon: Bool, environment: (String) -> String? = Self.variable,
+        system: FilePath = "/var/spool/charnnd"
+    ) -> SpoolLayout {
+        if let requested { return SpoolLayout(root: absolute(requested)) }
+        if let named = environment("CHARNND_SPOOL"), !named.isEmpty {
+            return SpoolLayout(root: absolute(FilePath(named)))
+        }
+        let shared = SpoolLayout(root: system)
+        let usable = isDaemon ? shared.accepting : shared.incoming
+        if access(usable.string, W_OK | X_OK) == 0 { return shared }
+        let home = environment("HOME") ?? "/"
+        let state = environment("XDG_STATE_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "\(home)/.local/state"
+        return SpoolLayout(root: FilePath(state).appending("charnnd"))
+    }
+
+    /// A variable of this process's environment.
+    public static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    private static func absolute(_ path: FilePath) -> FilePath {
+        guard path.isRelative, let current = getcwd(nil, 0) else { return path.lexicallyNormalized() }
+        defer { free(current) }
+        return FilePath(String(cString: current)).pushing(path).lexicallyNormalized()
+    }
+}

@@ -1,0 +1,74 @@
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import Synchronization
+import SystemPackage
+import Testing
+
+/// A spool in a folder of its own, with clocks that stand still until they are told to go on.
+final class SpoolFixture {
+    let folder = TemporaryDirectory("spool")
+    let time = TestTime()
+    var layout: SpoolLayout { SpoolLayout(root: folder.path.appending("spool")) }
+    let disk = LocalStorage()
+    var client: SpoolClient { SpoolClient(layout) }
+
+    init() throws { try layout.create(.personal, on: disk) }
+
+    /// Reads lines `priority: N`, `after: A B`, `model: M`; anything else is refused.
+    static let check: JobCheck = { bytes, file throws(JobRejection) in
+        var requirements = JobRequirements()
+        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+            let words = line.split(separator: " ").map(String.init)
+            switch words[0] {
+            case "priority:": requirements.priority = Int(words[1])!
+            case "after:": requirements.after = Array(words.dropFirst())
+            case "model:": requirements.modelJobs = Array(words.dropFirst())
+            default: throw JobRejection("\(file): \(line) is not understood")
+            }
+        }
+        return requirements
+    }
+
+    func open(_ storage: any Storage = LocalStorage()) throws -> SpoolKeeper {
+        let time = time
+        let clock = SpoolClock(monotonic: { time.now }, wall: { 1_700_000_000 + time.now })
+        return try #require(try SpoolKeeper.open(layout, storage: storage, clock: clock, check: Self.check))
+    }
+
+    func drop(_ name: String, _ text: String = "priority: 0") throws {
+        try disk.replace(layout.incoming.appending(name), with: Array(text.utf8))
+    }
+
+    func move(_ file: String, _ from: JobState, _ to: JobState) throws {
+        try disk.rename(layout.file(file, in: from), to: layout.file(file, in: to), replacing: false)
+    }
+
+    func state(_ job: String) throws -> JobState? { try client.find(job)?.state }
+
+    func status(_ job: String) throws -> JobStatus {
+        try #require(try JobStatus.read(layout.status(of: job), on: disk))
+    }
+
+    func files(_ state: JobState) throws -> [String] { try disk.list(layout.directory(state)).sorted() }
+
+    /// What a worker does that succeeds.
+    func finish(_ job: String, as state: JobState = .done, on storage: some Storage = LocalStorage()) throws {
+        try ResultRecord.commit(try status(job), as: state, results: [], at: 0, in: layout, on: storage)
+    }
+}
+
+final class TestTime: Sendable {
+    private let value = Mutex(1000.0)
+    var now: Double { value.withLock { $0 } }
+    func pass(_ seconds: Double) { value.withLock { $0 += seconds } }
+}
+
+extension SpoolKeeper {
+    /// Scans and accepts all there is.
+    func settle() throws {
+        try scan()
+        while hasDrops { try acceptDrops() }
+        try tick()
+    }
+}

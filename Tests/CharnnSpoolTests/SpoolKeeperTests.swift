@@ -1,0 +1,388 @@
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import Foundation
+import SystemPackage
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct SpoolKeeperTests {
+    let spool: SpoolFixture
+    init() throws { spool = try SpoolFixture() }
+
+    private func accepted(_ drops: (String, String)...) throws -> SpoolKeeper {
+        let keeper = try spool.open()
+        try keeper.recover()
+        for (name, text) in drops {
+            try spool.drop(name, text)
+            try keeper.settle()
+        }
+        _ = keeper.takeEvents()
+        return keeper
+    }
+
+    @Test func `a dropped file becomes a queued job with a folder, a number and an owner`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 3"))
+        let status = try spool.status("a")
+        #expect(try spool.files(.queue) == ["a.yaml"])
+        #expect(status.state == .queue && status.sequence == 1 && status.submitter == getuid())
+        #expect(try spool.disk.contents(of: spool.layout.jobFile(of: "a")) == Array("priority: 3".utf8))
+        #expect(try spool.disk.list(spool.layout.incoming) == [])
+        #expect(keeper.count(.queue) == 1)
+    }
+
+    @Test func `one spool has one daemon`() throws {
+        let keeper = try spool.open()
+        #expect(try SpoolKeeper.open(spool.layout, check: SpoolFixture.check) == nil)
+        #expect(spool.client.hasDaemon() == true)
+        withExtendedLifetime(keeper) {}
+    }
+
+    @Test func `jobs run by priority, then in the order of their arrival`() throws {
+        let keeper = try accepted(
+            ("z.yaml", "priority: 0"), ("a.yaml", "priority: 0"), ("m.yaml", "priority: 5"), ("l.json", "priority: -1"))
+        #expect(try spool.client.list().map(\.name) == ["m", "z", "a", "l"])
+        var order: [String] = []
+        while let claim = try keeper.claimNext() { order.append(claim.job) }
+        #expect(order == ["m", "z", "a", "l"])
+    }
+
+    @Test func `a name in use is numbered, also against jobs that ended`() throws {
+        let keeper = try accepted(("b.yaml", "priority: 0"))
+        _ = try keeper.claimNext()
+        try spool.finish("b")
+        try keeper.workerEnded("b", .exited(0), wasStopped: false, lastWords: "")
+        for name in ["b.yaml", "b.json", "b.yml"] {
+            try spool.drop(name)
+            try keeper.settle()
+        }
+        #expect(try spool.files(.queue) == ["b-2.yaml", "b-3.json", "b-4.yml"])
+        #expect(try spool.state("b") == .done)
+    }
+
+    @Test func `what is no job file stays, and that is told once`() throws {
+        let incoming = spool.layout.incoming
+        #expect(mkfifo(incoming.appending("pipe.yaml").string, 0o666) == 0)
+        #expect(symlink("/etc/passwd", incoming.appending("link.yaml").string) == 0)
+        try spool.disk.createDirectory(incoming.appending("folder.yaml"), mode: 0o700)
+        try spool.drop("text.txt")
+        try spool.drop("backup.yaml~")
+        try spool.drop(".hidden.yaml")
+        try spool.drop("first.yaml")
+        #expect(link(incoming.appending("first.yaml").string, incoming.appending("second.yaml").string) == 0)
+        let keeper = try spool.open()
+        try keeper.recover()
+        try keeper.settle()
+        let told = keeper.takeEvents().compactMap { if case .ignored(let file, _) = $0 { file } else { nil } }
+        #expect(told.sorted() == ["first.yaml", "folder.yaml", "link.yaml", "pipe.yaml", "second.yaml", "text.txt"])
+        try keeper.settle()
+        #expect(keeper.takeEvents().isEmpty)
+        #expect(try spool.files(.queue) == [])
+        #expect(try spool.disk.list(incoming).count == 8)
+    }
+
+    @Test(arguments: [
+        ("a\nb.yaml", "a_b.yaml"), ("-rf.yaml", "_rf.yaml"), ("a:b.yaml", "a_b.yaml"),
+        (String(repeating: "x", count: 200) + ".yaml", String(repeating: "x", count: 128) + ".yaml"),
+    ])
+    func `a name that cannot be used is rejected under a mended one`(name: String, mended: String) throws {
+        let keeper = try accepted((name, "priority: 0"))
+        #expect(try spool.files(.rejected) == [mended, mended + ".reason.txt"])
+        #expect(keeper.count(.queue) == 0)
+    }
+
+    @Test func `bad files are rejected with the reason beside them, and the queue goes on`() throws {
+        let keeper = try accepted(
+            ("big.yaml", String(repeating: "priority: 0\n", count: 200_000)), ("bad.yaml", "nonsense"),
+            ("bad.yaml", "nonsense again"), ("good.yaml", "priority: 0"))
+        #expect(try spool.files(.rejected).filter { !$0.hasSuffix(".txt") } == ["bad-2.yaml", "bad.yaml", "big.yaml"])
+        let reason = try spool.disk.contents(of: spool.layout.file("bad-2.yaml.reason.txt", in: .rejected))
+        #expect(reason == Array("bad.yaml: nonsense again is not understood\n".utf8))
+        #expect(try keeper.claimNext()?.job == "good")
+        #expect(try spool.disk.list(spool.layout.jobs) == ["good"])
+    }
+
+    @Test func `an empty file waits for its contents for two seconds`() throws {
+        let keeper = try spool.open()
+        try keeper.recover()
+        try spool.drop("a.yaml", "")
+        // The drop's time is the machine's; the test's clock says that it lies in the future.
+        try keeper.settle()
+        #expect(try spool.files(.queue) == [])
+        try spool.drop("a.yaml", "priority: 1")
+        try keeper.settle()
+        #expect(try spool.files(.queue) == ["a.yaml"])
+    }
+
+    @Test func `a file that somebody still writes is not taken`() throws {
+        let keeper = try spool.open()
+        try keeper.recover()
+        let path = spool.layout.incoming.appending("a.yaml")
+        var writer: FileHandle? = FileHandle(
+            fileDescriptor: open(path.string, O_WRONLY | O_CREAT, 0o600), closeOnDealloc: true)
+        writer?.write(Data("priority:".utf8))
+        try keeper.settle()
+        #expect(try spool.files(.queue) == [])
+        writer?.write(Data(" 7".utf8))
+        writer = nil
+        try keeper.settle()
+        #expect(try spool.status("a").ticket?.priority == 7)
+    }
+
+    @Test func `people hold, release, cancel and retry by moving files`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"))
+        for (from, to, event) in [
+            (JobState.queue, JobState.held, SpoolEvent.held(job: "a", reason: nil)),
+            (.held, .queue, .released(job: "a")),
+            (.queue, .cancelled, .cancelled(job: "a")), (.cancelled, .queue, .again(job: "a")),
+        ] {
+            try spool.move("a.yaml", from, to)
+            try keeper.handle(.arrived(directory: spool.layout.directory(to), name: "a.yaml"))
+            #expect(keeper.takeEvents() == [event])
+            #expect(try spool.status("a").state == to)
+        }
+    }
+
+    @Test func `moves made while no daemon runs count at its start`() throws {
+        var keeper: SpoolKeeper? = try accepted(("a.yaml", "priority: 0"), ("b.yaml", "priority: 0"))
+        keeper = nil
+        _ = keeper
+        try spool.client.hold("a")
+        try spool.client.cancel("b")
+        let next = try spool.open()
+        try next.recover()
+        #expect(try spool.status("a").state == .held)
+        #expect(try spool.status("b").state == .cancelled)
+        #expect(try next.claimNext() == nil)
+    }
+
+    @Test func `a removed file counts as cancelled after two seconds and is written anew`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 4"))
+        try spool.disk.remove(spool.layout.file("a.yaml", in: .queue))
+        try keeper.settle()
+        #expect(keeper.takeEvents().isEmpty)
+        #expect(try keeper.claimNext() == nil)
+        spool.time.pass(2.1)
+        try keeper.settle()
+        #expect(keeper.takeEvents() == [.restored(job: "a", to: .cancelled), .cancelled(job: "a")])
+        #expect(try spool.disk.contents(of: spool.layout.file("a.yaml", in: .cancelled)) == Array("priority: 4".utf8))
+    }
+
+    @Test func `an editor that saves by renaming cancels nothing, and its edit counts`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"), ("b.yaml", "priority: 1"))
+        let path = spool.layout.file("a.yaml", in: .queue)
+        try spool.disk.remove(path)
+        try keeper.settle()
+        spool.time.pass(1)
+        try spool.disk.replace(path, with: Array("priority: 2".utf8))
+        try keeper.settle()
+        spool.time.pass(5)
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "a")
+        #expect(try spool.disk.contents(of: spool.layout.jobFile(of: "a")) == Array("priority: 2".utf8))
+    }
+
+    @Test func `an edit that makes a file invalid rejects the job when it is claimed`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 1"), ("b.yaml", "priority: 0"))
+        try spool.disk.replace(spool.layout.file("a.yaml", in: .queue), with: Array("oops".utf8))
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "b")
+        #expect(try spool.files(.rejected) == ["a.yaml", "a.yaml.reason.txt"])
+        #expect(try spool.status("a").state == .rejected)
+        try spool.disk.replace(spool.layout.file("a.yaml", in: .rejected), with: Array("priority: 1".utf8))
+        try spool.move("a.yaml", .rejected, .queue)
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "a")
+    }
+
+    @Test func `a running job that is moved is stopped, and ends where it was moved to`() throws {
+        for state in [JobState.held, .cancelled, .queue] {
+            let spool = try SpoolFixture()
+            let keeper = try spool.open()
+            try keeper.recover()
+            try spool.drop("a.yaml")
+            try keeper.settle()
+            #expect(try keeper.claimNext()?.attempt == 1)
+            _ = keeper.takeEvents()
+            try spool.move("a.yaml", .active, state)
+            try keeper.tick()
+            try keeper.tick()
+            #expect(keeper.takeEvents() == [.stop(job: "a")])
+            try keeper.workerEnded("a", .exited(85), wasStopped: true, lastWords: "")
+            #expect(try spool.state("a") == state)
+            #expect(try spool.status("a").state == state)
+        }
+    }
+
+    @Test func `a result written before a move was seen makes the job done`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"))
+        _ = try keeper.claimNext()
+        try spool.finish("a")
+        try spool.move("a.yaml", .active, .cancelled)
+        try keeper.workerEnded("a", .exited(0), wasStopped: false, lastWords: "")
+        #expect(try spool.state("a") == .done)
+        #expect(try spool.status("a").filed == true)
+    }
+
+    @Test func `a done job that is moved to the queue is run again under its name`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"))
+        _ = try keeper.claimNext()
+        try spool.finish("a")
+        try keeper.workerEnded("a", .exited(0), wasStopped: false, lastWords: "")
+        try spool.client.retry("a")
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.attempt == 2)
+        #expect(try spool.status("a").results == nil)
+    }
+
+    @Test func `a job waits for those it names, and is held when one will not succeed`() throws {
+        let keeper = try accepted(
+            ("late.yaml", "after: first second"), ("first.yaml", "priority: 0"), ("second.yaml", "priority: 0"))
+        #expect(keeper.blocker(of: "late") == .unfinished("first"))
+        #expect(try keeper.claimNext()?.job == "first")
+        try keeper.workerEnded("first", .exited(65), wasStopped: false, lastWords: "bad")
+        #expect(keeper.blocker(of: "late") == .failed("first"))
+        #expect(try spool.client.why("late").contains("failed"))
+        try spool.client.retry("first")
+        try keeper.settle()
+        for job in ["first", "second"] {
+            #expect(try keeper.claimNext()?.job == job)
+            try spool.finish(job)
+            try keeper.workerEnded(job, .exited(0), wasStopped: false, lastWords: "")
+        }
+        #expect(try keeper.claimNext()?.job == "late")
+    }
+
+    @Test func `a cancelled predecessor holds those that wait for it`() throws {
+        let keeper = try accepted(("first.yaml", "priority: 0"), ("late.yaml", "after: first"))
+        try spool.client.cancel("first")
+        try keeper.settle()
+        #expect(try spool.state("late") == .held)
+        #expect(try spool.client.why("late").contains("first, which must succeed first, was cancelled"))
+    }
+
+    @Test func `a model that is still being trained is waited for, an unknown one is not`() throws {
+        let keeper = try accepted(
+            ("text.yaml", "model: kjv\npriority: 9"), ("kjv.yaml", "priority: 0"),
+            ("more.yaml", "model: kjv\npriority: 9"),
+            ("lost.yaml", "model: nothing\npriority: 8"))
+        var order: [String] = []
+        while let claim = try keeper.claimNext() { order.append(claim.job) }
+        #expect(order == ["lost", "kjv"])
+        try spool.finish("kjv")
+        try keeper.workerEnded("kjv", .exited(0), wasStopped: false, lastWords: "")
+        #expect(try keeper.claimNext()?.job == "text")
+        #expect(try keeper.claimNext()?.job == "more")
+    }
+
+    @Test func `a circle is refused`() throws {
+        let keeper = try accepted(
+            ("self.yaml", "after: self"), ("a.yaml", "after: b"), ("b.yaml", "after: c"), ("c.yaml", "after: a"))
+        #expect(keeper.count(.queue) == 2)
+        #expect(try spool.files(.rejected) == ["c.yaml", "c.yaml.reason.txt", "self.yaml", "self.yaml.reason.txt"])
+        let reason = try #require(try spool.disk.contents(of: spool.layout.file("c.yaml.reason.txt", in: .rejected)))
+        #expect(String(decoding: reason, as: UTF8.self).contains("c waits for a waits for b waits for c"))
+    }
+
+    @Test func `a temporary failure waits, also over a restart`() throws {
+        var keeper: SpoolKeeper? = try accepted(("a.yaml", "priority: 0"))
+        _ = try keeper?.claimNext()
+        try keeper?.workerEnded("a", .exited(75), wasStopped: false, lastWords: "busy")
+        #expect(try keeper?.claimNext() == nil)
+        keeper = nil
+        let next = try spool.open()
+        try next.recover()
+        #expect(try next.claimNext() == nil)
+        spool.time.pass(61)
+        #expect(try next.claimNext()?.attempt == 2)
+    }
+
+    @Test func `three crashes hold the job, and a release starts the count anew`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"))
+        for _ in 1...3 {
+            #expect(try keeper.claimNext() != nil)
+            try keeper.workerEnded("a", .signalled(11), wasStopped: false, lastWords: "boom")
+        }
+        #expect(try spool.state("a") == .held)
+        #expect(try spool.client.why("a").contains("3 crashes in a row"))
+        try spool.client.release("a")
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.attempt == 4)
+        try keeper.workerEnded("a", .signalled(11), wasStopped: false, lastWords: "boom")
+        #expect(try spool.state("a") == .queue)
+    }
+
+    @Test func `a job whose machine goes down again and again without progress is held`() throws {
+        var keeper: SpoolKeeper? = try accepted(("a.yaml", "priority: 0"))
+        for _ in 1...5 {
+            #expect(try keeper?.claimNext() != nil)
+            keeper = nil
+            keeper = try spool.open()
+            try keeper?.recover()
+        }
+        #expect(try spool.state("a") == .held)
+    }
+
+    @Test func `a worker that outlives its daemon is waited for`() throws {
+        var keeper: SpoolKeeper? = try accepted(("a.yaml", "priority: 0"))
+        _ = try keeper?.claimNext()
+        var worker = try spool.disk.lock(spool.layout.lock(of: "a"))
+        keeper = nil
+        let next = try spool.open()
+        try next.recover()
+        #expect(try next.claimNext() == nil)
+        #expect(next.isExpecting)
+        try spool.finish("a")
+        worker = nil
+        _ = worker
+        try next.tick()
+        #expect(try spool.state("a") == .done)
+    }
+
+    @Test func `a file put straight into a state directory is taken as a drop`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"))
+        try spool.disk.replace(spool.layout.file("b.yaml", in: .queue), with: Array("priority: 1".utf8))
+        try spool.disk.replace(spool.layout.file("c.yaml", in: .held), with: Array("priority: 1".utf8))
+        try spool.disk.replace(spool.layout.file("a.yaml", in: .held), with: Array("priority: 1".utf8))
+        try keeper.settle()
+        #expect(try spool.files(.queue) == ["a.yaml", "b.yaml"])
+        #expect(try spool.files(.held) == ["a-2.yaml", "c.yaml"])
+        #expect(try spool.status("b").sequence != nil)
+    }
+
+    @Test func `a lost status is made anew from where the file lies`() throws {
+        var keeper: SpoolKeeper? = try accepted(("a.yaml", "priority: 0"))
+        keeper = nil
+        _ = keeper
+        try spool.disk.replace(spool.layout.status(of: "a"), with: [0, 0, 0])
+        let next = try spool.open()
+        try next.recover()
+        #expect(try next.claimNext()?.job == "a")
+    }
+
+    @Test func `a flood of drops is accepted in the order of their names`() throws {
+        for number in 0..<500 { try spool.drop("job-\(1000 + number).yaml") }
+        let keeper = try spool.open()
+        try keeper.recover()
+        try keeper.settle()
+        #expect(keeper.count(.queue) == 500)
+        #expect(try (0..<500).allSatisfy { try keeper.claimNext()?.job == "job-\(1000 + $0)" })
+    }
+
+    @Test func `cleaning removes what has ended and keeps what others wait for`() throws {
+        let keeper = try accepted(
+            ("old.yaml", "priority: 9"), ("base.yaml", "priority: 8"), ("later.yaml", "after: base"),
+            ("bad.yaml", "bad"))
+        for job in ["old", "base"] {
+            _ = try keeper.claimNext()
+            try spool.finish(job)
+            try keeper.workerEnded(job, .exited(0), wasStopped: false, lastWords: "")
+        }
+        #expect(Set(try spool.client.clean(endedBefore: 4e9)) == ["old", "bad"])
+        #expect(try spool.disk.list(spool.layout.jobs).sorted() == ["base", "later"])
+        try keeper.settle()
+        try spool.drop("old.yaml")
+        try keeper.settle()
+        #expect(try spool.state("old") == .queue)
+    }
+}
