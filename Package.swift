@@ -99,7 +99,7 @@ let package = Package(
             name: "CharnnEngineTests", dependencies: ["CharnnEngine", "CharnnTestSupport"],
             swiftSettings: optimisedSwift),
         .testTarget(
-            name: "CharnnCPUTests", dependencies: ["CharnnCPU", "CharnnEngine", "CharnnTestSupport"],
+            name: "CharnnCPUTests", dependencies: ["CharnnCPU", "CharnnEngine", "CharnnTestSupport", "CCharnnKernels"],
             resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
         .testTarget(
             name: "CharnnModelTests", dependencies: ["CharnnModel", "CharnnEngine", "CharnnStorage", "CharnnTestSupport"]
