@@ -38,13 +38,12 @@ import Testing
         #expect(differences.squareRoot() <= 1e-6 * size.squareRoot())
     }
 
-    @Test func `single precision agrees with double precision`() throws {
-        for tested in ConformanceCase.all {
-            let differences = try EngineConformance.differences(of: tested, tolerance: 1e-4) {
-                try ReferenceEngine<Float>(architecture: $0, parameters: $1)
-            }
-            #expect(differences == [], "\(tested)")
+    @Test(arguments: ConformanceCase.all)
+    func `single precision agrees with double precision`(tested: ConformanceCase) throws {
+        let differences = try EngineConformance.differences(of: tested, tolerance: 1e-4) {
+            try ReferenceEngine<Float>(architecture: $0, parameters: $1)
         }
+        #expect(differences == [])
     }
 
     @Test func `a step that is not finite changes nothing, nor do those after it`() throws {
