@@ -102,7 +102,8 @@ let package = Package(
             name: "CharnnEngineTests", dependencies: ["CharnnEngine", "CharnnTestSupport"],
             swiftSettings: optimisedSwift),
         .testTarget(
-            name: "CharnnCPUTests", dependencies: ["CharnnCPU", "CharnnEngine", "CharnnTestSupport"],
+            name: "CharnnCPUTests",
+            dependencies: ["CCharnnKernels", "CharnnCPU", "CharnnEngine", "CharnnTestSupport"],
             resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
         .testTarget(
             name: "CharnnModelTests", dependencies: ["CharnnModel", "CharnnEngine", "CharnnStorage", "CharnnTestSupport"]

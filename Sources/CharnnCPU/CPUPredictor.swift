@@ -46,7 +46,8 @@ final class CPUPredictor: Predictor {
         guard symbols.count == streams, logits.count == streams * d.symbols,
             symbols.allSatisfy({ $0 >= 0 && $0 < d.symbols })
         else {
-            throw EngineError(.mismatch, "The symbols or logits do not fit \(streams) streams and \(d.symbols) symbols.")
+            throw EngineError(
+                .mismatch, "The symbols or logits do not fit \(streams) streams and \(d.symbols) symbols.")
         }
         if generation != engine.generation {
             try engine.weights.prepare(table: usesTable, engine.compute)

@@ -101,8 +101,9 @@ struct WorkspaceSize {
 
     /// Bytes of a training workspace.
     func trainingBytes(_ architecture: Architecture) -> Size {
-        let L = Size(architecture.layerCount)
-        let (H, V) = (Size(architecture.hiddenSize), Size(architecture.vocabularySize))
+        let (L, H, V) = (
+            Size(architecture.layerCount), Size(architecture.hiddenSize), Size(architecture.vocabularySize)
+        )
         var layer = gates + hidden
         if architecture.hasCellState { layer = layer + hidden }
         if architecture.cell == .gru { layer = layer + units }

@@ -1,14 +1,15 @@
-import COpenBLAS
 import CCharnnKernels
+import COpenBLAS
 import CharnnEngine
 import Glibc
 
 /// OpenBLAS, opened at run time and single-threaded: we split the work ourselves, always in the same way.
 struct OpenBLAS: Sendable {
-    private let sgemm: @Sendable @convention(c) (
-        Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>?, Int32, UnsafePointer<Float>?, Int32,
-        Float, UnsafeMutablePointer<Float>?, Int32
-    ) -> Void
+    private let sgemm:
+        @Sendable @convention(c) (
+            Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>?, Int32, UnsafePointer<Float>?, Int32,
+            Float, UnsafeMutablePointer<Float>?, Int32
+        ) -> Void
     /// Version and kernels, such as `OpenBLAS 0.3.21 SkylakeX`.
     let name: String
 
@@ -30,7 +31,7 @@ struct OpenBLAS: Sendable {
         else {
             throw EngineError(
                 .unavailable,
-                "OpenBLAS (libopenblas.so.0) was not found; install it with: sudo apt-get install -y libopenblas0-pthread")
+                "OpenBLAS (libopenblas.so.0) was not found; install it with: sudo apt-get install -y libopenblas-dev")
         }
         self.sgemm = unsafeBitCast(sgemm, to: type(of: self.sgemm))
         if let setThreads = dlsym(library, "openblas_set_num_threads") {

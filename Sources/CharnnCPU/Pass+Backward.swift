@@ -39,13 +39,13 @@ extension Pass {
                 step.cell = UnsafePointer(cell.base + (place.firstState + (t + 1) * R) * H)
             }
             retreat(&step)
-            if t > 0 { backwardToHidden(layer, R, step) }
+            if t > 0 { backwardToHidden(layer, step) }
         }
     }
 
     /// The gradient of the hidden state before a time step, from the gradient of its gates.
-    private func backwardToHidden(_ layer: Int, _ R: Int, _ step: CharnnCellBackward) {
-        let (H, gH) = (d.units, d.gateUnits)
+    private func backwardToHidden(_ layer: Int, _ step: CharnnCellBackward) {
+        let (R, H, gH) = (step.rows, d.units, d.gateUnits)
         let weight = weights.parameters.base + d.layers[layer].recurrentWeight
         guard let candidate = step.candidate else {
             compute.blas.multiply(

@@ -103,10 +103,10 @@ struct Pass {
 
     /// Copies the embeddings of the shard's symbols.
     private func embed(_ place: Place) {
-        let E = d.embedding
+        let width = d.embedding
         for row in place.first..<place.first + workspace.steps * place.rows {
-            let source = weights.parameters.base + Int(workspace.inputs.base[row]) * E
-            (workspace.embedded.base + row * E).update(from: source, count: E)
+            let source = weights.parameters.base + Int(workspace.inputs.base[row]) * width
+            (workspace.embedded.base + row * width).update(from: source, count: width)
         }
     }
 

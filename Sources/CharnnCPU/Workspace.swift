@@ -100,7 +100,7 @@ final class Workspace {
     /// Reads a batch into `inputs` and `targets`.
     ///
     /// - Throws: ``EngineError/Code/mismatch`` for a place outside the text or a symbol outside the vocabulary.
-    func load(_ text: SymbolText, starts: [Int], steps: Int, vocabularySize V: Int) throws(EngineError) {
+    func load(_ text: SymbolText, starts: [Int], steps: Int, vocabularySize: Int) throws(EngineError) {
         precondition(starts.count == streams && steps > 0 && steps <= capacity)
         guard starts.allSatisfy({ $0 >= 0 && $0 < text.count - steps }) else {
             throw EngineError(.mismatch, "The batch reaches beyond the text of \(text.count) symbols.")
@@ -113,8 +113,8 @@ final class Workspace {
                 var symbol = text[start]
                 for t in 0..<steps {
                     let next = text[start + t + 1]
-                    guard symbol >= 0, symbol < V, next >= 0, next < V else {
-                        throw EngineError(.mismatch, "The text has a symbol outside the vocabulary of \(V).")
+                    guard min(symbol, next) >= 0, max(symbol, next) < vocabularySize else {
+                        throw EngineError(.mismatch, "The text has a symbol outside the vocabulary of \(vocabularySize).")
                     }
                     inputs.base[row] = symbol
                     targets.base[row] = next
@@ -130,12 +130,12 @@ final class Workspace {
     /// - Parameters:
     ///   - hidden: `[L, B, H]`, or nil for zero.
     ///   - cell: The same for an LSTM.
-    func setState(_ hidden: UnsafePointer<Float>?, _ cell: UnsafePointer<Float>?, units H: Int) {
+    func setState(_ hidden: UnsafePointer<Float>?, _ cell: UnsafePointer<Float>?, units: Int) {
         for (l, layer) in layers.enumerated() {
             for shard in shards {
-                let place = shard.first * (capacity + 1) * H
-                let source = (l * streams + shard.first) * H
-                let count = shard.count * H
+                let place = shard.first * (capacity + 1) * units
+                let source = (l * streams + shard.first) * units
+                let count = shard.count * units
                 set(layer.hidden.base + place, hidden.map { $0 + source }, count)
                 if let buffer = layer.cell { set(buffer.base + place, cell.map { $0 + source }, count) }
             }
@@ -150,14 +150,14 @@ final class Workspace {
     }
 
     /// Copies the state after the sequence.
-    func copyState(to hidden: UnsafeMutablePointer<Float>, _ cell: UnsafeMutablePointer<Float>?, units H: Int) {
+    func copyState(to hidden: UnsafeMutablePointer<Float>, _ cell: UnsafeMutablePointer<Float>?, units: Int) {
         for (l, layer) in layers.enumerated() {
             for shard in shards {
-                let place = (shard.first * (capacity + 1) + steps * shard.count) * H
-                let target = (l * streams + shard.first) * H
-                (hidden + target).update(from: layer.hidden.base + place, count: shard.count * H)
+                let place = (shard.first * (capacity + 1) + steps * shard.count) * units
+                let target = (l * streams + shard.first) * units
+                (hidden + target).update(from: layer.hidden.base + place, count: shard.count * units)
                 if let cell, let source = layer.cell {
-                    (cell + target).update(from: source.base + place, count: shard.count * H)
+                    (cell + target).update(from: source.base + place, count: shard.count * units)
                 }
             }
         }

@@ -108,7 +108,8 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     private func requireCount(_ count: Int, of what: String) throws(EngineError) {
         let expected = ParameterLayout(architecture).count
         guard count == expected else {
-            throw EngineError(.mismatch, "The architecture has \(expected) parameters, but \(count) \(what) were given.")
+            throw EngineError(
+                .mismatch, "The architecture has \(expected) parameters, but \(count) \(what) were given.")
         }
     }
 

@@ -37,6 +37,8 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     }
 
     /// - Parameter symbols: `[T, B]`.
+    @_specialize(where Real == Double)
+    @_specialize(where Real == Float)
     func forward(_ symbols: [Int], from state: ReferenceState<Real>, dropout: ReferenceDropout?) -> Trace {
         let (B, H, E) = (state.streams, architecture.hiddenSize, architecture.embeddingSize)
         let embedding = layout[.embedding].offset
@@ -51,7 +53,7 @@ struct ReferenceNetwork<Real: ReferenceReal> {
             var trace = LayerTrace(
                 input: input, hidden: Array(state.hidden[slice]),
                 cell: architecture.hasCellState ? Array(state.cell[slice]) : [])
-            for row in 0..<symbols.count { advance(layer, row: row, &trace, streams: B) }
+            for row in 0..<symbols.count { advance(layer, row: row, &trace) }
             input = Array(trace.hidden.dropFirst(B * H))
             final.hidden += trace.hidden.suffix(B * H)
             if architecture.hasCellState { final.cell += trace.cell.suffix(B * H) }
@@ -67,7 +69,9 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     }
 
     /// One cell of one layer for one stream and time; appends to the trace.
-    private func advance(_ layer: Int, row: Int, _ trace: inout LayerTrace, streams B: Int) {
+    @_specialize(where Real == Double)
+    @_specialize(where Real == Float)
+    private func advance(_ layer: Int, row: Int, _ trace: inout LayerTrace) {
         let (H, width) = (architecture.hiddenSize, architecture.inputSize(ofLayer: layer))
         let inputBias = layout[.inputBias(layer: layer)].offset
         let recurrentBias = layout[.recurrentBias(layer: layer)].offset
@@ -108,6 +112,8 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     /// The mean cross-entropy in nats and its gradient in ``ParameterLayout``.
     ///
     /// - Parameter targets: `[T, B]`.
+    @_specialize(where Real == Double)
+    @_specialize(where Real == Float)
     func backward(_ trace: Trace, targets: [Int], dropout: ReferenceDropout?) -> (loss: Real, gradient: [Real]) {
         let (B, H, V) = (trace.streams, architecture.hiddenSize, architecture.vocabularySize)
         var gradient = [Real](repeating: 0, count: layout.count)
@@ -137,10 +143,13 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     }
 
     /// One layer backward through time; returns the gradient of its input, `[T, B, in]`.
+    @_specialize(where Real == Double)
+    @_specialize(where Real == Float)
     private func backward(
-        _ layer: Int, _ trace: LayerTrace, upper: [Real], streams B: Int, _ gradient: inout [Real]
+        _ layer: Int, _ trace: LayerTrace, upper: [Real], streams: Int, _ gradient: inout [Real]
     ) -> [Real] {
-        let (H, width) = (architecture.hiddenSize, architecture.inputSize(ofLayer: layer))
+        let (B, H) = (streams, architecture.hiddenSize)
+        let width = architecture.inputSize(ofLayer: layer)
         let rows = upper.count / H
         var lower = [Real](repeating: 0, count: rows * width)
         // The gradient of the state before each row's time step; rows go backwards in time.
@@ -172,10 +181,9 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     ///   - dc: In: the gradient of the cell state after the step; out: before it.
     ///   - before: The part of the gradient of the hidden state before that passes beside the weights is added here.
     private func cellGradients(
-        _ trace: LayerTrace, row: Int, streams B: Int, _ dh: [Real], _ dc: inout [Real], _ before: inout [Real]
+        _ trace: LayerTrace, row: Int, streams: Int, _ dh: [Real], _ dc: inout [Real], _ before: inout [Real]
     ) -> (input: [Real], recurrent: [Real]) {
-        let H = architecture.hiddenSize
-        let after = (row + B) * H
+        let (H, after) = (architecture.hiddenSize, (row + streams) * architecture.hiddenSize)
         switch architecture.cell {
         case .rnn:
             let d = (0..<H).map { j in
@@ -224,6 +232,8 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     }
 
     /// `W x` for `W` of a role, `[rows, columns]`.
+    @_specialize(where Real == Double)
+    @_specialize(where Real == Float)
     private func product(_ role: ParameterRole, _ x: ArraySlice<Real>) -> [Real] {
         let slot = layout[role]
         return (0..<slot.shape[0]).map { r in
@@ -235,6 +245,8 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     }
 
     /// Adds `W^T d` to `result` from `start` on.
+    @_specialize(where Real == Double)
+    @_specialize(where Real == Float)
     private func addTransposed(_ role: ParameterRole, _ d: [Real], to result: inout [Real], at start: Int) {
         let slot = layout[role]
         let columns = slot.shape[1]
@@ -244,6 +256,8 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     }
 
     /// Adds `d x^T` to the gradient of a role.
+    @_specialize(where Real == Double)
+    @_specialize(where Real == Float)
     private func addOuter(_ role: ParameterRole, _ d: [Real], _ x: ArraySlice<Real>, _ gradient: inout [Real]) {
         let slot = layout[role]
         for r in d.indices {

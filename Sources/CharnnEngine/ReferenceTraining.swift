@@ -84,14 +84,15 @@ final class ReferenceReader<Real: ReferenceReal>: Scorer, Predictor {
     func reset() { state = .zero(engine.architecture, streams: streams) }
 
     func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
-        let V = engine.architecture.vocabularySize
-        let symbols = try text.symbols(starts: starts, length: length + 1, vocabularySize: V)
+        let vocabularySize = engine.architecture.vocabularySize
+        let symbols = try text.symbols(starts: starts, length: length + 1, vocabularySize: vocabularySize)
         var sums = [Double](repeating: 0, count: streams)
         for t in 0..<length {
-            let trace = engine.network.forward(Array(symbols[t * streams..<(t + 1) * streams]), from: state, dropout: nil)
+            let inputs = Array(symbols[t * streams..<(t + 1) * streams])
+            let trace = engine.network.forward(inputs, from: state, dropout: nil)
             state = trace.finalState
             for s in 0..<streams {
-                var logits = Array(trace.logits[s * V..<(s + 1) * V])
+                var logits = Array(trace.logits[s * vocabularySize..<(s + 1) * vocabularySize])
                 sums[s] += Double(
                     ReferenceNetwork.crossEntropy(&logits, target: symbols[(t + 1) * streams + s]))
             }
@@ -100,9 +101,12 @@ final class ReferenceReader<Real: ReferenceReal>: Scorer, Predictor {
     }
 
     func advance(_ symbols: [Int32], logits: inout [Float]) throws(EngineError) {
-        let V = engine.architecture.vocabularySize
-        guard symbols.count == streams, logits.count == streams * V, symbols.allSatisfy({ $0 >= 0 && $0 < V }) else {
-            throw EngineError(.mismatch, "The symbols or logits do not fit \(streams) streams and \(V) symbols.")
+        let vocabularySize = engine.architecture.vocabularySize
+        guard symbols.count == streams, logits.count == streams * vocabularySize,
+            symbols.allSatisfy({ $0 >= 0 && $0 < vocabularySize })
+        else {
+            throw EngineError(
+                .mismatch, "The symbols or logits do not fit \(streams) streams and \(vocabularySize) symbols.")
         }
         let trace = engine.network.forward(symbols.map { Int($0) }, from: state, dropout: nil)
         state = trace.finalState

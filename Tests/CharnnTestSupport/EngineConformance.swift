@@ -14,8 +14,8 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
 
     public var description: String {
         let a = architecture
-        return "\(a.cell.rawValue) \(a.nonlinearity.rawValue) V\(a.vocabularySize) E\(a.embeddingSize) H\(a.hiddenSize) "
-            + "L\(a.layerCount) p\(a.dropout) B\(batchSize) T\(sequenceLength)"
+        return "\(a.cell.rawValue) \(a.nonlinearity.rawValue) V\(a.vocabularySize) E\(a.embeddingSize) "
+            + "H\(a.hiddenSize) L\(a.layerCount) p\(a.dropout) B\(batchSize) T\(sequenceLength)"
     }
 
     /// Sizes that nothing divides evenly: every cell, several layers, embeddings narrower and wider than the units,
@@ -72,9 +72,10 @@ public struct EngineConformance {
         of tested: ConformanceCase, tolerance: Double, _ make: (Architecture, [Float]) throws -> any Engine
     ) throws -> [String] {
         let parameters = Self.parameters(of: tested.architecture)
+        let reference = try ReferenceEngine(
+            architecture: tested.architecture, parameters: parameters.map { Double($0) })
         var suite = EngineConformance(
-            engine: try make(tested.architecture, parameters),
-            reference: try ReferenceEngine(architecture: tested.architecture, parameters: parameters.map { Double($0) }),
+            engine: try make(tested.architecture, parameters), reference: reference,
             tested: tested, text: Self.text(vocabularySize: tested.architecture.vocabularySize), tolerance: tolerance)
         try suite.compareGradient("first gradient", number: 1)
         for kind in OptimizerKind.allCases { try suite.compareSteps(kind) }
@@ -102,7 +103,8 @@ public struct EngineConformance {
     private func step(_ number: Int, _ optimizer: OptimizerStep, resetsState: Bool = false) -> TrainingStep {
         TrainingStep(
             number: number, starts: (0..<tested.batchSize).map { ($0 * 37 + number % 101) % 900 },
-            sequenceLength: tested.sequenceLength, resetsState: resetsState, optimizer: optimizer, seed: 0x1234_5678_9abc)
+            sequenceLength: tested.sequenceLength, resetsState: resetsState, optimizer: optimizer,
+            seed: 0x1234_5678_9abc)
     }
 
     private mutating func compareGradient(_ name: String, number: Int) throws {
@@ -166,9 +168,9 @@ public struct EngineConformance {
     }
 
     private mutating func comparePredictor() throws {
-        let V = tested.architecture.vocabularySize
+        let size = tested.architecture.vocabularySize
         let (predictor, expected) = (try engine.makePredictor(streams: 3), try reference.makePredictor(streams: 3))
-        var logits = [Float](repeating: 0, count: 3 * V)
+        var logits = [Float](repeating: 0, count: 3 * size)
         var wanted = logits
         for t in 0..<4 {
             let symbols = [text[t], text[t + 50], text[t + 100]]
@@ -177,9 +179,9 @@ public struct EngineConformance {
             compare("predictor, symbol \(t)", logits, wanted)
         }
         let alone = try engine.makePredictor(streams: 1)
-        var single = [Float](repeating: 0, count: V)
+        var single = [Float](repeating: 0, count: size)
         for t in 0..<4 { try alone.advance([text[t + 50]], logits: &single) }
-        if single != Array(logits[V..<2 * V]) {
+        if single != Array(logits[size..<2 * size]) {
             differences.append("predictor: a stream alone gets other logits than beside others")
         }
     }
