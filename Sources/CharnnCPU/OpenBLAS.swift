@@ -22,8 +22,13 @@ struct OpenBLAS: Sendable {
 
     private init() throws(EngineError) {
         // The library reads both when it is loaded. Debian's 0.3.21 takes AVX2 kernels on AMD's AVX-512 processors, at
-        // half the speed; a choice the user has made stands.
-        if charnn_prefers_skylakex() != 0 { setenv("OPENBLAS_CORETYPE", "SkylakeX", 0) }
+        // half the speed. A variable of the shell that was meant for other programs must not make a run differ from
+        // the daemon's; who wants other kernels here says so with our own.
+        if let wanted = getenv("CHARNND_OPENBLAS_CORETYPE") {
+            setenv("OPENBLAS_CORETYPE", wanted, 1)
+        } else if charnn_prefers_skylakex() != 0 {
+            setenv("OPENBLAS_CORETYPE", "SkylakeX", 1)
+        }
         setenv("OPENBLAS_NUM_THREADS", "1", 1)
         let names = ["libopenblas.so.0", "libopenblas.so", "libopenblasp.so.0"]
         guard let library = names.lazy.compactMap({ dlopen($0, RTLD_NOW | RTLD_LOCAL) }).first,

@@ -68,6 +68,12 @@ public struct CorpusEncoder {
         }
     }
 
+    /// Reads the text once: how many characters it has, and how many different ones its vocabulary.
+    public func measure() throws(CorpusError) -> (characters: Int, vocabulary: Int) {
+        let survey = try survey()
+        return (survey.count, origin.encoding == .bytes ? 256 : survey.present.count(where: \.self))
+    }
+
     /// The whole text as code points, for texts that are scored rather than trained on.
     public func codePoints() throws(CorpusError) -> [UInt32] {
         var all: [UInt32] = []

@@ -152,7 +152,7 @@ extension TrainingSettings {
         if let text = reader.string("checkpoint_every") {
             if let steps = Int(text), steps >= 1 {
                 checkpointEvery = .steps(steps)
-            } else if let seconds = SectionReader.seconds(text), seconds > 0 {
+            } else if let seconds = Duration.seconds(of: text), seconds > 0 {
                 checkpointEvery = .seconds(seconds)
             } else {
                 reader.report(

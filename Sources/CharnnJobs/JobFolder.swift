@@ -3,7 +3,6 @@ import CharnnCorpus
 import Crypto
 public import CharnnSpool
 public import CharnnStorage
-import FoundationEssentials
 public import SystemPackage
 
 /// `jobs/NAME/`: where everything of one job lies.
@@ -31,22 +30,17 @@ public struct JobFolder: Sendable {
 
     /// The status as last written; nil where there is none or it cannot be read.
     public func status() -> JobStatus? {
-        guard let bytes = try? storage.contents(of: statusFile, limit: 1 << 22) else { return nil }
-        return try? JSONDecoder().decode(JobStatus.self, from: Data(bytes))
+        (try? JobStatus.read(statusFile, on: storage)) ?? nil
     }
 
     /// Writes the status so that it is always whole.
     ///
     /// - Parameter durably: Whether it must outlast a power failure, as a result record must.
     public func write(_ status: JobStatus, durably: Bool) throws(StorageError) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        // Losses are finite and everything else is text or whole numbers: this always encodes.
-        let bytes = ((try? encoder.encode(status)).map([UInt8].init) ?? []) + [10]
         if durably {
-            try storage.replace(statusFile, with: bytes)
+            try status.save(statusFile, on: storage)
         } else {
-            try storage.swap(statusFile, with: bytes)
+            try storage.swap(statusFile, with: status.encoded)
         }
     }
 

@@ -13,24 +13,24 @@ final class StatusKeeper {
     private(set) var status: JobStatus
     private let folder: JobFolder
     private let reporter: any JobReporter
-    private let clock: MonotonicClock
+    private let clock: SpoolClock
     private let elapsedBefore: Double
     private let start: Double
     private var lastWrite = -Double.infinity
     private var lastProgressLine: Double
 
-    init(_ status: JobStatus, folder: JobFolder, reporter: any JobReporter, clock: MonotonicClock) {
+    init(_ status: JobStatus, folder: JobFolder, reporter: any JobReporter, clock: SpoolClock) {
         self.status = status
         self.folder = folder
         self.reporter = reporter
         self.clock = clock
         elapsedBefore = status.elapsedSeconds ?? 0
-        start = clock.now()
+        start = clock.monotonic()
         lastProgressLine = start
     }
 
     /// Seconds of work over all attempts.
-    var elapsed: Double { elapsedBefore + clock.now() - start }
+    var elapsed: Double { elapsedBefore + clock.monotonic() - start }
 
     /// Begins another phase.
     func enter(_ phase: String) {
@@ -41,9 +41,9 @@ final class StatusKeeper {
     func update(force: Bool = false, _ change: (inout JobStatus) -> Void) {
         change(&status)
         status.elapsedSeconds = elapsed
-        guard force || clock.now() - lastWrite >= 1 else { return }
-        lastWrite = clock.now()
-        status.updatedAt = Timestamp.now()
+        guard force || clock.monotonic() - lastWrite >= 1 else { return }
+        lastWrite = clock.monotonic()
+        status.updatedAt = JobStatus.time(clock.wall())
         // A status that cannot be written is no reason to stop: it holds nothing that is not elsewhere.
         try? folder.write(status, durably: false)
         reporter.progress(status)
@@ -55,9 +55,11 @@ final class StatusKeeper {
         status.phase = nil
         status.reason = reason
         status.results = results
+        // The daemon has not yet moved the job's file where this record says.
+        status.filed = nil
         status.secondsLeft = nil
         status.elapsedSeconds = elapsed
-        status.endedAt = Timestamp.now()
+        status.endedAt = JobStatus.time(clock.wall())
         status.updatedAt = status.endedAt
         try folder.write(status, durably: true)
         reporter.progress(status)
@@ -74,8 +76,8 @@ final class StatusKeeper {
 
     /// Whether a line about progress may be written to the log now: at most one in ten seconds.
     func mayLogProgress() -> Bool {
-        guard clock.now() - lastProgressLine >= 10 else { return false }
-        lastProgressLine = clock.now()
+        guard clock.monotonic() - lastProgressLine >= 10 else { return false }
+        lastProgressLine = clock.monotonic()
         return true
     }
 

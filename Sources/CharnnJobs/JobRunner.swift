@@ -13,7 +13,7 @@ public final class JobRunner {
     let engines: any EngineProvider
     let keeper: StatusKeeper
     let stop: StopFlag
-    let clock: MonotonicClock
+    let clock: SpoolClock
 
     /// - Parameters:
     ///   - status: How the job stands, as the caller knows it; counted on from there.
@@ -28,7 +28,7 @@ public final class JobRunner {
         self.storage = storage
         self.engines = engines
         self.stop = stop
-        clock = MonotonicClock()
+        clock = .system
         keeper = StatusKeeper(status, folder: folder, reporter: reporter, clock: clock)
     }
 

@@ -157,28 +157,11 @@ final class SectionReader {
     func duration(_ key: String) -> Double? {
         let allowed = "a duration such as 90s, 5m, 8h or 1h30m"
         guard let text = scalar(key, allowed: allowed) else { return nil }
-        guard let seconds = Self.seconds(text), seconds > 0 else {
+        guard let seconds = Duration.seconds(of: text), seconds > 0 else {
             report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)")
             return nil
         }
         return seconds
-    }
-
-    /// Seconds of a duration such as `1h30m`; nil if it is none.
-    static func seconds(_ text: String) -> Double? {
-        let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-        var total = 0.0
-        var digits = ""
-        for character in text where character != " " {
-            if let unit = units[character] {
-                guard let value = Double(digits), value.isFinite else { return nil }
-                total += value * unit
-                digits = ""
-            } else {
-                digits.append(character)
-            }
-        }
-        return digits.isEmpty && !text.isEmpty && total < 1e10 ? total : nil
     }
 
     /// A section within this one.
@@ -238,5 +221,24 @@ enum Spelling {
             rows.append(row)
         }
         return rows[a.count][b.count]
+    }
+}
+
+extension Duration {
+    /// Seconds of a duration such as `1h30m`; nil if it is none.
+    public static func seconds(of text: String) -> Double? {
+        let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
+        var total = 0.0
+        var digits = ""
+        for character in text where character != " " {
+            if let unit = units[character] {
+                guard let value = Double(digits), value.isFinite else { return nil }
+                total += value * unit
+                digits = ""
+            } else {
+                digits.append(character)
+            }
+        }
+        return digits.isEmpty && !text.isEmpty && total < 1e10 ? total : nil
     }
 }

@@ -2,9 +2,11 @@ public import CharnnCorpus
 public import CharnnEngine
 public import CharnnModel
 import CharnnReports
+import CharnnSpool
 public import CharnnStorage
 public import CharnnTraining
 import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// A model in memory and what to call it.
@@ -104,30 +106,30 @@ struct GenerationJob {
 private final class TextFile {
     private let path: FilePath
     private let storage: any Storage
-    private let clock: MonotonicClock
+    private let clock: SpoolClock
     private let file: any StorageFile
     private var pending: [UInt8] = []
     private var lastWrite: Double
 
-    init(_ path: FilePath, in storage: any Storage, clock: MonotonicClock) throws(StorageError) {
+    init(_ path: FilePath, in storage: any Storage, clock: SpoolClock) throws(StorageError) {
         self.path = path
         self.storage = storage
         self.clock = clock
-        lastWrite = clock.now()
+        lastWrite = clock.monotonic()
         try storage.discard(path.partial)
         file = try storage.create(path.partial, mode: 0o640)
     }
 
     func write(_ bytes: [UInt8]) throws(StorageError) {
         pending += bytes
-        guard pending.count >= 4096 || clock.now() - lastWrite >= 0.5 else { return }
+        guard pending.count >= 4096 || clock.monotonic() - lastWrite >= 0.5 else { return }
         try flush()
     }
 
     private func flush() throws(StorageError) {
         try file.append(pending)
         pending.removeAll(keepingCapacity: true)
-        lastWrite = clock.now()
+        lastWrite = clock.monotonic()
     }
 
     func publish() throws(StorageError) {
@@ -175,7 +177,14 @@ public struct ScoredText: Sendable {
     public var unknownCount: Int
 
     /// `exp` of the loss.
-    public var perplexity: Double { Perplexity.of(score.loss) }
+    public var perplexity: Double { exp(score.loss) }
+
+    /// For people, three lines.
+    public var summary: String {
+        "\(fixed(score.loss, 4)) nats per character\n\(fixed(score.bitsPerCharacter, 4)) bits per character\n"
+            + "perplexity \(fixed(perplexity, 4)) over \(grouped(score.count)) characters"
+            + (unknownCount > 0 ? ", \(grouped(unknownCount)) outside the vocabulary" : "")
+    }
 
     /// `evaluation.json`.
     public func report(model: String, corpus: [String]) -> [UInt8] {

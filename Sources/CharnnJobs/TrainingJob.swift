@@ -60,7 +60,7 @@ final class TrainingJob {
         metrics = try MetricsFile(folder.metrics, keepingRowsTo: progress.lastRow, in: runner.storage)
         let trainer = try Trainer(
             engine: engine, text: corpus.text, split: split, settings: section.settings, progress: progress,
-            delegate: self, now: runner.clock.now)
+            delegate: self, now: runner.clock.monotonic)
         totalSteps = trainer.totalSteps
         try announce(trainer, corpus: corpus, split: split, engine: engine, resuming: checkpoint != nil)
 

@@ -18,6 +18,8 @@ struct Charnn: ParsableCommand {
             it to the daemon with `charnn submit kjv.yaml`.
             """,
         version: Model.programVersion,
+        // The worker process is the same whichever program starts it.
+        subcommands: [WorkerCommand.self],
         groupedSubcommands: [
             CommandGroup(name: "Here and now", subcommands: [Demo.self, Run.self, Generate.self, Evaluate.self]),
             CommandGroup(
@@ -27,7 +29,5 @@ struct Charnn: ParsableCommand {
                     Retry.self, Clean.self,
                 ]),
             CommandGroup(name: "Before and beside", subcommands: [Check.self, Bench.self, Doctor.self]),
-        ],
-        // `charnn run` is a worker in the foreground; as a process of its own it is the same one that charnnd starts.
-        subcommands: [WorkerCommand.self])
+        ])
 }

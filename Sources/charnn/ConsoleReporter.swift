@@ -9,7 +9,7 @@ import SystemPackage
 final class ConsoleReporter: JobReporter {
     private let log: (any StorageFile)?
     private var barLength = 0
-    private let clock = MonotonicClock()
+    private let clock = SpoolClock.system
     private var lastBar = -Double.infinity
     /// What is shown of the log: everything but debugging and lines about progress, which the bar shows.
     private let isQuiet: Bool
@@ -21,7 +21,7 @@ final class ConsoleReporter: JobReporter {
 
     func event(_ event: WorkerEvent) {
         // A log that cannot be written is no reason to stop a run that can.
-        try? log?.append(Array("\(Timestamp.now()) \(event.level.rawValue) \(event.message)\n".utf8))
+        try? log?.append(Array("\(JobStatus.time(SpoolClock.system.wall())) \(event.level.rawValue) \(event.message)\n".utf8))
         guard event.level != .debug else { return }
         if event.kind == .progress || event.kind == .checkpointSaved, Terminal.isInteractive { return }
         if isQuiet, event.level == .info { return }
@@ -31,8 +31,8 @@ final class ConsoleReporter: JobReporter {
     }
 
     func progress(_ status: JobStatus) {
-        guard Terminal.isInteractive, clock.now() - lastBar >= 0.2 else { return }
-        lastBar = clock.now()
+        guard Terminal.isInteractive, clock.monotonic() - lastBar >= 0.2 else { return }
+        lastBar = clock.monotonic()
         let text = ProgressBar.text(status, width: Terminal.width - 1)
         let padding = String(repeating: " ", count: max(0, barLength - text.count))
         Terminal.write("\r\(text)\(padding)")

@@ -74,8 +74,14 @@ struct ForegroundJob {
 
     func run() throws -> WorkerExit {
         var job = try JobFile.parse(bytes, fileName: fileName)
-        job.train?.corpus = (job.train?.corpus ?? []).map(located)
-        job.evaluate?.corpus = (job.evaluate?.corpus ?? []).map(located)
+        if var section = job.train {
+            section.corpus = section.corpus.map(located)
+            job.train = section
+        }
+        if var section = job.evaluate {
+            section.corpus = section.corpus.map(located)
+            job.evaluate = section
+        }
         let jobFolder = JobFolder(folder, in: storage)
         try storage.createDirectories(folder, mode: 0o750)
         guard let lock = try storage.lock(folder.appending(".lock")) else {
@@ -84,7 +90,7 @@ struct ForegroundJob {
         try storage.replace(jobFolder.jobFile, with: bytes)
         var status = jobFolder.status() ?? JobStatus(job: name, state: .active)
         status.attempts += 1
-        status.startedAt = Timestamp.now()
+        status.startedAt = JobStatus.time(SpoolClock.system.wall())
         // A person who runs a job again gives it its time again.
         if status.state != .active { status.elapsedSeconds = nil }
 
