@@ -1,5 +1,6 @@
 import CharnnEngine
 import CharnnModel
+import CharnnReports
 import CharnnTraining
 
 extension JobFile {
@@ -108,8 +109,8 @@ extension TrainSection {
             let key = ["hidden_size", "embedding_size", "batch_size", "seq_length"].first { given.contains($0) }
             reader.report(
                 key: key ?? "hidden_size",
-                "the job would need at least \(MemoryEstimate.words(needed)) of memory, and there are "
-                    + "\(MemoryEstimate.words(Double(memory))); make the network, batch_size or seq_length smaller")
+                "the job would need at least \(byteCount(needed)) of memory, and there are "
+                    + "\(byteCount(memory)); make the network, batch_size or seq_length smaller")
         }
     }
 }

@@ -1,5 +1,4 @@
 import CharnnEngine
-import CharnnReports
 import FoundationEssentials
 
 /// What the machine has.
@@ -45,6 +44,4 @@ enum MemoryEstimate {
         let activations = Double(batchSize) * Double(sequenceLength) * layers * (gates + 1) * h
         return 4 * (4 * weights + activations)
     }
-
-    static func words(_ bytes: Double) -> String { bytes < 1.8e19 ? byteCount(UInt64(bytes)) : "far more" }
 }

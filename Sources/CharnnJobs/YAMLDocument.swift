@@ -59,7 +59,7 @@ enum YAMLDocument {
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            (mark.line, problem)
+            (mark.line, problem.hasPrefix("Maximum nesting") ? "it is nested too deeply" : problem)
         case .reader(let problem, _, _, _):
             (nil, problem)
         case .duplicatedKeysInMapping(let keys, let context):

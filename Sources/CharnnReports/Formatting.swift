@@ -36,9 +36,12 @@ public func duration(_ seconds: Double) -> String {
 }
 
 /// An amount of memory or disk: `512 B`, `1.5 kB`, `38.2 MB`, `1.1 GB`.
-public func byteCount(_ bytes: UInt64) -> String {
-    guard bytes >= 1000 else { return "\(bytes) B" }
-    var value = Double(bytes)
+public func byteCount(_ bytes: UInt64) -> String { byteCount(Double(bytes)) }
+
+/// An amount that may be more than any machine counts.
+public func byteCount(_ bytes: Double) -> String {
+    guard bytes >= 1000 else { return "\(fixed(bytes, 0)) B" }
+    var value = bytes
     var unit = 0
     let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
     while value >= 999.95, unit < units.count - 1 {
