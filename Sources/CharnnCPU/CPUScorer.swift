@@ -31,7 +31,7 @@ final class CPUScorer: Scorer {
         }
         let compute = engine.compute
         let units = engine.architecture.hiddenSize
-        try engine.weights.prepare(table: workspace.usesTable, compute)
+        try engine.weights.prepare(table: workspace.usesTable, forward: true, backward: false, compute)
         let pass = Pass(compute: compute, weights: engine.weights, workspace: workspace)
         var sums = [Double](repeating: 0, count: streams)
         for first in stride(from: 0, to: length, by: workspace.capacity) {
