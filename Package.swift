@@ -79,18 +79,21 @@ let package = Package(
                 system,
             ]),
 
-        // Floor 7.
+        // Floor 7: the programs, and what they share; here alone concrete engines are named.
+        .target(
+            name: "CharnnPrograms",
+            dependencies: ["CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnSpool", "CharnnStorage", arguments, system]),
         .executableTarget(
             name: "charnnd",
             dependencies: [
-                "CharnnCPU", "CharnnDaemon", "CharnnEngine", "CharnnJobs", "CharnnSpool", "CharnnStorage", arguments,
-                lifecycle, logging, system,
+                "CharnnDaemon", "CharnnJobs", "CharnnPrograms", "CharnnSpool", "CharnnStorage", arguments, lifecycle,
+                logging, system,
             ]),
         .executableTarget(
             name: "charnn",
             dependencies: [
-                "CharnnCPU", "CharnnCheckpoint", "CharnnCorpus", "CharnnDaemon", "CharnnEngine", "CharnnJobs",
-                "CharnnModel", "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
+                "CharnnCPU", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
+                "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
             ]),
 
         // Tests.
@@ -102,7 +105,8 @@ let package = Package(
             name: "CharnnEngineTests", dependencies: ["CharnnEngine", "CharnnTestSupport"],
             swiftSettings: optimisedSwift),
         .testTarget(
-            name: "CharnnCPUTests", dependencies: ["CharnnCPU", "CharnnEngine", "CharnnTestSupport"],
+            name: "CharnnCPUTests",
+            dependencies: ["CCharnnKernels", "CharnnCPU", "CharnnEngine", "CharnnTestSupport"],
             resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
         .testTarget(
             name: "CharnnModelTests",
@@ -128,7 +132,8 @@ let package = Package(
         .testTarget(
             name: "CharnnJobsTests",
             dependencies: [
-                "CharnnCPU", "CharnnJobs", "CharnnEngine", "CharnnSpool", "CharnnStorage", "CharnnTestSupport",
+                "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
+                "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ]),
         .testTarget(
             name: "CharnnDaemonTests",

@@ -1,1 +1,132 @@
-// Not yet written.
+// The vector kernels of the CPU engine.
+//
+// Each kernel exists once, in KernelBody.h, and is compiled at several levels of instruction set; a table of function
+// pointers is one level. Which level runs is decided at run time. All matrices are row-major and packed.
+//
+// Every sum has a fixed order that depends on sizes and level only. NaN and infinity pass through every kernel, so that
+// a diverged step shows in its loss.
+//
+// Letters: B rows of a batch, H units, g gates, V symbols; gates stand in PyTorch's order (i f g o; r z n).
+#ifndef CCHARNN_KERNELS_H
+#define CCHARNN_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// One time step of a cell, forward.
+typedef struct {
+    size_t rows;   // B
+    size_t units;  // H
+    // [rows, gH], the product of the input and its weights; with `symbols`, row r is at symbols[r] instead.
+    const float *_Nonnull input;
+    const int32_t *_Nullable symbols;
+    const float *_Nonnull recurrent;       // [rows, gH], the product of the hidden state before and its weights.
+    const float *_Nonnull bias;            // [gH], both biases added, but for a GRU's n only the input's.
+    const float *_Nullable candidateBias;  // [H], GRU: the recurrent bias of n.
+    float *_Nonnull gates;                 // [rows, gH], out, after activation; may be `input`. An RNN leaves it.
+    float *_Nullable candidate;            // [rows, H], GRU, out: recurrent part of n with its bias.
+    const float *_Nonnull hiddenBefore;    // [rows, H]
+    const float *_Nullable cellBefore;     // [rows, H], LSTM
+    float *_Nonnull hidden;                // [rows, H], out
+    float *_Nullable cell;                 // [rows, H], LSTM, out
+} CharnnCellForward;
+
+// One time step of a cell, backward.
+typedef struct {
+    size_t rows;
+    size_t units;
+    float *_Nonnull gates;       // [rows, gH], in: activated gates (an RNN reads none), out: gradient before activation.
+    float *_Nullable candidate;  // [rows, H], GRU, in: as the forward step left it, out: its gradient.
+    const float *_Nonnull hiddenBefore;
+    const float *_Nonnull hidden;
+    const float *_Nullable cellBefore;
+    const float *_Nullable cell;
+    const float *_Nonnull outputGradient;  // [rows, H], from the layer above or the head.
+    // [rows, H], in: from the step after; out, GRU only: the part that does not pass through the recurrent weights.
+    float *_Nonnull hiddenGradient;
+    float *_Nullable cellGradient;           // [rows, H], LSTM, in: from the step after, out: to the step before.
+    float *_Nonnull biasGradient;            // [gH], added to.
+    float *_Nullable candidateBiasGradient;  // [H], GRU, added to.
+} CharnnCellBackward;
+
+// One update of `count` parameters. What the fields mean is said at OptimizerStep in CharnnEngine.
+typedef struct {
+    size_t count;
+    float *_Nonnull parameters;
+    const float *_Nonnull gradient;
+    float *_Nonnull first;
+    float *_Nonnull second;
+    float scale;  // The gradient is multiplied by this first (clipping).
+    float learningRate;
+    float beta1;
+    float beta2;
+    float epsilon;
+    float momentum;
+    float weightDecay;
+    float stepSize;         // Adam: learningRate / (1 - beta1^n).
+    float inverseRootBias;  // Adam: 1 / sqrt(1 - beta2^n).
+    float oneMinusBeta1;
+    float oneMinusBeta2;
+} CharnnUpdate;
+
+typedef struct {
+    const char *_Nonnull name;
+    // Vectorised functions, for tests. Stated errors, against correctly rounded results, over all finite inputs whose
+    // result is a normal number: exp 2 ulp (inputs are clamped to -87.3...88.3), sigmoid and tanh 4 ulp.
+    void (*_Nonnull exponential)(float *_Nonnull x, size_t count);
+    void (*_Nonnull sigmoid)(float *_Nonnull x, size_t count);
+    void (*_Nonnull tanh)(float *_Nonnull x, size_t count);
+
+    void (*_Nonnull lstmForward)(const CharnnCellForward *_Nonnull);
+    void (*_Nonnull gruForward)(const CharnnCellForward *_Nonnull);
+    void (*_Nonnull rnnTanhForward)(const CharnnCellForward *_Nonnull);
+    void (*_Nonnull rnnReluForward)(const CharnnCellForward *_Nonnull);
+    void (*_Nonnull lstmBackward)(const CharnnCellBackward *_Nonnull);
+    void (*_Nonnull gruBackward)(const CharnnCellBackward *_Nonnull);
+    void (*_Nonnull rnnTanhBackward)(const CharnnCellBackward *_Nonnull);
+    void (*_Nonnull rnnReluBackward)(const CharnnCellBackward *_Nonnull);
+
+    // destination[i] = source[i] * scale where word (first + i) % 4 of the Philox block ((first + i) / 4, c1, c2, c3) is
+    // at least `threshold`, else 0. `destination` may be `source`.
+    void (*_Nonnull dropout)(float *_Nonnull destination, const float *_Nonnull source, size_t count, uint64_t first,
+                             uint64_t key, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t threshold, float scale);
+
+    // Adds `bias` [V] to `logits` [rows, V] and writes each row's cross-entropy in nats to `losses`. With
+    // `biasGradient` [V] (added to), logits become their gradient times `scale`; without, they are left undefined.
+    void (*_Nonnull crossEntropy)(float *_Nonnull logits, const float *_Nonnull bias, const int32_t *_Nonnull targets,
+                                  size_t rows, size_t symbols, float scale, float *_Nonnull losses,
+                                  float *_Nullable biasGradient);
+
+    // table[symbols[r], column...] += source[r, column...] for r = 0, 1, ... in that order; `width` columns, with rows
+    // `stride` apart in both.
+    void (*_Nonnull scatterAdd)(float *_Nonnull table, const float *_Nonnull source, const int32_t *_Nonnull symbols,
+                                size_t rows, size_t width, size_t stride);
+
+    void (*_Nonnull add)(float *_Nonnull destination, const float *_Nonnull source, size_t count);
+    double (*_Nonnull sumOfSquares)(const float *_Nonnull x, size_t count);
+    void (*_Nonnull adam)(const CharnnUpdate *_Nonnull);
+    void (*_Nonnull adamw)(const CharnnUpdate *_Nonnull);
+    void (*_Nonnull rmsprop)(const CharnnUpdate *_Nonnull);
+    void (*_Nonnull sgd)(const CharnnUpdate *_Nonnull);
+
+    // result[s, r] = sum over k of matrix[r, k] * vectors[s, k]; each element's sum has the same order whatever
+    // `streams` is.
+    void (*_Nonnull matrixVector)(float *_Nonnull result, const float *_Nonnull matrix, const float *_Nonnull vectors,
+                                  size_t rows, size_t columns, size_t streams);
+} CharnnKernels;
+
+enum { CharnnLevelPlain = 0, CharnnLevelAVX2 = 1, CharnnLevelAVX512 = 2 };
+
+// The kernels of a level, or NULL where this processor or this build has none.
+const CharnnKernels *_Nullable charnn_kernels(int level);
+
+// Whether OpenBLAS of some age, left alone, takes AVX2 kernels on this processor although it has AVX-512: AMD's.
+int charnn_prefers_skylakex(void);
+
+// The processor's name, at most 48 characters; empty where it does not tell.
+void charnn_processor_name(char name[_Nonnull 49]);
+
+// How many processors this process may be scheduled on; 1 where the system does not tell.
+int charnn_affinity_count(void);
+
+#endif

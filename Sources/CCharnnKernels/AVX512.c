@@ -1,0 +1,12 @@
+// The kernels for AVX-512 (F, BW, DQ, VL).
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#define W 16
+#define LEVEL_NAME "avx512"
+#define LEVEL_TABLE charnn_kernels_avx512
+#define INTERLEAVE(a, b)                                                                                             \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, \
+                            27, 12, 28, 13, 29, 14, 30, 15, 31)
+#include "KernelBody.h"
+#pragma clang attribute pop
+#endif

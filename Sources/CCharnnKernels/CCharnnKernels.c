@@ -1,1 +1,0 @@
-#include "CCharnnKernels.h"

@@ -1,0 +1,31 @@
+public import CharnnEngine
+
+extension CPUEngine {
+    /// The bytes of memory that training such a network takes at its peak, saturating at `UInt64.max`.
+    ///
+    /// Counted are parameters, moments, gradient, the workspace of a step, a copy of the state for a checkpoint, and the
+    /// library's own buffers; not the program and the text.
+    ///
+    /// - Parameters:
+    ///   - architecture: Any sizes, absurd ones too.
+    ///   - batchSize: `B`
+    ///   - sequenceLength: `T`
+    ///   - threads: As for the engine.
+    public static func predictedBytes(
+        _ architecture: Architecture, batchSize: Int, sequenceLength: Int, threads: Int? = nil
+    ) -> UInt64 {
+        let (V, E, H) =
+            (Size(architecture.vocabularySize), Size(architecture.embeddingSize), Size(architecture.hiddenSize))
+        let gH = Size(architecture.cell.gates) * H
+        let upper = Size(architecture.layerCount - 1) * gH * (H + H + Size(2))
+        let parameters = V * E + gH * (E + H + Size(2)) + upper + V * H + V
+        let workspace = WorkspaceSize(architecture, batchSize: batchSize, sequenceLength: sequenceLength)
+        let state = Size(architecture.layerCount) * Size(batchSize) * H * Size(4)
+        let library = Size(threads ?? usableProcessorCount()) * Size(libraryBytesPerThread)
+        let total = parameters * Size(7 * 4) + workspace.trainingBytes(architecture) + state * Size(4) + library
+        return total.value
+    }
+
+    /// What OpenBLAS touches of its buffer for rearranged operands, for each thread that calls it.
+    private static var libraryBytesPerThread: Int { 8 << 20 }
+}

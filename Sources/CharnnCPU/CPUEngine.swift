@@ -1,0 +1,229 @@
+import CCharnnKernels
+public import CharnnEngine
+
+/// The engine for processors: vector kernels of our own, OpenBLAS for products, our own threads.
+///
+/// What it computes depends on the kernels and the library, never on the number of threads: a batch is split into
+/// shards by its size alone, and whatever is summed over shards is summed in their order.
+public final class CPUEngine: Engine {
+    public let architecture: Architecture
+    public let configuration: EngineConfiguration
+    public var stepsInFlight: Int { 1 }
+
+    let weights: Weights
+    let compute: Compute
+    private let tasks: WeightGradients
+    private let gradient: Buffer<Float>
+    private let firstMoment: Buffer<Float>
+    private let secondMoment: Buffer<Float>
+    private let partialNorms: Buffer<Double>
+    /// Whether the moments have ever been other than zero.
+    private var hasFirstMoment = false
+    private var hasSecondMoment = false
+    /// `[L, B, H]`, nil: zero for any `B`.
+    private var state: (streams: Int, hidden: Buffer<Float>, cell: Buffer<Float>?)?
+    private var workspace: Workspace?
+    private var outcomes: [StepOutcome] = []
+    private var hasFailed = false
+    /// Counts changes of the parameters, for predictors that keep something derived from them.
+    private(set) var generation = 0
+
+    /// Makes an engine with zero moments and zero recurrent state.
+    ///
+    /// - Parameters:
+    ///   - architecture: All sizes at least 1.
+    ///   - parameters: In ``ParameterLayout``.
+    ///   - threads: How many threads compute; nil: as many as ``usableProcessorCount()``.
+    ///   - kernels: Which kernels run; nil: the best this processor has.
+    /// - Throws: ``EngineError/Code/unavailable`` without OpenBLAS or where the processor lacks the kernels,
+    ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` without memory.
+    public init(
+        architecture: Architecture, parameters: [Float], threads: Int? = nil, kernels: KernelLevel? = nil
+    ) throws(EngineError) {
+        // The kernels are chosen before the library is opened, because the library chooses when it is opened.
+        let level = kernels ?? KernelLevel.available.last ?? .plain
+        let table = try level.kernels()
+        let blas = try OpenBLAS.load()
+        let dimensions = Dimensions(architecture)
+        self.architecture = architecture
+        compute = Compute(
+            kernels: table, blas: blas, pool: ThreadPool(count: max(1, threads ?? usableProcessorCount())))
+        configuration = EngineConfiguration(
+            device: "cpu", deviceName: processorName(), precision: "fp32", kernels: "\(level.rawValue) + \(blas.name)",
+            threads: compute.pool.count)
+        weights = try Weights(dimensions)
+        tasks = WeightGradients(dimensions)
+        gradient = try Buffer(dimensions.parameterCount)
+        firstMoment = try Buffer(dimensions.parameterCount)
+        secondMoment = try Buffer(dimensions.parameterCount)
+        partialNorms = try Buffer(CPUEngine.chunks(dimensions.parameterCount))
+        try requireCount(parameters.count, of: "parameters")
+        weights.parameters.fill(parameters)
+    }
+
+    public func install(_ state: EngineState) throws(EngineError) {
+        try requireCount(state.parameters.count, of: "parameters")
+        if !state.firstMoment.isEmpty { try requireCount(state.firstMoment.count, of: "first moments") }
+        if !state.secondMoment.isEmpty { try requireCount(state.secondMoment.count, of: "second moments") }
+        let width = architecture.layerCount * architecture.hiddenSize
+        guard state.hidden.count % width == 0, state.cell.count == (architecture.hasCellState ? state.hidden.count : 0)
+        else { throw EngineError(.mismatch, "The recurrent state does not fit the architecture.") }
+        if state.hidden.isEmpty {
+            self.state = nil
+        } else {
+            let streams = state.hidden.count / width
+            try allocateState(streams: streams)
+            self.state?.hidden.fill(state.hidden)
+            self.state?.cell?.fill(state.cell)
+        }
+        weights.parameters.fill(state.parameters)
+        firstMoment.fill(state.firstMoment)
+        secondMoment.fill(state.secondMoment)
+        hasFirstMoment = !state.firstMoment.isEmpty
+        hasSecondMoment = !state.secondMoment.isEmpty
+        hasFailed = false
+        parametersChanged()
+    }
+
+    public func snapshot() throws(EngineError) -> EngineState {
+        EngineState(
+            parameters: weights.parameters.array, firstMoment: hasFirstMoment ? firstMoment.array : [],
+            secondMoment: hasSecondMoment ? secondMoment.array : [], hidden: state?.hidden.array ?? [],
+            cell: state?.cell?.array ?? [])
+    }
+
+    public func parameters() throws(EngineError) -> [Float] { weights.parameters.array }
+
+    public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
+        guard !hasFailed else {
+            outcomes.append(StepOutcome(number: step.number, loss: .nan, gradientNorm: .nan, applied: false))
+            return
+        }
+        let loss = try computeGradient(of: step, of: text)
+        let norm = gradientNorm()
+        let applied = loss.isFinite && norm.isFinite
+        if applied {
+            try keepState(streams: step.starts.count)
+            update(by: step.optimizer, norm: norm)
+        } else {
+            hasFailed = true
+        }
+        outcomes.append(StepOutcome(number: step.number, loss: loss, gradientNorm: norm, applied: applied))
+    }
+
+    public func drain() throws(EngineError) -> [StepOutcome] {
+        defer { outcomes.removeAll(keepingCapacity: true) }
+        return outcomes
+    }
+
+    public func gradient(
+        of step: TrainingStep, of text: SymbolText
+    ) throws(EngineError) -> (loss: Double, gradient: [Float]) {
+        let loss = try computeGradient(of: step, of: text)
+        return (loss, gradient.array)
+    }
+
+    public func makeScorer(streams: Int) throws(EngineError) -> any Scorer {
+        try CPUScorer(engine: self, streams: streams)
+    }
+
+    public func makePredictor(streams: Int) throws(EngineError) -> any Predictor {
+        try CPUPredictor(engine: self, streams: streams)
+    }
+
+    // MARK: - One step
+
+    /// Forward and backward; leaves the gradient in `gradient` and the state after the sequence in the workspace.
+    private func computeGradient(of step: TrainingStep, of text: SymbolText) throws(EngineError) -> Double {
+        let streams = step.starts.count
+        guard streams > 0, step.sequenceLength > 0 else { throw EngineError(.mismatch, "The batch is empty.") }
+        let workspace = try workspace(streams: streams, steps: step.sequenceLength)
+        try workspace.load(
+            text, starts: step.starts, steps: step.sequenceLength, vocabularySize: architecture.vocabularySize)
+        if let state, !step.resetsState {
+            guard state.streams == streams else {
+                throw EngineError(
+                    .mismatch, "The recurrent state is of \(state.streams) streams, but the step has \(streams).")
+            }
+            workspace.setState(state.hidden.base, state.cell?.base, units: architecture.hiddenSize)
+        } else {
+            workspace.setState(nil, nil, units: architecture.hiddenSize)
+        }
+        try weights.prepare(table: workspace.usesTable, compute)
+        var pass = Pass(compute: compute, weights: weights, workspace: workspace)
+        if architecture.dropout > 0 { pass.dropout = (step.seed, UInt64(step.number)) }
+        compute.pool.run(workspace.shards.count) { shard in
+            pass.forward(shard)
+            pass.head(shard, isTraining: true)
+            pass.backward(shard)
+        }
+        pass.weightGradients(tasks, into: gradient.base)
+        return workspace.meanLoss
+    }
+
+    private func workspace(streams: Int, steps: Int) throws(EngineError) -> Workspace {
+        if let workspace, workspace.streams == streams, workspace.capacity == steps { return workspace }
+        workspace = nil  // Freed before the new one is allocated.
+        let new = try Workspace(weights.dimensions, streams: streams, capacity: steps, isTraining: true)
+        workspace = new
+        return new
+    }
+
+    private func keepState(streams: Int) throws(EngineError) {
+        if state?.streams != streams { try allocateState(streams: streams) }
+        guard let state, let workspace else { return }
+        workspace.copyState(to: state.hidden.base, state.cell?.base, units: architecture.hiddenSize)
+    }
+
+    private func allocateState(streams: Int) throws(EngineError) {
+        let count = architecture.layerCount * streams * architecture.hiddenSize
+        state = (streams, try Buffer(count), architecture.hasCellState ? try Buffer(count) : nil)
+    }
+
+    private static let chunk = 1 << 16
+    private static func chunks(_ count: Int) -> Int { (count + chunk - 1) / chunk }
+
+    private func gradientNorm() -> Double {
+        let chunks = partialNorms.count
+        compute.pool.run(chunks) { task in
+            let first = task * CPUEngine.chunk
+            partialNorms.base[task] = compute.kernels.sumOfSquares(
+                gradient.base + first, min(CPUEngine.chunk, gradient.count - first))
+        }
+        var sum = 0.0
+        for chunk in 0..<chunks { sum += partialNorms.base[chunk] }
+        return sum.squareRoot()
+    }
+
+    private func update(by rule: OptimizerStep, norm: Double) {
+        let clip = rule.clipNorm > 0 ? min(1, rule.clipNorm / (norm + 1e-6)) : 1
+        let update = CharnnUpdate(rule, clip: clip, parameters: weights.parameters, gradient, firstMoment, secondMoment)
+        let kernel = compute.kernels.update(rule.kind)
+        compute.pool.run(CPUEngine.chunks(gradient.count)) { task in
+            let first = task * CPUEngine.chunk
+            var part = update
+            part.count = min(CPUEngine.chunk, gradient.count - first)
+            part.parameters += first
+            part.gradient += first
+            part.first += first
+            part.second += first
+            kernel(&part)
+        }
+        hasFirstMoment = hasFirstMoment || rule.usesFirstMoment
+        hasSecondMoment = hasSecondMoment || rule.usesSecondMoment
+        parametersChanged()
+    }
+
+    private func parametersChanged() {
+        weights.touch()
+        generation += 1
+    }
+
+    private func requireCount(_ count: Int, of what: String) throws(EngineError) {
+        let expected = weights.dimensions.parameterCount
+        guard count == expected else {
+            throw EngineError(
+                .mismatch, "The architecture has \(expected) parameters, but \(count) \(what) were given.")
+        }
+    }
+}

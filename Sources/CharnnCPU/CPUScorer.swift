@@ -1,0 +1,64 @@
+import CharnnEngine
+
+/// Scores several streams of text side by side, some time steps at a time.
+final class CPUScorer: Scorer {
+    let streams: Int
+    private let engine: CPUEngine
+    private let workspace: Workspace
+    private let hidden: Buffer<Float>
+    private let cell: Buffer<Float>?
+
+    init(engine: CPUEngine, streams: Int) throws(EngineError) {
+        let dimensions = engine.weights.dimensions
+        let count = dimensions.layerCount * streams * dimensions.units
+        self.engine = engine
+        self.streams = streams
+        // Enough rows for the products to be large, few enough for little memory.
+        workspace = try Workspace(
+            dimensions, streams: streams, capacity: max(1, min(128, 4096 / streams)), isTraining: false)
+        hidden = try Buffer(count)
+        cell = dimensions.architecture.hasCellState ? try Buffer(count) : nil
+    }
+
+    func reset() {
+        hidden.fill([])
+        cell?.fill([])
+    }
+
+    func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
+        guard starts.count == streams else {
+            throw EngineError(.mismatch, "\(starts.count) starts were given for \(streams) streams.")
+        }
+        let compute = engine.compute
+        let units = engine.architecture.hiddenSize
+        try engine.weights.prepare(table: workspace.usesTable, compute)
+        let pass = Pass(compute: compute, weights: engine.weights, workspace: workspace)
+        var sums = [Double](repeating: 0, count: streams)
+        for first in stride(from: 0, to: length, by: workspace.capacity) {
+            let steps = min(workspace.capacity, length - first)
+            try workspace.load(
+                text, starts: starts.map { $0 + first }, steps: steps,
+                vocabularySize: engine.architecture.vocabularySize)
+            workspace.setState(hidden.base, cell?.base, units: units)
+            compute.pool.run(workspace.shards.count) { shard in
+                pass.forward(shard)
+                pass.head(shard, isTraining: false)
+            }
+            workspace.copyState(to: hidden.base, cell?.base, units: units)
+            workspace.addLosses(to: &sums)
+        }
+        return sums
+    }
+}
+
+extension Workspace {
+    /// Adds each stream's losses over time to `sums`.
+    fileprivate func addLosses(to sums: inout [Double]) {
+        for shard in shards {
+            for t in 0..<steps {
+                let row = shard.first * capacity + t * shard.count
+                for b in 0..<shard.count { sums[shard.first + b] += Double(losses.base[row + b]) }
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import CharnnEngine
+
+/// Positions of a network's tensors in the flat parameter buffer, looked up once.
+struct Dimensions {
+    struct Layer {
+        let inputSize: Int
+        let inputWeight: Int
+        let recurrentWeight: Int
+        let inputBias: Int
+        let recurrentBias: Int
+    }
+
+    let architecture: Architecture
+    /// `V`, `E`, `H`, `L`, `gH`
+    let symbols: Int
+    let embedding: Int
+    let units: Int
+    let layerCount: Int
+    let gateUnits: Int
+    let layers: [Layer]
+    let headWeight: Int
+    let headBias: Int
+    let parameterCount: Int
+
+    init(_ architecture: Architecture) {
+        let layout = ParameterLayout(architecture)
+        self.architecture = architecture
+        symbols = architecture.vocabularySize
+        embedding = architecture.embeddingSize
+        units = architecture.hiddenSize
+        layerCount = architecture.layerCount
+        gateUnits = architecture.cell.gates * architecture.hiddenSize
+        layers = (0..<architecture.layerCount).map { layer in
+            Layer(
+                inputSize: architecture.inputSize(ofLayer: layer),
+                inputWeight: layout[.inputWeight(layer: layer)].offset,
+                recurrentWeight: layout[.recurrentWeight(layer: layer)].offset,
+                inputBias: layout[.inputBias(layer: layer)].offset,
+                recurrentBias: layout[.recurrentBias(layer: layer)].offset)
+        }
+        headWeight = layout[.headWeight].offset
+        headBias = layout[.headBias].offset
+        parameterCount = layout.count
+    }
+}
+
+/// The rows of a batch that are computed together, from the first time step to the last.
+struct Shard: Hashable {
+    let first: Int
+    let count: Int
+
+    /// The fixed partition of a batch: by its size alone, never by the number of threads, because a library's sums may
+    /// depend on how many rows it is given. Two shards from 8 rows on; from 64 on, of 32 rows each.
+    static func partition(_ rows: Int) -> [Shard] {
+        let count = rows < 8 ? 1 : rows < 64 ? 2 : rows / 32
+        return (0..<count).map { shard in
+            let first = shard * rows / count
+            return Shard(first: first, count: (shard + 1) * rows / count - first)
+        }
+    }
+}
+
+/// The numbers of floats that a computation over `B` streams and `T` steps needs, saturating at `UInt64.max`.
+struct WorkspaceSize {
+    let rows: Size
+    let usesTable: Bool
+    let gates: Size
+    let hidden: Size
+    let units: Size
+    let outputGradient: Size
+    let embedded: Size
+    let table: Size
+    /// Of one shard.
+    let recurrent: Size
+    let stateGradient: Size
+    let logits: Size
+    let chunkRows: Int
+    let shardCount: Int
+
+    init(_ architecture: Architecture, batchSize: Int, sequenceLength: Int) {
+        let (B, T, H) = (Size(batchSize), Size(sequenceLength), Size(architecture.hiddenSize))
+        let (V, E) = (Size(architecture.vocabularySize), Size(architecture.embeddingSize))
+        let gH = Size(architecture.cell.gates) * H
+        rows = B * T
+        usesTable = V.value < rows.value
+        gates = rows * gH
+        hidden = (rows + B) * H
+        units = rows * H
+        outputGradient = rows * Size(max(architecture.hiddenSize, usesTable ? 0 : architecture.embeddingSize))
+        embedded = usesTable ? Size(0) : rows * E
+        table = usesTable ? V * gH : Size(0)
+        let shards = Shard.partition(max(1, min(batchSize, 1 << 24)))
+        shardCount = shards.count
+        let shardRows = batchSize > 1 << 24 ? B : Size(shards.map(\.count).max() ?? 1)
+        recurrent = shardRows * gH
+        stateGradient = shardRows * H
+        // About a megabyte of logits at a time, which stays in the cache between the product and the loss.
+        chunkRows = max(8, min(1024, (1 << 18) / max(1, architecture.vocabularySize)))
+        logits = Size(chunkRows) * V
+    }
+
+    /// Bytes of a training workspace.
+    func trainingBytes(_ architecture: Architecture) -> Size {
+        let (L, H, V) = (
+            Size(architecture.layerCount), Size(architecture.hiddenSize), Size(architecture.vocabularySize)
+        )
+        var layer = gates + hidden
+        if architecture.hasCellState { layer = layer + hidden }
+        if architecture.cell == .gru { layer = layer + units }
+        var floats = L * layer + outputGradient + embedded + table + table
+        if architecture.dropout > 0 { floats = floats + Size(architecture.layerCount - 1) * units }
+        let biases = L * Size(architecture.cell.gates + 1) * H
+        let shard = recurrent + stateGradient + stateGradient + logits + V * H + V + biases
+        floats = floats + Size(shardCount) * shard + rows + rows + rows
+        return floats * Size(4)
+    }
+}
+
+/// A natural number that stays at its maximum instead of overflowing.
+struct Size {
+    let value: UInt64
+
+    init(_ value: Int) { self.value = UInt64(max(0, value)) }
+    private init(saturating value: UInt64) { self.value = value }
+
+    static func + (a: Size, b: Size) -> Size {
+        let (sum, overflow) = a.value.addingReportingOverflow(b.value)
+        return Size(saturating: overflow ? .max : sum)
+    }
+
+    static func * (a: Size, b: Size) -> Size {
+        let (product, overflow) = a.value.multipliedReportingOverflow(by: b.value)
+        return Size(saturating: overflow ? .max : product)
+    }
+}

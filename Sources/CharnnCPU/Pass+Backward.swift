@@ -1,0 +1,79 @@
+import CCharnnKernels
+import CharnnEngine
+
+extension Pass {
+    /// All layers backward through time for one shard: gates become their gradients.
+    func backward(_ index: Int) {
+        let place = place(index)
+        let scratch = workspace.scratch[index]
+        scratch.biasGradient.base.update(repeating: 0, count: scratch.biasGradient.count)
+        scratch.candidateBiasGradient.base.update(repeating: 0, count: scratch.candidateBiasGradient.count)
+        for layer in (0..<d.layerCount).reversed() {
+            backwardThroughTime(layer, place)
+            backwardToInput(layer, place)
+        }
+    }
+
+    private func backwardThroughTime(_ layer: Int, _ place: Place) {
+        let (H, gH, R) = (d.units, d.gateUnits, place.rows)
+        let buffers = workspace.layers[layer]
+        let scratch = workspace.scratch[place.index]
+        let gates = buffers.gates.base + place.first * gH
+        let hidden = buffers.hidden.base + place.firstState * H
+        scratch.hiddenGradient.base.update(repeating: 0, count: R * H)
+        scratch.cellGradient.base.update(repeating: 0, count: R * H)
+        let retreat = kernels.backward(d.architecture)
+        var step = CharnnCellBackward(
+            rows: R, units: H, gates: gates, candidate: nil, hiddenBefore: hidden, hidden: hidden, cellBefore: nil,
+            cell: nil, outputGradient: outputGradient(place), hiddenGradient: scratch.hiddenGradient.base,
+            cellGradient: scratch.cellGradient.base, biasGradient: scratch.biasGradient.base + layer * gH,
+            candidateBiasGradient: scratch.candidateBiasGradient.base + layer * H)
+        for t in (0..<workspace.steps).reversed() {
+            step.gates = gates + t * R * gH
+            step.hiddenBefore = UnsafePointer(hidden + t * R * H)
+            step.hidden = UnsafePointer(hidden + (t + 1) * R * H)
+            step.outputGradient = UnsafePointer(outputGradient(place) + t * R * H)
+            if let candidate = buffers.candidate { step.candidate = candidate.base + (place.first + t * R) * H }
+            if let cell = buffers.cell {
+                step.cellBefore = UnsafePointer(cell.base + (place.firstState + t * R) * H)
+                step.cell = UnsafePointer(cell.base + (place.firstState + (t + 1) * R) * H)
+            }
+            retreat(&step)
+            if t > 0 { backwardToHidden(layer, step) }
+        }
+    }
+
+    /// The gradient of the hidden state before a time step, from the gradient of its gates.
+    private func backwardToHidden(_ layer: Int, _ step: CharnnCellBackward) {
+        let (R, H, gH) = (step.rows, d.units, d.gateUnits)
+        let weight = weights.parameters.base + d.layers[layer].recurrentWeight
+        guard let candidate = step.candidate else {
+            compute.blas.multiply(
+                R, H, gH, .plain(step.gates, stride: gH), .plain(weight, stride: H), into: step.hiddenGradient,
+                stride: H)
+            return
+        }
+        // The kernel has left what passes beside the weights; n's gradient is that inside the reset product.
+        compute.blas.multiply(
+            R, H, 2 * H, .plain(step.gates, stride: gH), .plain(weight, stride: H), beta: 1,
+            into: step.hiddenGradient, stride: H)
+        compute.blas.multiply(
+            R, H, H, .plain(candidate, stride: H), .plain(weight + 2 * H * H, stride: H), beta: 1,
+            into: step.hiddenGradient, stride: H)
+    }
+
+    /// The gradient of a layer's input, over all time steps in one product; the first layer's only without a table.
+    private func backwardToInput(_ layer: Int, _ place: Place) {
+        if layer == 0 && workspace.usesTable { return }
+        let (gH, width, R) = (d.gateUnits, d.layers[layer].inputSize, place.rows)
+        let target = outputGradient(place)
+        compute.blas.multiply(
+            workspace.steps * R, width, gH, .plain(workspace.layers[layer].gates.base + place.first * gH, stride: gH),
+            .plain(weights.parameters.base + d.layers[layer].inputWeight, stride: width), into: target, stride: width)
+        guard layer > 0, dropout != nil else { return }
+        for t in 0..<workspace.steps {
+            let row = target + t * R * width
+            drop(row, into: row, layer: layer - 1, time: t, place)
+        }
+    }
+}

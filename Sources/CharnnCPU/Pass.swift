@@ -1,0 +1,176 @@
+import CCharnnKernels
+import CharnnEngine
+
+/// One sequence through the network: the work of one shard forward and backward, and the gradients of the weights.
+///
+/// Shards share nothing that is written, so a shard runs from the first layer's first step to the last gradient of its
+/// own without waiting for another; the gradients of the weights follow, split by rows of the weights.
+struct Pass {
+    let compute: Compute
+    let weights: Weights
+    let workspace: Workspace
+    /// Dropout's key and step number; nil: no dropout.
+    var dropout: (seed: UInt64, step: UInt64)?
+
+    var d: Dimensions { weights.dimensions }
+    var kernels: CharnnKernels { compute.kernels }
+
+    /// A shard's place in the buffers.
+    struct Place {
+        let index: Int
+        let shard: Shard
+        /// Rows of a time step.
+        let rows: Int
+        /// The first row in `[B T, ...]` and in `[B (T + 1), ...]`.
+        let first: Int
+        let firstState: Int
+    }
+
+    func place(_ index: Int) -> Place {
+        let shard = workspace.shards[index]
+        return Place(
+            index: index, shard: shard, rows: shard.count, first: shard.first * workspace.capacity,
+            firstState: shard.first * (workspace.capacity + 1))
+    }
+
+    /// The input of a layer's product for a shard, `[T R, in]`.
+    func input(_ layer: Int, _ place: Place) -> UnsafePointer<Float> {
+        if layer == 0 { return UnsafePointer(workspace.embedded.base + place.first * d.embedding) }
+        let below = workspace.layers[layer - 1]
+        if dropout != nil, let dropped = below.dropped {
+            return UnsafePointer(dropped.base + place.first * d.units)
+        }
+        return UnsafePointer(below.hidden.base + (place.firstState + place.rows) * d.units)
+    }
+
+    /// The shard's part of the gradient of a layer's output; of whatever width, it starts at the same place, so that
+    /// shards at different layers do not meet.
+    func outputGradient(_ place: Place) -> UnsafeMutablePointer<Float> {
+        let width = workspace.usesTable ? d.units : max(d.units, d.embedding)
+        return workspace.outputGradient.base + place.first * width
+    }
+
+    // MARK: - Forward
+
+    /// All layers over all time steps for one shard.
+    func forward(_ index: Int) {
+        let place = place(index)
+        for layer in 0..<d.layerCount { forward(layer, place) }
+    }
+
+    private func forward(_ layer: Int, _ place: Place) {
+        let (H, gH, R) = (d.units, d.gateUnits, place.rows)
+        let buffers = workspace.layers[layer]
+        let gates = buffers.gates.base + place.first * gH
+        let hidden = buffers.hidden.base + place.firstState * H
+        let scratch = workspace.scratch[place.index]
+        let table = layer == 0 && workspace.usesTable ? weights.table : nil
+        if table == nil {
+            if layer == 0 { embed(place) }
+            compute.product(
+                workspace.steps * R, gH, d.layers[layer].inputSize, input(layer, place),
+                weights: weights.parameters.base + d.layers[layer].inputWeight, into: gates)
+        }
+        let recurrentWeight = weights.parameters.base + d.layers[layer].recurrentWeight
+        let advance = kernels.forward(d.architecture)
+        var step = CharnnCellForward(
+            rows: R, units: H, input: gates, symbols: nil, recurrent: scratch.recurrent.base,
+            bias: weights.bias.base + layer * gH, candidateBias: nil, gates: gates, candidate: nil,
+            hiddenBefore: hidden, cellBefore: nil, hidden: hidden, cell: nil)
+        if d.architecture.cell == .gru { step.candidateBias = weights.candidateBias(layer) }
+        for t in 0..<workspace.steps {
+            let before = hidden + t * R * H
+            compute.product(R, gH, H, before, weights: recurrentWeight, into: scratch.recurrent.base)
+            step.gates = gates + t * R * gH
+            step.input = UnsafePointer(step.gates)
+            if let table {
+                step.input = UnsafePointer(table.base)
+                step.symbols = UnsafePointer(workspace.inputs.base + place.first + t * R)
+            }
+            if let candidate = buffers.candidate { step.candidate = candidate.base + (place.first + t * R) * H }
+            if let cell = buffers.cell {
+                step.cellBefore = UnsafePointer(cell.base + (place.firstState + t * R) * H)
+                step.cell = cell.base + (place.firstState + (t + 1) * R) * H
+            }
+            step.hiddenBefore = UnsafePointer(before)
+            step.hidden = before + R * H
+            advance(&step)
+            if let dropped = buffers.dropped {
+                drop(step.hidden, into: dropped.base + (place.first + t * R) * H, layer: layer, time: t, place)
+            }
+        }
+    }
+
+    /// Copies the embeddings of the shard's symbols.
+    private func embed(_ place: Place) {
+        let width = d.embedding
+        for row in place.first..<place.first + workspace.steps * place.rows {
+            let source = weights.parameters.base + Int(workspace.inputs.base[row]) * width
+            (workspace.embedded.base + row * width).update(from: source, count: width)
+        }
+    }
+
+    /// Applies the mask of a layer's output at one time step, `[R, H]`; in the layout of ``DropoutMask``.
+    func drop(
+        _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, layer: Int, time: Int, _ place: Place
+    ) {
+        guard let dropout else { return }
+        let probability = d.architecture.dropout
+        kernels.dropout(
+            target, source, place.rows * d.units,
+            UInt64((time * workspace.streams + place.shard.first) * d.units), dropout.seed,
+            UInt32(truncatingIfNeeded: dropout.step),
+            UInt32(truncatingIfNeeded: dropout.step >> 32) << 16 | UInt32(layer), Philox.Purpose.dropout.rawValue,
+            DropoutMask.threshold(probability), Float(1 / (1 - probability)))
+    }
+
+    // MARK: - Loss
+
+    /// The loss of every row of one shard, chunk by chunk; with training, also the gradient of the top layer's output
+    /// and the shard's part of the head's gradient.
+    func head(_ index: Int, isTraining: Bool) {
+        let place = place(index)
+        let (H, V) = (d.units, d.symbols)
+        let scratch = workspace.scratch[index]
+        let parameters = weights.parameters.base
+        let top = workspace.layers[d.layerCount - 1].hidden.base + (place.firstState + place.rows) * H
+        let total = workspace.steps * place.rows
+        let scale = 1 / Float(workspace.steps * workspace.streams)
+        if isTraining { scratch.headBiasGradient.base.update(repeating: 0, count: V) }
+        for first in stride(from: 0, to: total, by: workspace.chunkRows) {
+            let rows = min(workspace.chunkRows, total - first)
+            let (hidden, logits) = (top + first * H, scratch.logits.base)
+            compute.product(rows, V, H, hidden, weights: parameters + d.headWeight, into: logits)
+            kernels.crossEntropy(
+                logits, parameters + d.headBias, workspace.targets.base + place.first + first, rows, V, scale,
+                workspace.losses.base + place.first + first, isTraining ? scratch.headBiasGradient.base : nil)
+            guard isTraining else { continue }
+            compute.blas.multiply(
+                rows, H, V, .plain(logits, stride: V), .plain(parameters + d.headWeight, stride: H),
+                into: outputGradient(place) + first * H, stride: H)
+            compute.blas.multiply(
+                V, H, rows, .transposed(logits, stride: V), .plain(hidden, stride: H), beta: first == 0 ? 0 : 1,
+                into: scratch.headWeightGradient.base, stride: H)
+        }
+    }
+}
+
+extension CharnnKernels {
+    func forward(_ architecture: Architecture) -> @convention(c) (UnsafePointer<CharnnCellForward>) -> Void {
+        switch (architecture.cell, architecture.nonlinearity) {
+        case (.lstm, _): lstmForward
+        case (.gru, _): gruForward
+        case (.rnn, .tanh): rnnTanhForward
+        case (.rnn, .relu): rnnReluForward
+        }
+    }
+
+    func backward(_ architecture: Architecture) -> @convention(c) (UnsafePointer<CharnnCellBackward>) -> Void {
+        switch (architecture.cell, architecture.nonlinearity) {
+        case (.lstm, _): lstmBackward
+        case (.gru, _): gruBackward
+        case (.rnn, .tanh): rnnTanhBackward
+        case (.rnn, .relu): rnnReluBackward
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import CCharnnKernels
+import CharnnEngine
+
+/// The parameters, and what is derived from them once whenever they have changed.
+final class Weights {
+    let dimensions: Dimensions
+    /// In ``ParameterLayout``. Whoever writes calls ``touch()``.
+    let parameters: Buffer<Float>
+    /// `[L, gH]`: both biases added; a GRU's n has the input's alone.
+    let bias: Buffer<Float>
+    /// `[V, gH]`: the first layer's input product for every symbol. Allocated when first asked for.
+    private(set) var table: Buffer<Float>?
+    private var isBiasCurrent = false
+    private var isTableCurrent = false
+
+    init(_ dimensions: Dimensions) throws(EngineError) {
+        self.dimensions = dimensions
+        parameters = try Buffer(dimensions.parameterCount)
+        bias = try Buffer(dimensions.layerCount * dimensions.gateUnits)
+    }
+
+    /// Tells that the parameters have changed.
+    func touch() {
+        isBiasCurrent = false
+        isTableCurrent = false
+    }
+
+    /// Brings biases, and the table where it is needed, up to date.
+    func prepare(table needsTable: Bool, _ compute: Compute) throws(EngineError) {
+        if !isBiasCurrent {
+            prepareBias()
+            isBiasCurrent = true
+        }
+        guard needsTable, !isTableCurrent else { return }
+        let d = dimensions
+        if self.table == nil { self.table = try Buffer(d.symbols * d.gateUnits) }
+        guard let table else { return }
+        let (base, columns) = (parameters.base, 256)
+        compute.pool.run((d.gateUnits + columns - 1) / columns) { task in
+            let first = task * columns
+            compute.blas.multiply(
+                d.symbols, min(columns, d.gateUnits - first), d.embedding, .plain(base, stride: d.embedding),
+                .transposed(base + d.layers[0].inputWeight + first * d.embedding, stride: d.embedding),
+                into: table.base + first, stride: d.gateUnits)
+        }
+        isTableCurrent = true
+    }
+
+    private func prepareBias() {
+        let d = dimensions
+        let added = d.architecture.cell == .gru ? 2 * d.units : d.gateUnits
+        for (l, layer) in d.layers.enumerated() {
+            for j in 0..<d.gateUnits {
+                let recurrent = j < added ? parameters.base[layer.recurrentBias + j] : 0
+                bias.base[l * d.gateUnits + j] = parameters.base[layer.inputBias + j] + recurrent
+            }
+        }
+    }
+
+    /// `[H]`: the recurrent bias of a GRU's n.
+    func candidateBias(_ layer: Int) -> UnsafePointer<Float> {
+        UnsafePointer(parameters.base + dimensions.layers[layer].recurrentBias + 2 * dimensions.units)
+    }
+}
+
+/// What computes: kernels, the library and the threads.
+struct Compute {
+    let kernels: CharnnKernels
+    let blas: OpenBLAS
+    let pool: ThreadPool
+
+    /// `c = a w^T` for `a [m, k]` and weights `w [n, k]`, both packed.
+    ///
+    /// A few rows are cheaper without the library, which rearranges the weights at each call.
+    func product(
+        _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, weights w: UnsafePointer<Float>,
+        into c: UnsafeMutablePointer<Float>
+    ) {
+        if m <= 4 {
+            kernels.matrixVector(c, w, a, n, k, m)
+        } else {
+            blas.multiply(m, n, k, .plain(a, stride: k), .transposed(w, stride: k), into: c, stride: n)
+        }
+    }
+}

@@ -1,0 +1,165 @@
+import CharnnEngine
+
+/// All memory that computing over `B` streams and up to `T` steps needs, allocated once and used for every step.
+///
+/// Rows are ordered by shard, then time, then stream, so that what one shard computes lies together: shard `s`, which
+/// has `R` rows from `b0` on, owns the rows `b0 T ..< (b0 + R) T` of a `[B T, ...]` buffer, and within them time `t` is
+/// at `t R`. Buffers of states have a time step more: the first is the state before the sequence.
+final class Workspace {
+    struct Layer {
+        /// `[B T, gH]`. In turn: the product of the input, the activated gates, their gradient before activation.
+        let gates: Buffer<Float>
+        /// `[B T, H]`, GRU: the recurrent part of n, then its gradient.
+        let candidate: Buffer<Float>?
+        /// `[B (T + 1), H]`
+        let hidden: Buffer<Float>
+        /// `[B (T + 1), H]`, LSTM.
+        let cell: Buffer<Float>?
+        /// `[B T, H]`: the output after dropout; none where nothing is dropped.
+        let dropped: Buffer<Float>?
+    }
+
+    /// What one shard needs beside its rows.
+    struct ShardScratch {
+        /// `[R, gH]`
+        let recurrent: Buffer<Float>
+        /// `[R, H]`
+        let hiddenGradient: Buffer<Float>
+        let cellGradient: Buffer<Float>
+        /// `[chunk, V]`
+        let logits: Buffer<Float>
+        /// `[L, gH]` and, for a GRU, `[L, H]`
+        let biasGradient: Buffer<Float>
+        let candidateBiasGradient: Buffer<Float>
+        /// `[V, H]`, `[V]`
+        let headWeightGradient: Buffer<Float>
+        let headBiasGradient: Buffer<Float>
+    }
+
+    let streams: Int
+    let capacity: Int
+    /// The steps of the present sequence, at most `capacity`.
+    var steps: Int
+    let shards: [Shard]
+    let usesTable: Bool
+    let chunkRows: Int
+    /// `[B T]`, in the order of rows.
+    let inputs: Buffer<Int32>
+    let targets: Buffer<Int32>
+    let losses: Buffer<Float>
+    let layers: [Layer]
+    let scratch: [ShardScratch]
+    /// `[B T, E]`, where the first layer's input product is not a table look-up.
+    let embedded: Buffer<Float>
+    /// `[B T, max(H, E)]`: the gradient of the output of the layer at hand; empty without training.
+    let outputGradient: Buffer<Float>
+    /// `[V, gH]`, training with a table.
+    let tableGradient: Buffer<Float>
+
+    init(_ dimensions: Dimensions, streams: Int, capacity: Int, isTraining: Bool) throws(EngineError) {
+        let architecture = dimensions.architecture
+        let size = WorkspaceSize(architecture, batchSize: streams, sequenceLength: capacity)
+        func buffer(_ size: Size, _ isNeeded: Bool = true) throws(EngineError) -> Buffer<Float> {
+            try Buffer(isNeeded ? Int(clamping: size.value) : 0)
+        }
+        self.streams = streams
+        self.capacity = capacity
+        self.steps = capacity
+        shards = Shard.partition(streams)
+        usesTable = size.usesTable
+        chunkRows = size.chunkRows
+        inputs = try Buffer(streams * capacity)
+        targets = try Buffer(streams * capacity)
+        losses = try Buffer(streams * capacity)
+        embedded = try buffer(size.embedded)
+        outputGradient = try buffer(size.outputGradient, isTraining)
+        tableGradient = try buffer(size.table, isTraining)
+        var layers: [Layer] = []
+        for layer in 0..<dimensions.layerCount {
+            let drops = isTraining && architecture.dropout > 0 && layer < dimensions.layerCount - 1
+            layers.append(
+                Layer(
+                    gates: try buffer(size.gates), candidate: architecture.cell == .gru ? try buffer(size.units) : nil,
+                    hidden: try buffer(size.hidden), cell: architecture.hasCellState ? try buffer(size.hidden) : nil,
+                    dropped: drops ? try buffer(size.units) : nil))
+        }
+        self.layers = layers
+        var scratch: [ShardScratch] = []
+        let (H, V, L) = (dimensions.units, dimensions.symbols, dimensions.layerCount)
+        for _ in shards {
+            scratch.append(
+                ShardScratch(
+                    recurrent: try buffer(size.recurrent), hiddenGradient: try buffer(size.stateGradient, isTraining),
+                    cellGradient: try buffer(size.stateGradient, isTraining), logits: try buffer(size.logits),
+                    biasGradient: try Buffer(L * dimensions.gateUnits), candidateBiasGradient: try Buffer(L * H),
+                    headWeightGradient: try Buffer(isTraining ? V * H : 0), headBiasGradient: try Buffer(V)))
+        }
+        self.scratch = scratch
+    }
+
+    /// Reads a batch into `inputs` and `targets`.
+    ///
+    /// - Throws: ``EngineError/Code/mismatch`` for a place outside the text or a symbol outside the vocabulary.
+    func load(_ text: SymbolText, starts: [Int], steps: Int, vocabularySize: Int) throws(EngineError) {
+        precondition(starts.count == streams && steps > 0 && steps <= capacity)
+        guard starts.allSatisfy({ $0 >= 0 && $0 < text.count - steps }) else {
+            throw EngineError(.mismatch, "The batch reaches beyond the text of \(text.count) symbols.")
+        }
+        self.steps = steps
+        for shard in shards {
+            for b in 0..<shard.count {
+                let start = starts[shard.first + b]
+                var row = shard.first * capacity + b
+                var symbol = text[start]
+                for t in 0..<steps {
+                    let next = text[start + t + 1]
+                    guard min(symbol, next) >= 0, max(symbol, next) < vocabularySize else {
+                        throw EngineError(.mismatch, "The text has a symbol outside the vocabulary of \(vocabularySize).")
+                    }
+                    inputs.base[row] = symbol
+                    targets.base[row] = next
+                    symbol = next
+                    row += shard.count
+                }
+            }
+        }
+    }
+
+    /// Sets the state before the sequence.
+    ///
+    /// - Parameters:
+    ///   - hidden: `[L, B, H]`, or nil for zero.
+    ///   - cell: The same for an LSTM.
+    func setState(_ hidden: UnsafePointer<Float>?, _ cell: UnsafePointer<Float>?, units: Int) {
+        for (l, layer) in layers.enumerated() {
+            for shard in shards {
+                let place = shard.first * (capacity + 1) * units
+                let source = (l * streams + shard.first) * units
+                let count = shard.count * units
+                set(layer.hidden.base + place, hidden.map { $0 + source }, count)
+                if let buffer = layer.cell { set(buffer.base + place, cell.map { $0 + source }, count) }
+            }
+        }
+        func set(_ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>?, _ count: Int) {
+            if let source {
+                target.update(from: source, count: count)
+            } else {
+                target.update(repeating: 0, count: count)
+            }
+        }
+    }
+
+    /// Copies the state after the sequence.
+    func copyState(to hidden: UnsafeMutablePointer<Float>, _ cell: UnsafeMutablePointer<Float>?, units: Int) {
+        for (l, layer) in layers.enumerated() {
+            for shard in shards {
+                let place = (shard.first * (capacity + 1) + steps * shard.count) * units
+                let target = (l * streams + shard.first) * units
+                (hidden + target).update(from: layer.hidden.base + place, count: shard.count * units)
+                if let cell, let source = layer.cell {
+                    (cell + target).update(from: source.base + place, count: shard.count * units)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+public import CharnnEngine
+public import CharnnModel
+public import CharnnStorage
+public import CharnnTraining
+import Crypto
+import FoundationEssentials
+public import SystemPackage
+
+/// A checkpoint file: a model file that anybody can read, with the optimiser's moments, the recurrent state and the
+/// trainer's progress beside the weights, under one checksum.
+public struct Checkpoint: Sendable {
+    /// The weights with their vocabulary; its `parameters` are those of `state.engine`.
+    public var model: Model
+    public var state: TrainingCheckpoint
+    /// What must not change between a checkpoint and the run that goes on from it.
+    public var identity: String
+
+    /// What computed it; the run that goes on takes the same where it can.
+    public var configuration: EngineConfiguration
+
+    public init(model: Model, state: TrainingCheckpoint, identity: String, configuration: EngineConfiguration) {
+        self.configuration = configuration
+        self.model = model
+        self.state = state
+        self.identity = identity
+        self.model.parameters = state.engine.parameters
+        self.model.step = state.progress.step
+        self.model.validationLoss = state.progress.lastValidationLoss
+    }
+
+    private static let moments = ["state.first_moment", "state.second_moment"]
+    private static let recurrent = ["state.hidden", "state.cell"]
+
+    private var sources: [SafeTensors.Source] {
+        var sources = Model.sources(of: state.engine.parameters, architecture: model.architecture)
+        let arrays = [
+            state.engine.firstMoment, state.engine.secondMoment, state.engine.hidden, state.engine.cell,
+        ]
+        for (name, values) in zip(Self.moments + Self.recurrent, arrays) {
+            sources.append(SafeTensors.Source(name: name, shape: [values.count], values: values[...]))
+        }
+        return sources
+    }
+
+    private var metadata: [String: String] {
+        var metadata = model.metadata
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        // Finite numbers and booleans always encode.
+        metadata["state.progress"] = (try? encoder.encode(state.progress)).map { String(decoding: $0, as: UTF8.self) }
+        metadata["state.engine"] = (try? encoder.encode(configuration)).map { String(decoding: $0, as: UTF8.self) }
+        metadata["state.identity"] = identity
+        return metadata
+    }
+
+    /// The SHA-256 of all metadata and all tensors, hexadecimal.
+    private static func checksum(_ metadata: [String: String], _ sources: [SafeTensors.Source]) -> String {
+        var hasher = SHA256()
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) where key != "state.sha256" {
+            hasher.update(data: [UInt8]("\(key)=\(value)\n".utf8))
+        }
+        for source in sources {
+            hasher.update(data: [UInt8]("\(source.name) \(source.shape)\n".utf8))
+            source.values.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        }
+        return hasher.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// The size of the file, bytes; known before anything is written.
+    public var size: Int { SafeTensors.size(of: sources, metadata: metadata) + 90 }
+
+    /// Writes the file durably.
+    public func write(to path: FilePath, in storage: any Storage) throws(CheckpointError) {
+        let sources = sources
+        var metadata = metadata
+        metadata["state.sha256"] = Self.checksum(metadata, sources)
+        do {
+            try SafeTensors.write(sources, metadata: metadata, to: path, in: storage)
+        } catch {
+            // What was begun is removed; it may be what fills the disk.
+            try? storage.discard(path.partial)
+            if error.code == .noSpace {
+                throw CheckpointError(
+                    .noSpace, "there is no room for a checkpoint of \(size) bytes at \(path); make room on that disk")
+            }
+            throw CheckpointError(.unwritable, "cannot write a checkpoint: \(error)")
+        }
+    }
+
+    /// Reads a file and checks it.
+    public init(reading path: FilePath, in storage: any Storage) throws(CheckpointError) {
+        do throws(ModelError) {
+            let file = try SafeTensors(path, in: storage)
+            let model = try Model(file, path: path)
+            guard let json = file.metadata["state.progress"], let identity = file.metadata["state.identity"],
+                let progress = try? JSONDecoder().decode(TrainingProgress.self, from: Data(json.utf8)),
+                let engine = file.metadata["state.engine"],
+                let configuration = try? JSONDecoder().decode(EngineConfiguration.self, from: Data(engine.utf8))
+            else { throw ModelError(.damaged, "\(path) is a model but no checkpoint") }
+            var arrays: [[Float]] = []
+            for name in Self.moments + Self.recurrent { arrays.append(try file.floats(name)) }
+            guard arrays.prefix(2).allSatisfy({ $0.isEmpty || $0.count == model.parameters.count }) else {
+                throw ModelError(.damaged, "the moments in \(path) do not belong to its weights")
+            }
+            state = TrainingCheckpoint(
+                progress: progress,
+                engine: EngineState(
+                    parameters: model.parameters, firstMoment: arrays[0], secondMoment: arrays[1], hidden: arrays[2],
+                    cell: arrays[3]))
+            self.model = model
+            self.identity = identity
+            self.configuration = configuration
+            guard Self.checksum(file.metadata, sources) == file.metadata["state.sha256"] else {
+                throw ModelError(.damaged, "the checksum of \(path) does not match its contents")
+            }
+        } catch {
+            throw CheckpointError(error.code == .unreadable ? .unreadable : .damaged, error.description)
+        }
+    }
+}

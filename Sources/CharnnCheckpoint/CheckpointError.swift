@@ -1,0 +1,20 @@
+/// What can go wrong with checkpoints.
+public struct CheckpointError: Error, Hashable, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// The disk has no room for it; the old ones are kept.
+        case noSpace
+        case unwritable
+        case unreadable
+        /// The file is cut short, or its checksum does not match.
+        case damaged
+    }
+
+    public let code: Code
+    /// One sentence: what, where, and how to mend it.
+    public let description: String
+
+    public init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+}

@@ -1,0 +1,26 @@
+/// What is wrong with a text.
+public struct CorpusError: Error, Hashable, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// A file is not there, is no regular file, or may not be read.
+        case unreadable
+        /// A file is not text in the encoding it should have.
+        case undecodable
+        /// There is nothing to train on.
+        case empty
+        /// A file changed while it was read, or the encoded text is damaged.
+        case damaged
+        /// The encoded text could not be written.
+        case unwritable
+        /// Encoding was interrupted on request.
+        case interrupted
+    }
+
+    public let code: Code
+    /// One sentence: what, where, and how to mend it.
+    public let description: String
+
+    public init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+}

@@ -1,0 +1,170 @@
+/// The engine that others are proved against: the definitions as plain loops, slow on purpose, on one thread.
+///
+/// With `Real == Double` it is exact enough for finite differences; with `Float` it shows what single precision costs.
+/// It is not for training anything but tests.
+public final class ReferenceEngine<Real: ReferenceReal>: Engine {
+    public let architecture: Architecture
+    public let configuration: EngineConfiguration
+    public var stepsInFlight: Int { 1 }
+
+    /// The parameters in ``ParameterLayout`` and full precision.
+    public internal(set) var realParameters: [Real]
+    var firstMoment: [Real] = []
+    var secondMoment: [Real] = []
+    var state: ReferenceState<Real>
+    private var outcomes: [StepOutcome] = []
+    private var hasFailed = false
+
+    /// Makes an engine with zero moments and zero recurrent state.
+    ///
+    /// - Parameter parameters: In ``ParameterLayout``.
+    /// - Throws: ``EngineError/Code/mismatch`` when their number does not fit the architecture.
+    public init(architecture: Architecture, parameters: [Real]) throws(EngineError) {
+        self.architecture = architecture
+        self.configuration = EngineConfiguration(
+            device: "cpu", deviceName: "reference", precision: Real.precisionName, kernels: "plain Swift loops",
+            threads: 1)
+        self.realParameters = parameters
+        self.state = ReferenceState()
+        try requireCount(parameters.count, of: "parameters")
+    }
+
+    /// Replaces the parameters, keeping moments and recurrent state.
+    public func setParameters(_ parameters: [Real]) throws(EngineError) {
+        try requireCount(parameters.count, of: "parameters")
+        realParameters = parameters
+    }
+
+    public func install(_ state: EngineState) throws(EngineError) {
+        try requireCount(state.parameters.count, of: "parameters")
+        if !state.firstMoment.isEmpty { try requireCount(state.firstMoment.count, of: "first moments") }
+        if !state.secondMoment.isEmpty { try requireCount(state.secondMoment.count, of: "second moments") }
+        let width = architecture.layerCount * architecture.hiddenSize
+        guard state.hidden.count % width == 0, state.cell.count == (architecture.hasCellState ? state.hidden.count : 0)
+        else { throw EngineError(.mismatch, "The recurrent state does not fit the architecture.") }
+        realParameters = state.parameters.map { Real($0) }
+        firstMoment = state.firstMoment.map { Real($0) }
+        secondMoment = state.secondMoment.map { Real($0) }
+        self.state = ReferenceState(
+            streams: state.hidden.count / width, hidden: state.hidden.map { Real($0) },
+            cell: state.cell.map { Real($0) })
+        hasFailed = false
+    }
+
+    public func snapshot() throws(EngineError) -> EngineState {
+        EngineState(
+            parameters: realParameters.map { Float($0) }, firstMoment: firstMoment.map { Float($0) },
+            secondMoment: secondMoment.map { Float($0) }, hidden: state.hidden.map { Float($0) },
+            cell: state.cell.map { Float($0) })
+    }
+
+    public func parameters() throws(EngineError) -> [Float] { realParameters.map { Float($0) } }
+
+    public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
+        let result = try lossGradientState(of: step, of: text)
+        let norm = result.gradient.reduce(Real(0)) { $0 + $1 * $1 }.squareRoot()
+        let applied = !hasFailed && result.loss.isFinite && norm.isFinite
+        if applied {
+            update(result.gradient, norm: norm, by: step.optimizer)
+            state = result.state
+        } else {
+            hasFailed = true
+        }
+        outcomes.append(
+            StepOutcome(
+                number: step.number, loss: Double(result.loss), gradientNorm: Double(norm), applied: applied))
+    }
+
+    public func drain() throws(EngineError) -> [StepOutcome] {
+        defer { outcomes.removeAll() }
+        return outcomes
+    }
+
+    public func gradient(
+        of step: TrainingStep, of text: SymbolText
+    ) throws(EngineError) -> (loss: Double, gradient: [Float]) {
+        let result = try lossAndGradientInFullPrecision(of: step, of: text)
+        return (Double(result.loss), result.gradient.map { Float($0) })
+    }
+
+    /// What ``gradient(of:of:)`` returns, before rounding.
+    public func lossAndGradientInFullPrecision(
+        of step: TrainingStep, of text: SymbolText
+    ) throws(EngineError) -> (loss: Real, gradient: [Real]) {
+        let result = try lossGradientState(of: step, of: text)
+        return (result.loss, result.gradient)
+    }
+
+    public func makeScorer(streams: Int) throws(EngineError) -> any Scorer {
+        ReferenceReader(engine: self, streams: streams)
+    }
+
+    public func makePredictor(streams: Int) throws(EngineError) -> any Predictor {
+        ReferenceReader(engine: self, streams: streams)
+    }
+
+    var network: ReferenceNetwork<Real> { ReferenceNetwork(architecture: architecture, parameters: realParameters) }
+
+    private func requireCount(_ count: Int, of what: String) throws(EngineError) {
+        let expected = ParameterLayout(architecture).count
+        guard count == expected else {
+            throw EngineError(
+                .mismatch, "The architecture has \(expected) parameters, but \(count) \(what) were given.")
+        }
+    }
+
+    private func lossGradientState(
+        of step: TrainingStep, of text: SymbolText
+    ) throws(EngineError) -> (loss: Real, gradient: [Real], state: ReferenceState<Real>) {
+        let streams = step.starts.count
+        let symbols = try text.symbols(
+            starts: step.starts, length: step.sequenceLength + 1, vocabularySize: architecture.vocabularySize)
+        let inputs = Array(symbols.prefix(step.sequenceLength * streams))
+        let targets = Array(symbols.dropFirst(streams))
+        var initial = ReferenceState<Real>.zero(architecture, streams: streams)
+        if !step.resetsState && !state.hidden.isEmpty {
+            guard state.streams == streams else {
+                throw EngineError(
+                    .mismatch, "The recurrent state is of \(state.streams) streams, but the step has \(streams).")
+            }
+            initial = state
+        }
+        let dropout = architecture.dropout > 0 ? ReferenceDropout(seed: step.seed, step: step.number) : nil
+        let trace = network.forward(inputs, from: initial, dropout: dropout)
+        let (loss, gradient) = network.backward(trace, targets: targets, dropout: dropout)
+        return (loss, gradient, trace.finalState)
+    }
+}
+
+extension SymbolText {
+    /// The symbols of a batch, time-major: `[length, streams]`.
+    ///
+    /// - Throws: ``EngineError/Code/mismatch`` for a place outside the text or a symbol outside the vocabulary.
+    func symbols(starts: [Int], length: Int, vocabularySize: Int) throws(EngineError) -> [Int] {
+        guard length > 1, !starts.isEmpty, starts.allSatisfy({ $0 >= 0 && $0 + length <= count }) else {
+            throw EngineError(.mismatch, "The batch is empty or reaches beyond the text of \(count) symbols.")
+        }
+        var symbols: [Int] = []
+        for t in 0..<length {
+            for start in starts { symbols.append(Int(self[start + t])) }
+        }
+        guard symbols.allSatisfy({ $0 >= 0 && $0 < vocabularySize }) else {
+            throw EngineError(.mismatch, "The text has a symbol outside the vocabulary of \(vocabularySize).")
+        }
+        return symbols
+    }
+}
+
+/// The recurrent state of several streams.
+struct ReferenceState<Real: ReferenceReal> {
+    var streams = 0
+    /// `[L, B, H]`; empty: zero.
+    var hidden: [Real] = []
+    /// `[L, B, H]` for LSTM, else empty.
+    var cell: [Real] = []
+
+    static func zero(_ architecture: Architecture, streams: Int) -> ReferenceState {
+        let zeros = [Real](repeating: 0, count: architecture.layerCount * streams * architecture.hiddenSize)
+        return ReferenceState(streams: streams, hidden: zeros, cell: architecture.hasCellState ? zeros : [])
+    }
+}

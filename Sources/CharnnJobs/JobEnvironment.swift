@@ -1,0 +1,112 @@
+import CharnnCorpus
+import CharnnModel
+import CharnnStorage
+import Glibc
+public import SystemPackage
+
+/// Where a job may look: which folders relative paths begin in, and which it may not leave.
+public struct JobEnvironment: Sendable {
+    /// Relative corpora begin here.
+    public var corpora: FilePath
+    /// The folder of all jobs' output folders, for models that are named by their job.
+    public var jobs: FilePath
+    /// Folders that corpora and models must lie below; nil: anywhere, as for a person's own command.
+    public var roots: [FilePath]?
+    /// The numeric user id of who dropped the job, when it is not this process's own.
+    public var submitter: UInt32?
+    public var configuration: ServiceConfiguration
+
+    public init(
+        corpora: FilePath, jobs: FilePath, roots: [FilePath]?, submitter: UInt32? = nil,
+        configuration: ServiceConfiguration = ServiceConfiguration()
+    ) {
+        self.corpora = corpora
+        self.jobs = jobs
+        self.roots = roots
+        self.submitter = submitter
+        self.configuration = configuration
+    }
+
+    /// The files of a text, each checked to be one that this job may read.
+    func corpusFiles(_ paths: [String], in storage: any Storage) throws(JobError) -> [CorpusFile] {
+        var files: [CorpusFile] = []
+        for path in paths { files.append(try allowed(FilePath(path), relativeTo: corpora, what: "text", in: storage)) }
+        return files
+    }
+
+    /// The file of a model and the folder it must lie below.
+    func modelFile(_ reference: ModelReference, in storage: any Storage) throws(JobError) -> CorpusFile {
+        switch reference {
+        case .job(let name):
+            let path = jobs.appending(name).appending("model.safetensors")
+            guard FilePath.Component(name) != nil, (try? storage.status(of: path)) != nil else {
+                throw JobError(
+                    .noInput,
+                    "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
+            }
+            return CorpusFile(path: path, root: roots == nil ? nil : jobs)
+        case .path(let text):
+            return try allowed(FilePath(text), relativeTo: jobs, what: "model", in: storage)
+        }
+    }
+
+    private func allowed(
+        _ given: FilePath, relativeTo base: FilePath, what: String, in storage: any Storage
+    ) throws(JobError) -> CorpusFile {
+        let path = (given.isAbsolute ? given : base.appending(given.components)).lexicallyNormalized()
+        guard let roots else { return CorpusFile(path: path) }
+        guard let root = roots.first(where: { path.starts(with: $0) && path != $0 }) else {
+            throw JobError(
+                .noInput,
+                "the \(what) \(given) lies outside the folders that jobs may read "
+                    + "(\(roots.map(\.string).joined(separator: ", "))); put it there, or have the administrator add "
+                    + "its folder to corpus_roots")
+        }
+        if let submitter, submitter != getuid(), submitter != 0,
+            !Submitter(submitter).mayRead(path, below: root, in: storage)
+        {
+            throw JobError(
+                .noInput, "the \(what) \(given) may not be read by the user who submitted the job; give them the right to")
+        }
+        return CorpusFile(path: path, root: root)
+    }
+}
+
+/// A user on whose behalf files are read, so that nobody reads through the daemon what they cannot read themselves.
+struct Submitter {
+    private let user: UInt32
+    private let groups: Set<UInt32>
+
+    init(_ user: UInt32) {
+        self.user = user
+        var groups: Set<UInt32> = []
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 1 << 14)
+        if getpwuid_r(user, &entry, &buffer, buffer.count, &found) == 0, found != nil, let name = entry.pw_name {
+            var list = [gid_t](repeating: 0, count: 1024)
+            var count = Int32(list.count)
+            if getgrouplist(name, entry.pw_gid, &list, &count) >= 0 { groups = Set(list.prefix(Int(count))) }
+        }
+        self.groups = groups
+    }
+
+    /// Whether the user may read a file and pass the folders between it and `root`.
+    func mayRead(_ path: FilePath, below root: FilePath, in storage: any Storage) -> Bool {
+        var current = path
+        var needed: UInt32 = 4
+        while current != root, current.starts(with: root) {
+            guard let status = try? storage.status(of: current), permits(status, needed) else { return false }
+            current = current.removingLastComponent()
+            needed = 1
+        }
+        return true
+    }
+
+    /// - Parameter right: 4 to read, 1 to pass.
+    private func permits(_ status: FileStatus, _ right: UInt32) -> Bool {
+        if status.owner == user { return status.mode.bits >> 6 & right != 0 }
+        if groups.contains(status.group) { return status.mode.bits >> 3 & right != 0 }
+        return status.mode.bits & right != 0
+    }
+}

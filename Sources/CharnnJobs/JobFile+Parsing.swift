@@ -1,0 +1,195 @@
+import CharnnEngine
+import CharnnModel
+import CharnnReports
+import CharnnTraining
+
+extension JobFile {
+    /// Reads and checks a job file; all problems are told at once.
+    ///
+    /// - Parameters:
+    ///   - bytes: The file's contents, at most 1 MiB.
+    ///   - fileName: How the file is called in messages.
+    ///   - memory: The most memory the job may need, bytes; nil: what the machine has.
+    public static func parse(
+        _ bytes: [UInt8], fileName: String, memory: UInt64? = nil
+    ) throws(JobFileError) -> JobFile {
+        let root = SectionReader(try YAMLDocument.mapping(bytes, fileName: fileName), fileName: fileName)
+        var job = JobFile()
+        root.read("priority", &job.priority, in: -1_000_000...1_000_000)
+        if let after = root.strings("after", allowed: "a job's name or a list of names") { job.after = after }
+        if let device = root.choice("device", DeviceChoice.self) { job.device = device }
+        job.threads = root.integer("threads", in: 1...4096)
+        if let seed = root.seed("seed") { job.seed = seed }
+        job.timeLimit = root.duration("time_limit")
+
+        let known = ["train", "generate", "evaluate"]
+        let train = root.section("train")
+        if let train { job.train = TrainSection(train, seed: job.seed, memory: memory ?? Machine.memory) }
+        let generate = root.sections("generate")
+        job.generate = generate.map { GenerateSection($0, besideTrain: train != nil) }
+        let evaluate = root.section("evaluate")
+        job.evaluate = evaluate.map { EvaluateSection($0, besideTrain: train != nil) }
+        if root.given.isDisjoint(with: known) {
+            root.report(root.line, "a job needs at least one of the sections train, generate and evaluate")
+        }
+        for section in [train, evaluate].compactMap(\.self) + generate {
+            section.finish()
+            root.take(section.problems)
+        }
+        root.finish()
+        guard root.problems.isEmpty else {
+            throw JobFileError(problems: root.problems.sorted { $0.line < $1.line }.map(\.text))
+        }
+        return job
+    }
+}
+
+extension SectionReader {
+    fileprivate func read(_ key: String, _ value: inout Int, in range: ClosedRange<Int>) {
+        if let read = integer(key, in: range) { value = read }
+    }
+
+    fileprivate func read(_ key: String, _ value: inout Double, _ allowed: String, where isAllowed: (Double) -> Bool) {
+        if let read = number(key, allowed: allowed, where: isAllowed) { value = read }
+    }
+
+    fileprivate func read<Choice: RawRepresentable & CaseIterable>(_ key: String, _ value: inout Choice)
+    where Choice.RawValue == String {
+        if let read = choice(key, Choice.self) { value = read }
+    }
+}
+
+/// The largest number that stands for a size; what really fits is decided by the memory that it would take.
+private let large = 1_000_000_000
+
+extension TrainSection {
+    fileprivate init(_ reader: SectionReader, seed: UInt64, memory: UInt64) {
+        self.init()
+        given = reader.given
+        corpus = reader.strings("corpus", allowed: "a path or a list of paths") ?? []
+        if corpus.isEmpty || corpus.contains("") { reader.report(key: "corpus", "name the text to train on") }
+        reader.read("encoding", &encoding)
+        stripGutenberg = reader.boolean("strip_gutenberg") ?? stripGutenberg
+        maxChars = reader.integer("max_chars", in: 1...Int.max)
+        reader.read("val_fraction", &valFraction, "a number from 0 up to, not including, 1") { (0..<1).contains($0) }
+        valMaxChars = reader.integer("val_max_chars", in: 2...Int.max)
+        reader.read("cell", &cell)
+        reader.read("nonlinearity", &nonlinearity)
+        reader.read("hidden_size", &hiddenSize, in: 1...large)
+        reader.read("num_layers", &numLayers, in: 1...1000)
+        embeddingSize = reader.integer("embedding_size", in: 1...large)
+        reader.read("dropout", &dropout, "a number from 0 up to, not including, 1") { (0..<1).contains($0) }
+        reader.read("precision", &precision)
+        from = reader.string("from").map(ModelReference.init)
+        reader.read("keep_checkpoints", &keepCheckpoints, in: 1...1000)
+        settings = TrainingSettings(reader, seed: seed)
+        check(reader, memory: memory)
+    }
+
+    /// What no key can tell alone.
+    private func check(_ reader: SectionReader, memory: UInt64) {
+        if nonlinearity == .relu, cell != .rnn, from == nil {
+            reader.report(key: "nonlinearity", "relu is for cell: rnn only; found cell: \(cell.rawValue)")
+        }
+        if settings.warmupSteps > 0, settings.leastLearningRate > settings.learningRate {
+            reader.report(key: "lr_min", "must not be above lr")
+        }
+        if valFraction == 0 {
+            for key in ["early_stop", "eval_every"] where given.contains(key) {
+                reader.report(key: key, "needs validation, but val_fraction is 0")
+            }
+            if settings.schedule == .plateau {
+                reader.report(key: "lr_schedule", "plateau needs validation, but val_fraction is 0")
+            }
+        }
+        // The vocabulary is not known before the corpus was read; the weights of the layers are the larger part.
+        let needed = MemoryEstimate.least(
+            architecture(vocabularySize: 1), batchSize: settings.batchSize, sequenceLength: settings.sequenceLength)
+        if needed > Double(memory), from == nil {
+            let key = ["hidden_size", "embedding_size", "batch_size", "seq_length"].first { given.contains($0) }
+            reader.report(
+                key: key ?? "hidden_size",
+                "the job would need at least \(byteCount(needed)) of memory, and there are "
+                    + "\(byteCount(memory)); make the network, batch_size or seq_length smaller")
+        }
+    }
+}
+
+extension TrainingSettings {
+    fileprivate init(_ reader: SectionReader, seed: UInt64) {
+        self.init()
+        self.seed = seed
+        reader.read("epochs", &epochs, in: 1...1_000_000)
+        reader.read("seq_length", &sequenceLength, in: 1...large)
+        reader.read("batch_size", &batchSize, in: 1...large)
+        reader.read("batching", &batching)
+        reader.read("stride", &stride, in: 1...large)
+        reader.read("optimizer", &optimizer)
+        if let betas = reader.strings("betas", allowed: "two numbers such as [0.9, 0.999]") {
+            let numbers = betas.compactMap(Double.init).filter { (0..<1).contains($0) }
+            if betas.count == 2, numbers.count == 2 {
+                (beta1, beta2) = (numbers[0], numbers[1])
+            } else {
+                reader.report(key: "betas", "found \(betas); allowed: two numbers from 0 up to, not including, 1")
+            }
+        }
+        let notNegative = "a number from 0"
+        let positive = "a number above 0"
+        reader.read("eps", &epsilon, positive) { $0 > 0 }
+        reader.read("momentum", &momentum, "a number from 0 up to, not including, 1") { (0..<1).contains($0) }
+        reader.read("weight_decay", &weightDecay, notNegative) { $0 >= 0 }
+        reader.read("lr", &learningRate, positive) { $0 > 0 }
+        reader.read("lr_schedule", &schedule)
+        reader.read("warmup_steps", &warmupSteps, in: 0...large)
+        reader.read("lr_min", &leastLearningRate, notNegative) { $0 >= 0 }
+        reader.read("lr_step_every", &learningRateStepEvery, in: 1...large)
+        reader.read("lr_gamma", &learningRateGamma, "a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
+        reader.read("lr_patience", &learningRatePatience, in: 1...large)
+        reader.read("clip_norm", &clipNorm, "a number from 0 (0: off)") { $0 >= 0 }
+        evaluateEvery = reader.integer("eval_every", in: 1...large)
+        sampleEvery = reader.integer("sample_every", in: 0...large)
+        reader.read("log_every", &logEvery, in: 1...large)
+        earlyStop = reader.integer("early_stop", in: 1...large)
+        if let text = reader.string("checkpoint_every") {
+            if let steps = Int(text), steps >= 1 {
+                checkpointEvery = .steps(steps)
+            } else if let seconds = Duration.seconds(of: text), seconds > 0 {
+                checkpointEvery = .seconds(seconds)
+            } else {
+                reader.report(
+                    key: "checkpoint_every",
+                    "found \(YAMLDocument.quoted(text)); allowed: a number of steps, or a duration such as 5m")
+            }
+        }
+    }
+}
+
+extension GenerateSection {
+    fileprivate init(_ reader: SectionReader, besideTrain: Bool) {
+        self.init()
+        model = reader.string("model").map(ModelReference.init)
+        if model == nil, !besideTrain { reader.report(key: "model", "name a job or a model file") }
+        request.prompt = reader.string("prompt") ?? ""
+        reader.read("length", &request.length, in: 0...Int.max)
+        reader.read("temperature", &request.sampler.temperature, "a number from 0") { $0 >= 0 }
+        reader.read("top_k", &request.sampler.topK, in: 0...Int.max)
+        reader.read("top_p", &request.sampler.topP, "a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
+        reader.read("count", &request.count, in: 1...1_000_000)
+        request.seed = reader.seed("seed") ?? request.seed
+        request.stop = reader.string("stop")
+        request.echo = reader.boolean("echo") ?? request.echo
+        reader.read("unknown", &request.unknown)
+    }
+}
+
+extension EvaluateSection {
+    fileprivate init(_ reader: SectionReader, besideTrain: Bool) {
+        self.init()
+        model = reader.string("model").map(ModelReference.init)
+        if model == nil, !besideTrain { reader.report(key: "model", "name a job or a model file") }
+        corpus = reader.strings("corpus", allowed: "a path or a list of paths") ?? []
+        if corpus.isEmpty || corpus.contains("") { reader.report(key: "corpus", "name the text to score") }
+        encoding = reader.choice("encoding", TextEncoding.self)
+        reader.read("unknown", &unknown)
+    }
+}

@@ -1,0 +1,69 @@
+public import CharnnCheckpoint
+import CharnnCorpus
+import Crypto
+public import CharnnSpool
+public import CharnnStorage
+public import SystemPackage
+
+/// `jobs/NAME/`: where everything of one job lies.
+public struct JobFolder: Sendable {
+    public let path: FilePath
+    let storage: any Storage
+
+    public init(_ path: FilePath, in storage: any Storage) {
+        self.path = path
+        self.storage = storage
+    }
+
+    public var jobFile: FilePath { path.appending("job.yaml") }
+    public var resolved: FilePath { path.appending("resolved.yaml") }
+    public var statusFile: FilePath { path.appending("status.json") }
+    public var log: FilePath { path.appending("log.txt") }
+    public var metrics: FilePath { path.appending("metrics.csv") }
+    public var corpus: FilePath { path.appending("corpus.bin") }
+    public var model: FilePath { path.appending("model.safetensors") }
+    public var lastModel: FilePath { path.appending("last.safetensors") }
+    public var samples: FilePath { path.appending("samples") }
+    public var generated: FilePath { path.appending("generated") }
+    public var evaluation: FilePath { path.appending("evaluation.json") }
+    public var checkpoints: CheckpointFolder { CheckpointFolder(path.appending("checkpoints"), in: storage) }
+
+    /// The status as last written; nil where there is none or it cannot be read.
+    public func status() -> JobStatus? {
+        (try? JobStatus.read(statusFile, on: storage)) ?? nil
+    }
+
+    /// Writes the status so that it is always whole.
+    ///
+    /// - Parameter durably: Whether it must outlast a power failure, as a result record must.
+    public func write(_ status: JobStatus, durably: Bool) throws(StorageError) {
+        if durably {
+            try status.save(statusFile, on: storage)
+        } else {
+            try storage.swap(statusFile, with: status.encoded)
+        }
+    }
+
+    /// The results that are there, with their checksums.
+    func results() throws -> [JobStatus.Result] {
+        var paths: [FilePath] = [model, lastModel, metrics, evaluation].filter { exists($0) }
+        for folder in [samples, generated] where exists(folder) {
+            for name in try storage.list(folder).sorted() where !name.hasPrefix(".") { paths.append(folder.appending(name)) }
+        }
+        return try paths.map { file in
+            let handle = try storage.open(file, beneath: nil)
+            var hasher = SHA256()
+            var position = 0
+            while true {
+                let piece = try handle.read(at: position, count: 1 << 20)
+                if piece.isEmpty { break }
+                hasher.update(data: piece)
+                position += piece.count
+            }
+            let relative = file.components.dropFirst(path.components.count).map(\.string).joined(separator: "/")
+            return JobStatus.Result(path: relative, sha256: hasher.finalize().hexadecimal, bytes: position)
+        }
+    }
+
+    func exists(_ file: FilePath) -> Bool { (try? storage.status(of: file)) != nil }
+}

@@ -1,0 +1,85 @@
+public import CharnnSpool
+import CharnnStorage
+
+/// Takes what a running job has to tell.
+public protocol JobReporter: AnyObject {
+    func event(_ event: WorkerEvent)
+    func progress(_ status: JobStatus)
+    func savingCheckpoint(bytes: Int)
+}
+
+/// Keeps a running job's status: counts its time, writes `status.json` and tells the reporter, neither too often.
+final class StatusKeeper {
+    private(set) var status: JobStatus
+    private let folder: JobFolder
+    private let reporter: any JobReporter
+    private let clock: SpoolClock
+    private let elapsedBefore: Double
+    private let start: Double
+    private var lastWrite = -Double.infinity
+    private var lastProgressLine: Double
+
+    init(_ status: JobStatus, folder: JobFolder, reporter: any JobReporter, clock: SpoolClock) {
+        self.status = status
+        self.folder = folder
+        self.reporter = reporter
+        self.clock = clock
+        elapsedBefore = status.elapsedSeconds ?? 0
+        start = clock.monotonic()
+        lastProgressLine = start
+    }
+
+    /// Seconds of work over all attempts.
+    var elapsed: Double { elapsedBefore + clock.monotonic() - start }
+
+    /// Begins another phase.
+    func enter(_ phase: String) {
+        update(force: true) { $0.phase = phase }
+    }
+
+    /// Changes the status; it is written at most once a second unless forced.
+    func update(force: Bool = false, _ change: (inout JobStatus) -> Void) {
+        change(&status)
+        status.elapsedSeconds = elapsed
+        guard force || clock.monotonic() - lastWrite >= 1 else { return }
+        lastWrite = clock.monotonic()
+        status.updatedAt = JobStatus.time(clock.wall())
+        // A status that cannot be written is no reason to stop: it holds nothing that is not elsewhere.
+        try? folder.write(status, durably: false)
+        reporter.progress(status)
+    }
+
+    /// Writes the record that ends the job, durably.
+    func finish(_ state: JobState, reason: String?, results: [JobStatus.Result]) throws(StorageError) {
+        status.state = state
+        status.phase = nil
+        status.reason = reason
+        status.results = results
+        // The daemon has not yet moved the job's file where this record says.
+        status.filed = nil
+        status.secondsLeft = nil
+        status.elapsedSeconds = elapsed
+        status.endedAt = JobStatus.time(clock.wall())
+        status.updatedAt = status.endedAt
+        try folder.write(status, durably: true)
+        reporter.progress(status)
+    }
+
+    func event(_ kind: WorkerEvent.Kind, _ level: WorkerEvent.Level = .info, _ message: String, _ fields: [String: String] = [:]) {
+        reporter.event(WorkerEvent(kind, level, message, fields: fields))
+    }
+
+    func warn(_ message: String) {
+        status.warnings.append(message)
+        event(.warning, .warning, message)
+    }
+
+    /// Whether a line about progress may be written to the log now: at most one in ten seconds.
+    func mayLogProgress() -> Bool {
+        guard clock.monotonic() - lastProgressLine >= 10 else { return false }
+        lastProgressLine = clock.monotonic()
+        return true
+    }
+
+    func savingCheckpoint(bytes: Int) { reporter.savingCheckpoint(bytes: bytes) }
+}

@@ -1,0 +1,107 @@
+public import CharnnSpool
+public import CharnnStorage
+import CharnnTraining
+
+/// Runs one job in its folder, from wherever an earlier attempt left it to its result record.
+///
+/// The same with and without a daemon. A runner belongs to one thread and blocks it.
+public final class JobRunner {
+    let job: JobFile
+    let folder: JobFolder
+    let environment: JobEnvironment
+    let storage: any Storage
+    let engines: any EngineProvider
+    let keeper: StatusKeeper
+    let stop: StopFlag
+    let clock: SpoolClock
+
+    /// - Parameters:
+    ///   - status: How the job stands, as the caller knows it; counted on from there.
+    ///   - stop: Set when the work is to end with a checkpoint.
+    public init(
+        _ job: JobFile, status: JobStatus, folder: JobFolder, environment: JobEnvironment, storage: any Storage,
+        engines: any EngineProvider, reporter: any JobReporter, stop: StopFlag
+    ) {
+        self.job = job
+        self.folder = folder
+        self.environment = environment
+        self.storage = storage
+        self.engines = engines
+        self.stop = stop
+        clock = .system
+        keeper = StatusKeeper(status, folder: folder, reporter: reporter, clock: clock)
+    }
+
+    /// Does all that the job asks for. When it returns ``WorkerExit/done``, or one of the exits of a bad job, the
+    /// result record is written.
+    public func run() -> WorkerExit {
+        do {
+            try work()
+            let results = try folder.results()
+            try keeper.finish(.done, reason: nil, results: results)
+            keeper.event(.finished, .notice, "The job is done.", ["ELAPSED": String(Int(keeper.elapsed))])
+            return .done
+        } catch {
+            return end(with: JobError(error))
+        }
+    }
+
+    private func work() throws {
+        keeper.update(force: true) { status in
+            status.state = .active
+            status.reason = nil
+            status.results = nil
+            status.endedAt = nil
+            status.warnings = []
+        }
+        var trained: LoadedModel?
+        if let section = job.train { trained = try TrainingJob(self, section).run() }
+        try GenerationJob(self).run(trained)
+        if let section = job.evaluate { try EvaluationJob(self, section).run(trained) }
+    }
+
+    /// Ends an attempt that did not get to the end.
+    private func end(with error: JobError) -> WorkerExit {
+        switch error.exit {
+        case .checkpointed:
+            keeper.event(.interrupted, .notice, "Stopped on request; the job goes on from here later.")
+        case .temporary:
+            keeper.update(force: true) { $0.reason = error.description }
+            keeper.event(.failed, .warning, "The job has to wait: \(error.description)")
+        case .badData, .noInput, .badJob, .done:
+            keeper.event(.failed, .error, "The job failed: \(error.description)")
+            do {
+                try keeper.finish(.failed, reason: error.description, results: try folder.results())
+            } catch {
+                return .temporary
+            }
+        }
+        return error.exit
+    }
+
+    // MARK: - What the parts of a job share
+
+    /// Why the work has to pause now; nil: it has not.
+    func pause() -> TrainingPause? {
+        if stop.isSet { return .requested }
+        if let limit = job.timeLimit, keeper.elapsed >= limit { return .timeLimit }
+        return nil
+    }
+
+    var shouldPause: Bool { pause() != nil }
+
+    /// Ends the attempt for the reason that ``pause()`` gives.
+    func paused() -> JobError {
+        if stop.isSet { return JobError(.checkpointed, "stopped on request") }
+        return JobError(
+            .badData,
+            "the job's time_limit is over; the best model so far and a checkpoint are kept. "
+                + "Raise time_limit and retry to go on")
+    }
+
+    func engineChoice(precision: PrecisionChoice) -> EngineChoice {
+        EngineChoice(
+            device: job.device == .auto ? environment.configuration.device : job.device, precision: precision,
+            threads: job.threads ?? environment.configuration.threads)
+    }
+}

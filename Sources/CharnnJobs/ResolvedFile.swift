@@ -1,0 +1,102 @@
+import CharnnEngine
+import CharnnModel
+import CharnnStorage
+import CharnnTraining
+import SystemPackage
+
+/// `resolved.yaml`: every value as used, defaults filled in, choices of `auto` pinned. It is itself a job file.
+struct ResolvedFile {
+    private var lines: [String] = []
+
+    init(_ job: JobFile, _ section: TrainSection, engine: EngineConfiguration, architecture: Architecture) {
+        let settings = section.settings
+        lines = [
+            "# What this job ran with. Computed on \(engine.deviceName) with \(engine.kernels).",
+            "priority: \(job.priority)",
+            "after: \(Self.list(job.after))",
+            "device: \(engine.device)",
+            "threads: \(engine.threads)",
+            "seed: \(job.seed)",
+            "time_limit: \(job.timeLimit.map(Self.seconds) ?? "null")",
+            "train:",
+        ]
+        let interval =
+            switch settings.checkpointEvery {
+            case .steps(let steps): String(steps)
+            case .seconds(let seconds): Self.seconds(seconds)
+            }
+        let values: [(String, String)] = [
+            ("corpus", Self.list(section.corpus)), ("encoding", section.encoding.rawValue),
+            ("strip_gutenberg", String(section.stripGutenberg)), ("max_chars", Self.optional(section.maxChars)),
+            ("val_fraction", String(section.valFraction)), ("val_max_chars", Self.optional(section.valMaxChars)),
+            ("cell", architecture.cell.rawValue), ("nonlinearity", architecture.nonlinearity.rawValue),
+            ("hidden_size", String(architecture.hiddenSize)), ("num_layers", String(architecture.layerCount)),
+            ("embedding_size", String(architecture.embeddingSize)), ("dropout", String(architecture.dropout)),
+            ("epochs", String(settings.epochs)), ("seq_length", String(settings.sequenceLength)),
+            ("batch_size", String(settings.batchSize)), ("batching", settings.batching.rawValue),
+            ("stride", String(settings.stride)), ("optimizer", settings.optimizer.rawValue),
+            ("betas", "[\(settings.beta1), \(settings.beta2)]"), ("eps", String(settings.epsilon)),
+            ("momentum", String(settings.momentum)), ("weight_decay", String(settings.weightDecay)),
+            ("lr", String(settings.learningRate)), ("lr_schedule", settings.schedule.rawValue),
+            ("warmup_steps", String(settings.warmupSteps)), ("lr_min", String(settings.leastLearningRate)),
+            ("lr_step_every", String(settings.learningRateStepEvery)),
+            ("lr_gamma", String(settings.learningRateGamma)), ("lr_patience", String(settings.learningRatePatience)),
+            ("clip_norm", String(settings.clipNorm)), ("precision", engine.precision),
+            ("from", section.from.map { Self.quoted($0.description) } ?? "null"),
+            ("eval_every", Self.optional(settings.evaluateEvery)),
+            ("sample_every", Self.optional(settings.sampleEvery)), ("log_every", String(settings.logEvery)),
+            ("checkpoint_every", interval), ("keep_checkpoints", String(section.keepCheckpoints)),
+            ("early_stop", Self.optional(settings.earlyStop)),
+        ]
+        lines += values.map { "  \($0.0): \($0.1)" }
+        if !job.generate.isEmpty { lines.append("generate:") }
+        for section in job.generate { lines += Self.lines(of: section) }
+        if let section = job.evaluate { lines += Self.lines(of: section) }
+    }
+
+    func write(to path: FilePath, in storage: any Storage) throws(StorageError) {
+        try storage.replace(path, with: [UInt8]((lines.joined(separator: "\n") + "\n").utf8))
+    }
+
+    private static func lines(of section: GenerateSection) -> [String] {
+        let request = section.request
+        return [
+            "  - model: \(section.model.map { quoted($0.description) } ?? "null")",
+            "    prompt: \(quoted(request.prompt))", "    length: \(request.length)",
+            "    temperature: \(request.sampler.temperature)", "    top_k: \(request.sampler.topK)",
+            "    top_p: \(request.sampler.topP)", "    count: \(request.count)", "    seed: \(request.seed)",
+            "    stop: \(request.stop.map(quoted) ?? "null")", "    echo: \(request.echo)",
+            "    unknown: \(request.unknown.rawValue)",
+        ]
+    }
+
+    private static func lines(of section: EvaluateSection) -> [String] {
+        [
+            "evaluate:", "  model: \(section.model.map { quoted($0.description) } ?? "null")",
+            "  corpus: \(list(section.corpus))", "  encoding: \(section.encoding?.rawValue ?? "null")",
+            "  unknown: \(section.unknown.rawValue)",
+        ]
+    }
+
+    private static func optional(_ value: Int?) -> String { value.map(String.init) ?? "null" }
+
+    private static func seconds(_ value: Double) -> String { "\(value)s" }
+
+    private static func list(_ values: [String]) -> String { "[\(values.map(quoted).joined(separator: ", "))]" }
+
+    /// A double-quoted YAML scalar.
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": result += "\\\(scalar)"
+            case "\n": result += "\\n"
+            case "\t": result += "\\t"
+            case _ where scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value):
+                result += "\\x" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}

@@ -1,0 +1,244 @@
+import Yams
+
+/// Reads the keys of one section by their types and collects everything that is wrong with it.
+///
+/// A key that is missing or null takes its default. Every key that is asked for counts as known; ``finish()`` then
+/// tells of the others, with the nearest known spelling.
+final class SectionReader {
+    private let fileName: String
+    /// `train.` or nothing; stands before a key in messages.
+    private let prefix: String
+    private let pairs: [(key: String, line: Int?, value: Node)]
+    private var known: [String] = []
+    private(set) var problems: [(line: Int, text: String)] = []
+    let line: Int
+
+    init(_ mapping: Node.Mapping, fileName: String, prefix: String = "") {
+        self.fileName = fileName
+        self.prefix = prefix
+        line = mapping.mark?.line ?? 1
+        var pairs: [(key: String, line: Int?, value: Node)] = []
+        var complexKey: Int?
+        for (key, value) in mapping {
+            if let name = key.scalar?.string {
+                pairs.append((name, key.mark?.line, value))
+            } else {
+                complexKey = key.mark?.line ?? 1
+            }
+        }
+        self.pairs = pairs
+        if let complexKey { report(complexKey, "a key must be a word") }
+    }
+
+    /// The keys that were given a value.
+    var given: Set<String> { Set(pairs.filter { !Self.isNull($0.value) }.map(\.key)) }
+
+    func report(_ line: Int?, _ text: String) {
+        problems.append((line ?? self.line, "\(fileName):\(line ?? self.line): \(text)"))
+    }
+
+    /// Reports what is wrong with the value of a key.
+    func report(key: String, _ text: String) {
+        report(pairs.first { $0.key == key }?.line, "\(prefix)\(key): \(text)")
+    }
+
+    func take(_ problems: [(line: Int, text: String)]) { self.problems += problems }
+
+    /// The node of a key; nil where it is missing or null.
+    func node(_ key: String) -> Node? {
+        known.append(key)
+        guard let value = pairs.first(where: { $0.key == key })?.value, !Self.isNull(value) else { return nil }
+        if value.anchor != nil {
+            report(key: key, "YAML anchors are not used here")
+            return nil
+        }
+        return value
+    }
+
+    static func isNull(_ node: Node) -> Bool {
+        guard case .scalar(let scalar) = node, scalar.style == .plain || scalar.style == .any else { return false }
+        return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
+    }
+
+    /// The text of a scalar; nil, and a report, for anything else.
+    private func scalar(_ key: String, allowed: String) -> String? {
+        guard let node = node(key) else { return nil }
+        guard case .scalar(let scalar) = node else {
+            report(key: key, "found \(YAMLDocument.kind(node)); allowed: \(allowed)")
+            return nil
+        }
+        return scalar.string
+    }
+
+    func string(_ key: String, allowed: String = "text") -> String? { scalar(key, allowed: allowed) }
+
+    func integer(_ key: String, in range: ClosedRange<Int>) -> Int? {
+        let allowed = Self.words(range)
+        guard let text = scalar(key, allowed: allowed) else { return nil }
+        let digits = text.filter { $0 != "_" }
+        guard let value = Int(digits), range.contains(value) else {
+            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)")
+            return nil
+        }
+        return value
+    }
+
+    private static func words(_ range: ClosedRange<Int>) -> String {
+        range.upperBound == .max ? "a whole number from \(range.lowerBound)"
+            : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+    }
+
+    func seed(_ key: String) -> UInt64? {
+        let allowed = "a whole number from 0 to \(UInt64.max)"
+        guard let text = scalar(key, allowed: allowed) else { return nil }
+        guard let value = UInt64(text.filter { $0 != "_" }) else {
+            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)")
+            return nil
+        }
+        return value
+    }
+
+    /// A finite number that fulfils a condition.
+    func number(_ key: String, allowed: String, where isAllowed: (Double) -> Bool) -> Double? {
+        guard let text = scalar(key, allowed: allowed) else { return nil }
+        guard let value = Double(text.filter { $0 != "_" }), value.isFinite, isAllowed(value) else {
+            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)")
+            return nil
+        }
+        return value
+    }
+
+    func boolean(_ key: String) -> Bool? {
+        guard let text = scalar(key, allowed: "true or false") else { return nil }
+        switch text.lowercased() {
+        case "true", "yes", "on": return true
+        case "false", "no", "off": return false
+        default:
+            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: true or false")
+            return nil
+        }
+    }
+
+    func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, _: Choice.Type) -> Choice?
+    where Choice.RawValue == String {
+        let words = Choice.allCases.map(\.rawValue)
+        let allowed = words.joined(separator: " | ")
+        guard let text = scalar(key, allowed: allowed) else { return nil }
+        guard let value = Choice(rawValue: text.lowercased()) else {
+            let nearest = Spelling.nearest(to: text.lowercased(), in: words).map { "; did you mean \($0)?" } ?? ""
+            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)\(nearest)")
+            return nil
+        }
+        return value
+    }
+
+    /// One text or a list of them.
+    func strings(_ key: String, allowed: String) -> [String]? {
+        guard let node = node(key) else { return nil }
+        switch node {
+        case .scalar(let scalar):
+            return [scalar.string]
+        case .sequence(let sequence):
+            var result: [String] = []
+            for element in sequence {
+                guard case .scalar(let scalar) = element else {
+                    report(element.mark?.line, "\(prefix)\(key): found \(YAMLDocument.kind(element)); allowed: \(allowed)")
+                    return nil
+                }
+                result.append(scalar.string)
+            }
+            return result
+        case .mapping, .alias:
+            report(key: key, "found \(YAMLDocument.kind(node)); allowed: \(allowed)")
+            return nil
+        }
+    }
+
+    func duration(_ key: String) -> Double? {
+        let allowed = "a duration such as 90s, 5m, 8h or 1h30m"
+        guard let text = scalar(key, allowed: allowed) else { return nil }
+        guard let seconds = Duration.seconds(of: text), seconds > 0 else {
+            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)")
+            return nil
+        }
+        return seconds
+    }
+
+    /// A section within this one.
+    func section(_ key: String) -> SectionReader? {
+        guard let node = node(key) else { return nil }
+        guard case .mapping(let mapping) = node else {
+            report(key: key, "found \(YAMLDocument.kind(node)); allowed: a section of 'key: value' lines")
+            return nil
+        }
+        return SectionReader(mapping, fileName: fileName, prefix: "\(prefix)\(key).")
+    }
+
+    /// One section or a list of them.
+    func sections(_ key: String) -> [SectionReader] {
+        guard let node = node(key) else { return [] }
+        guard case .sequence(let sequence) = node else { return section(key).map { [$0] } ?? [] }
+        return sequence.enumerated().compactMap { index, element in
+            guard case .mapping(let mapping) = element, element.anchor == nil else {
+                report(element.mark?.line, "\(prefix)\(key): found \(YAMLDocument.kind(element)); allowed: a section")
+                return nil
+            }
+            return SectionReader(mapping, fileName: fileName, prefix: "\(prefix)\(key)[\(index + 1)].")
+        }
+    }
+
+    /// Tells of keys that nobody asked for. Call it when all keys have been read.
+    func finish() {
+        for (key, line, _) in pairs where !known.contains(key) {
+            let nearest = Spelling.nearest(to: key, in: known)
+            let advice = nearest.map { "did you mean \($0)?" } ?? "allowed: \(known.sorted().joined(separator: ", "))"
+            report(line, "\(prefix)\(YAMLDocument.quoted(key).dropFirst().dropLast()): there is no such key; \(advice)")
+        }
+    }
+}
+
+/// Finds what somebody meant to write.
+enum Spelling {
+    /// The nearest of some words, if one is near enough.
+    static func nearest(to word: String, in words: [String]) -> String? {
+        guard word.count <= 64 else { return nil }
+        let ranked = words.map { ($0, distance(Array(word.lowercased().utf8), Array($0.utf8))) }
+        guard let best = ranked.min(by: { $0.1 < $1.1 }) else { return nil }
+        return best.1 <= max(1, min(3, word.count / 3)) ? best.0 : nil
+    }
+
+    /// Levenshtein's distance, with two neighbours exchanged counted as one.
+    static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        var rows = [Array(0...b.count)]
+        for i in 1..<(a.count + 1) {
+            var row = [i]
+            for j in 1..<(b.count + 1) {
+                let cost = a[i - 1] == b[j - 1] ? 0 : 1
+                var best = min(rows[i - 1][j] + 1, row[j - 1] + 1, rows[i - 1][j - 1] + cost)
+                if i > 1, j > 1, a[i - 1] == b[j - 2], a[i - 2] == b[j - 1] { best = min(best, rows[i - 2][j - 2] + 1) }
+                row.append(best)
+            }
+            rows.append(row)
+        }
+        return rows[a.count][b.count]
+    }
+}
+
+extension Duration {
+    /// Seconds of a duration such as `1h30m`; nil if it is none.
+    public static func seconds(of text: String) -> Double? {
+        let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
+        var total = 0.0
+        var digits = ""
+        for character in text where character != " " {
+            if let unit = units[character] {
+                guard let value = Double(digits), value.isFinite else { return nil }
+                total += value * unit
+                digits = ""
+            } else {
+                digits.append(character)
+            }
+        }
+        return digits.isEmpty && !text.isEmpty && total < 1e10 ? total : nil
+    }
+}

@@ -1,0 +1,12 @@
+import Synchronization
+
+/// Says that somebody wants the work to stop; may be set from a signal handler.
+public final class StopFlag: Sendable {
+    private let flag = Atomic<Bool>(false)
+
+    public init() {}
+
+    public var isSet: Bool { flag.load(ordering: .relaxed) }
+
+    public func set() { flag.store(true, ordering: .relaxed) }
+}

@@ -1,0 +1,240 @@
+public import CharnnCorpus
+public import CharnnEngine
+public import CharnnModel
+import CharnnReports
+import CharnnSpool
+public import CharnnStorage
+public import CharnnTraining
+import FoundationEssentials
+import Glibc
+import SystemPackage
+
+/// A model in memory and what to call it.
+struct LoadedModel {
+    var model: Model
+    var name: String
+}
+
+extension JobRunner {
+    /// The model of a section: the named one, or the one that this job trained.
+    func load(_ reference: ModelReference?, trained: LoadedModel?) throws -> LoadedModel {
+        guard let reference else {
+            guard let trained else { throw JobError(.badJob, "name a model: a job or a model file") }
+            return trained
+        }
+        let file = try environment.modelFile(reference, in: storage)
+        return LoadedModel(
+            model: try Model(reading: file.path, beneath: file.root, in: storage), name: reference.description)
+    }
+
+    /// An engine that reads and writes text with a model.
+    func engine(for model: Model) throws -> any Engine {
+        try engines.makeEngine(
+            engineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
+    }
+}
+
+/// The `generate` sections of a job at work: `generated/1.txt`, `2.txt` …, in order.
+struct GenerationJob {
+    private let runner: JobRunner
+    private var folder: JobFolder { runner.folder }
+
+    /// The most texts that are written side by side.
+    private static let streams = 16
+
+    init(_ runner: JobRunner) { self.runner = runner }
+
+    func run(_ trained: LoadedModel?) throws {
+        let sections = runner.job.generate
+        guard !sections.isEmpty else { return }
+        runner.keeper.enter("generating")
+        try runner.storage.createDirectories(folder.generated, mode: 0o750)
+        var number = 0
+        for section in sections {
+            try write(section, trained: trained, after: number)
+            number += section.request.count
+        }
+        try removeOthers(than: number)
+    }
+
+    private func write(_ section: GenerateSection, trained: LoadedModel?, after done: Int) throws {
+        let loaded = try runner.load(section.model, trained: trained)
+        let writer = try TextWriter(
+            section.request, vocabulary: loaded.model.vocabulary, encoding: loaded.model.encoding)
+        if !writer.unknown.isEmpty {
+            runner.keeper.warn("In the prompt \(Vocabulary.describe(writer.unknown)).")
+        }
+        let engine = try runner.engine(for: loaded.model)
+        var first = 0
+        while first < section.request.count {
+            let numbers = first..<min(first + Self.streams, section.request.count)
+            let files = try numbers.map { number in
+                try TextFile(
+                    folder.generated.appending("\(done + number + 1).txt"), in: runner.storage, clock: runner.clock)
+            }
+            let finished = try writer.write(
+                numbers, with: try engine.makePredictor(streams: numbers.count),
+                emit: { number, bytes in
+                    try files[number - first].write(bytes)
+                    runner.keeper.update { _ in }
+                },
+                shouldStop: { runner.shouldPause })
+            guard finished else { throw runner.paused() }
+            for file in files { try file.publish() }
+            first = numbers.upperBound
+        }
+        try runner.storage.synchronizeDirectory(folder.generated)
+        let count = section.request.count
+        runner.keeper.event(
+            .generated, .info,
+            "Wrote \(count == 1 ? "a text" : "\(count) texts") of up to \(grouped(section.request.length)) characters "
+                + "with \(loaded.name).")
+    }
+
+    /// Removes texts of an earlier attempt that asked for more of them, and what was begun and left.
+    private func removeOthers(than count: Int) throws {
+        for name in try runner.storage.list(folder.generated) {
+            let number = name.hasSuffix(".txt") ? Int(name.dropLast(4)) : nil
+            if number.map({ $0 > count }) ?? name.hasPrefix(".") {
+                try runner.storage.discard(folder.generated.appending(name))
+            }
+        }
+    }
+}
+
+/// A text that is written to disk as it comes, aside, and takes its name when it is whole.
+private final class TextFile {
+    private let path: FilePath
+    private let storage: any Storage
+    private let clock: SpoolClock
+    private let file: any StorageFile
+    private var pending: [UInt8] = []
+    private var lastWrite: Double
+
+    init(_ path: FilePath, in storage: any Storage, clock: SpoolClock) throws(StorageError) {
+        self.path = path
+        self.storage = storage
+        self.clock = clock
+        lastWrite = clock.monotonic()
+        try storage.discard(path.partial)
+        file = try storage.create(path.partial, mode: 0o640)
+    }
+
+    func write(_ bytes: [UInt8]) throws(StorageError) {
+        pending += bytes
+        guard pending.count >= 4096 || clock.monotonic() - lastWrite >= 0.5 else { return }
+        try flush()
+    }
+
+    private func flush() throws(StorageError) {
+        try file.append(pending)
+        pending.removeAll(keepingCapacity: true)
+        lastWrite = clock.monotonic()
+    }
+
+    func publish() throws(StorageError) {
+        try flush()
+        try file.synchronize()
+        try storage.rename(path.partial, to: path, replacing: true)
+    }
+}
+
+/// The `evaluate` section of a job at work: `evaluation.json`.
+struct EvaluationJob {
+    private let runner: JobRunner
+    private let section: EvaluateSection
+
+    init(_ runner: JobRunner, _ section: EvaluateSection) {
+        self.runner = runner
+        self.section = section
+    }
+
+    func run(_ trained: LoadedModel?) throws {
+        runner.keeper.enter("evaluating")
+        let loaded = try runner.load(section.model, trained: trained)
+        let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
+        let scored = try TextScoring.score(
+            files, encoding: section.encoding, unknown: section.unknown, with: loaded.model,
+            engine: try runner.engine(for: loaded.model), storage: runner.storage,
+            shouldStop: {
+                runner.keeper.update { _ in }
+                return runner.shouldPause
+            })
+        guard let scored else { throw runner.paused() }
+        let report = scored.report(model: loaded.name, corpus: section.corpus)
+        try runner.storage.replace(runner.folder.evaluation, with: report)
+        runner.keeper.event(
+            .scored, .notice,
+            "\(loaded.name) scores \(fixed(scored.score.bitsPerCharacter, 4)) bits per character on "
+                + "\(section.corpus.joined(separator: ", ")).", ["LOSS": fixed(scored.score.loss, 6)])
+    }
+}
+
+/// How well a model predicts a text.
+public struct ScoredText: Sendable {
+    public var score: TextScore
+    /// Characters that the vocabulary lacks: how many there were.
+    public var unknownCount: Int
+
+    /// `exp` of the loss.
+    public var perplexity: Double { exp(score.loss) }
+
+    /// For people, three lines.
+    public var summary: String {
+        "\(fixed(score.loss, 4)) nats per character\n\(fixed(score.bitsPerCharacter, 4)) bits per character\n"
+            + "perplexity \(fixed(perplexity, 4)) over \(grouped(score.count)) characters"
+            + (unknownCount > 0 ? ", \(grouped(unknownCount)) outside the vocabulary" : "")
+    }
+
+    /// `evaluation.json`.
+    public func report(model: String, corpus: [String]) -> [UInt8] {
+        struct Report: Encodable {
+            var model: String
+            var corpus: [String]
+            var characters: Int
+            var unknown_characters: Int
+            var nats_per_character: Double
+            var bits_per_character: Double
+            var perplexity: Double
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        let report = Report(
+            model: model, corpus: corpus, characters: score.count, unknown_characters: unknownCount,
+            nats_per_character: score.loss, bits_per_character: score.bitsPerCharacter, perplexity: perplexity)
+        return ((try? encoder.encode(report)).map([UInt8].init) ?? []) + [10]
+    }
+}
+
+/// Scores texts with a model.
+public enum TextScoring {
+    /// Scores some files read as one text.
+    ///
+    /// - Parameter encoding: nil: the model's.
+    /// - Returns: nil if it was stopped.
+    public static func score(
+        _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
+        engine: any Engine, storage: any Storage, shouldStop: @escaping () -> Bool = { false }
+    ) throws -> ScoredText? {
+        let origin = CorpusOrigin(
+            paths: files.map(\.path.string), encoding: encoding ?? model.encoding, stripsGutenberg: false,
+            maximumCharacters: nil)
+        let codePoints: [UInt32]
+        do {
+            codePoints = try CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop).codePoints()
+        } catch {
+            if error.code == .interrupted { return nil }
+            throw error
+        }
+        let encoded = try model.vocabulary.encode(codePoints, unknown: policy)
+        guard encoded.symbols.count >= 2 else {
+            throw JobError(.badData, "there is nothing to score in \(origin.paths.joined(separator: ", ")); "
+                + "name a text of two characters or more")
+        }
+        let text = SymbolText(encoded.symbols)
+        guard let score = try Evaluator(text, range: 0..<text.count).score(with: engine, shouldStop: shouldStop) else {
+            return nil
+        }
+        return ScoredText(score: score, unknownCount: encoded.unknown.count)
+    }
+}

@@ -1,0 +1,348 @@
+import CharnnCheckpoint
+import CharnnCorpus
+import CharnnEngine
+import CharnnModel
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import CharnnTraining
+import SystemPackage
+
+/// The `train` section of a job at work: its text, its engine, where it goes on, and what the trainer hands out.
+final class TrainingJob {
+    private let runner: JobRunner
+    private let section: TrainSection
+    private var folder: JobFolder { runner.folder }
+    private var keeper: StatusKeeper { runner.keeper }
+
+    // What follows is set in run(), before the trainer first calls back.
+    private var model: Model?
+    private var metrics: MetricsFile?
+    private var identity = ""
+    private var engine: (any Engine)?
+    private var totalSteps = 0
+
+    init(_ runner: JobRunner, _ section: TrainSection) {
+        self.runner = runner
+        self.section = section
+    }
+
+    /// Trains to the end, or throws the reason why not.
+    func run() throws -> LoadedModel {
+        try runner.storage.createDirectories(folder.path, mode: 0o750)
+        let base = try baseModel()
+        let (checkpoint, damaged) = try folder.checkpoints.newest()
+        for error in damaged { keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)") }
+        let corpus = try encodedCorpus(base?.vocabulary, expecting: checkpoint?.model.corpusSHA256)
+        var model = try freshModel(base, corpus)
+        identity = RunIdentity.text(section, architecture: model.architecture, corpus: corpus)
+        if let checkpoint {
+            try RunIdentity.check(identity, against: checkpoint.identity)
+            model.parameters = checkpoint.state.engine.parameters
+        } else {
+            model.parameters =
+                base?.growing(to: corpus.vocabulary, seed: section.settings.seed).parameters
+                ?? Initialisation.parameters(of: model.architecture, seed: section.settings.seed)
+        }
+        self.model = model
+
+        let engine = try makeEngine(model, resuming: checkpoint)
+        self.engine = engine
+        if let checkpoint { try engine.install(checkpoint.state.engine) }
+        let split = TextSplit(
+            count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
+        var progress = checkpoint?.state.progress ?? TrainingProgress()
+        if progress.bestStep != nil, (try? Model(reading: folder.model, in: runner.storage)) == nil {
+            keeper.warn("The best model so far is missing or damaged; the next evaluation begins anew.")
+            progress.bestStep = nil
+            progress.bestValidationLoss = nil
+        }
+        metrics = try MetricsFile(folder.metrics, keepingRowsTo: progress.lastRow, in: runner.storage)
+        let trainer = try Trainer(
+            engine: engine, text: corpus.text, split: split, settings: section.settings, progress: progress,
+            delegate: self, now: runner.clock.monotonic)
+        totalSteps = trainer.totalSteps
+        try announce(trainer, corpus: corpus, split: split, engine: engine, resuming: checkpoint != nil)
+
+        let end = try trainer.run(while: runner.pause)
+        if case .paused = end { throw runner.paused() }
+        return try finish(trainer, engine: engine, model: model, end: end)
+    }
+
+    // MARK: - Before the first step
+
+    private func baseModel() throws -> Model? {
+        guard let reference = section.from else { return nil }
+        let file = try runner.environment.modelFile(reference, in: runner.storage)
+        let model = try Model(reading: file.path, beneath: file.root, in: runner.storage)
+        let architecture = model.architecture
+        let wishes: [(key: String, wanted: String, found: String)] = [
+            ("cell", section.cell.rawValue, architecture.cell.rawValue),
+            ("nonlinearity", section.nonlinearity.rawValue, architecture.nonlinearity.rawValue),
+            ("hidden_size", String(section.hiddenSize), String(architecture.hiddenSize)),
+            ("num_layers", String(section.numLayers), String(architecture.layerCount)),
+            ("embedding_size", section.embeddingSize.map(String.init) ?? "", String(architecture.embeddingSize)),
+            ("encoding", section.encoding.rawValue, model.encoding.rawValue),
+        ]
+        for wish in wishes where section.given.contains(wish.key) && wish.wanted != wish.found {
+            throw JobError(
+                .badJob,
+                "train.\(wish.key) is \(wish.wanted), but the model \(reference) that it goes on from has "
+                    + "\(wish.found); leave the key out")
+        }
+        return model
+    }
+
+    /// The frozen text of this job: the one beside it, or a new one.
+    private func encodedCorpus(_ base: Vocabulary?, expecting sha256: String?) throws -> EncodedCorpus {
+        let origin = CorpusOrigin(
+            paths: section.corpus, encoding: section.encoding, stripsGutenberg: section.stripGutenberg,
+            maximumCharacters: section.maxChars)
+        if folder.exists(folder.corpus) {
+            do {
+                let corpus = try EncodedCorpus(
+                    reading: folder.corpus, in: runner.storage, expecting: sha256,
+                    shouldStop: { [runner] in runner.shouldPause })
+                // With a checkpoint the text stays what it was; RunIdentity tells if the job file asks for another.
+                if sha256 != nil || corpus.origin == origin { return corpus }
+            } catch {
+                if error.code == .interrupted { throw runner.paused() }
+                guard error.code == .damaged, sha256 == nil else { throw error }
+                keeper.warn(error.description)
+            }
+        }
+        keeper.enter("encoding")
+        let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
+        let encoder = CorpusEncoder(
+            files, origin: origin, storage: runner.storage, shouldStop: { [runner] in runner.shouldPause },
+            progress: { [keeper] part in keeper.update { $0.phase = "encoding \(Int(part * 100)) %" } })
+        do {
+            try encoder.encode(to: folder.corpus, base: base)
+        } catch {
+            throw error.code == .interrupted ? runner.paused() : error
+        }
+        let corpus = try EncodedCorpus(reading: folder.corpus, in: runner.storage, expecting: sha256)
+        keeper.event(
+            .encoded, .info,
+            "The text has \(grouped(corpus.text.count)) characters, \(corpus.vocabulary.count) different ones.",
+            ["CHARACTERS": String(corpus.text.count), "VOCABULARY": String(corpus.vocabulary.count)])
+        return corpus
+    }
+
+    private func freshModel(_ base: Model?, _ corpus: EncodedCorpus) throws -> Model {
+        var architecture = base?.architecture ?? section.architecture(vocabularySize: corpus.vocabulary.count)
+        architecture.vocabularySize = corpus.vocabulary.count
+        if base == nil || section.given.contains("dropout") { architecture.dropout = section.dropout }
+        return Model(
+            architecture: architecture, vocabulary: corpus.vocabulary, encoding: corpus.encoding, parameters: [],
+            corpusSHA256: corpus.sha256)
+    }
+
+    private func makeEngine(_ model: Model, resuming checkpoint: Checkpoint?) throws -> any Engine {
+        var choice = runner.engineChoice(precision: section.precision)
+        let wanted = choice
+        if let pinned = checkpoint?.configuration {
+            if choice.device == .auto, let device = DeviceChoice(rawValue: pinned.device) { choice.device = device }
+            if choice.precision == .auto, let precision = PrecisionChoice(rawValue: pinned.precision) {
+                choice.precision = precision
+            }
+        }
+        try checkRoom(choice, model)
+        let engine: any Engine
+        do {
+            engine = try runner.engines.makeEngine(
+                choice, architecture: model.architecture, parameters: model.parameters)
+        } catch {
+            guard error.code == .unavailable, choice != wanted else { throw error }
+            keeper.warn("\(error.description). The job goes on with what there is.")
+            engine = try runner.engines.makeEngine(
+                wanted, architecture: model.architecture, parameters: model.parameters)
+        }
+        if let pinned = checkpoint?.configuration {
+            var now = engine.configuration
+            now.threads = pinned.threads
+            if now != pinned {
+                keeper.warn(
+                    "The run began with \(pinned.deviceName), \(pinned.precision), \(pinned.kernels) and goes on with "
+                        + "\(now.deviceName), \(now.precision), \(now.kernels); its bytes may differ from an "
+                        + "undisturbed run's.")
+            }
+        }
+        return engine
+    }
+
+    /// Refuses what cannot fit before anything is taken for it.
+    private func checkRoom(_ choice: EngineChoice, _ model: Model) throws {
+        let settings = section.settings
+        let needed = runner.engines.predictedBytes(
+            choice, architecture: model.architecture, batchSize: settings.batchSize,
+            sequenceLength: settings.sequenceLength)
+        let limit = runner.environment.configuration.memoryLimit ?? Machine.memory
+        guard needed <= limit else {
+            throw JobError(
+                .badJob,
+                "the job would need \(byteCount(needed)) of memory, and there are \(byteCount(limit)); make "
+                    + "hidden_size, num_layers, batch_size or seq_length smaller")
+        }
+        let weights = UInt64(ParameterLayout(model.architecture).count) * 4
+        // A checkpoint is three times the weights; one more than is kept exists while it is written.
+        let disk = weights * UInt64(3 * (section.keepCheckpoints + 1) + 3)
+        let free = try runner.storage.space(at: folder.path).bytes
+        guard disk <= free else {
+            throw JobError(
+                .temporary,
+                "checkpoints and models will take \(byteCount(disk)) in \(folder.path), and only \(byteCount(free)) "
+                    + "are free; make room on that disk")
+        }
+    }
+
+    private func announce(
+        _ trainer: Trainer, corpus: EncodedCorpus, split: TextSplit, engine: any Engine, resuming: Bool
+    ) throws {
+        let architecture = engine.architecture
+        try ResolvedFile(runner.job, section, engine: engine.configuration, architecture: architecture)
+            .write(to: folder.resolved, in: runner.storage)
+        keeper.update(force: true) { status in
+            status.phase = "training"
+            status.step = trainer.progress.step
+            status.totalSteps = trainer.totalSteps
+            status.epoch = trainer.progress.step / trainer.stepsPerEpoch
+            status.totalEpochs = section.settings.epochs
+            status.bestValidationLoss = trainer.progress.bestValidationLoss
+        }
+        let parameters = ParameterLayout(architecture).count
+        let words =
+            "\(architecture.cell.rawValue.uppercased()) \(architecture.layerCount) x \(architecture.hiddenSize), "
+            + "\(grouped(parameters)) parameters, \(grouped(split.training.count)) characters to train on, "
+            + "\(grouped(trainer.totalSteps)) steps, on \(engine.configuration.deviceName) "
+            + "(\(engine.configuration.kernels), \(engine.configuration.precision))"
+        let step = trainer.progress.step
+        if resuming {
+            keeper.event(
+                .resumed, .notice, "Training goes on from step \(step): \(words).",
+                ["STEP": String(step), "TOTAL_STEPS": String(trainer.totalSteps)])
+        } else {
+            keeper.event(
+                .trainingStarted, .notice, "Training begins: \(words).",
+                ["STEP": "0", "TOTAL_STEPS": String(trainer.totalSteps)])
+            if trainer.totalSteps < 2000 {
+                keeper.warn(
+                    "Only \(trainer.totalSteps) steps: most texts need 2,000 or more before words come out. "
+                        + "More epochs or a smaller batch_size give more.")
+            }
+        }
+    }
+
+    // MARK: - After the last step
+
+    private func finish(
+        _ trainer: Trainer, engine: any Engine, model: Model, end: TrainingEnd
+    ) throws -> LoadedModel {
+        let progress = trainer.progress
+        if end == .stoppedEarly {
+            keeper.event(
+                .stoppedEarly, .notice,
+                "Stopped early at step \(progress.step): \(progress.evaluationsWithoutBest) evaluations without a "
+                    + "better validation loss.", ["STEP": String(progress.step)])
+        }
+        try metrics?.synchronize()
+        var last = model
+        last.parameters = try engine.parameters()
+        last.step = progress.step
+        last.validationLoss = progress.lastValidationLoss
+        try last.write(to: folder.lastModel, in: runner.storage)
+        if progress.bestStep == nil { try last.write(to: folder.model, in: runner.storage) }
+        let best = try Model(reading: folder.model, in: runner.storage)
+        return LoadedModel(model: best, name: "model.safetensors")
+    }
+}
+
+// MARK: - What the trainer hands out
+
+extension TrainingJob: TrainerDelegate {
+    func record(_ row: MetricsRow) throws {
+        try metrics?.append(row)
+        guard keeper.mayLogProgress(), let loss = row.trainLoss else { return }
+        var fields = ["STEP": String(row.step), "EPOCH": fixed(row.epoch, 2), "LOSS": fixed(loss, 4)]
+        if let norm = row.gradientNorm { fields["GRADIENT_NORM"] = fixed(norm, 4) }
+        let left = keeper.status.secondsLeft.map { ", \(duration($0)) left" } ?? ""
+        keeper.event(
+            .progress, .info,
+            "Step \(row.step) of \(totalSteps): loss \(fixed(loss, 4)) nats (\(fixed(loss / 0.693_147_180_56, 3)) "
+                + "bits per character)\(row.charactersPerSecond.map { ", \(grouped(Int($0))) characters/s" } ?? "")"
+                + "\(left).", fields)
+    }
+
+    func improved(_ progress: TrainingProgress, parameters: [Float]) throws {
+        guard var best = model else { return }
+        best.parameters = parameters
+        best.step = progress.step
+        best.validationLoss = progress.bestValidationLoss
+        try best.write(to: folder.model, in: runner.storage)
+    }
+
+    func sample(step: Int, engine: any Engine) throws -> Bool {
+        guard let model else { return true }
+        // A prompt of the job's own shows the text that people wait for; characters that the vocabulary lacks must
+        // not stop the training.
+        var request = runner.job.generate.first?.request ?? TextRequest()
+        request.length = 500
+        request.count = 1
+        request.unknown = .skip
+        request.seed = section.settings.seed
+        let writer = try TextWriter(request, vocabulary: model.vocabulary, encoding: model.encoding)
+        var text: [UInt8] = []
+        let finished = try writer.write(
+            0..<1, with: try engine.makePredictor(streams: 1), emit: { text += $1 },
+            shouldStop: { [runner] in runner.shouldPause })
+        guard finished else { return false }
+        try runner.storage.createDirectories(folder.samples, mode: 0o750)
+        let file = folder.samples.appending("\(CheckpointFolder.name(step: step)).txt")
+        try runner.storage.swap(file, with: text + [10])
+        keeper.event(.sampled, .debug, "Wrote a sample at step \(step).", ["STEP": String(step)])
+        return true
+    }
+
+    func save(_ checkpoint: TrainingCheckpoint) throws {
+        guard let model, let engine else { return }
+        let checkpoint = Checkpoint(
+            model: model, state: checkpoint, identity: identity, configuration: engine.configuration)
+        keeper.savingCheckpoint(bytes: checkpoint.size)
+        // Rows first: a checkpoint counts on the rows up to it.
+        try metrics?.synchronize()
+        if checkpoint.state.progress.bestStep == nil {
+            var last = model
+            last.parameters = checkpoint.state.engine.parameters
+            last.step = checkpoint.state.progress.step
+            try last.write(to: folder.model, in: runner.storage)
+        }
+        try folder.checkpoints.save(checkpoint, keeping: section.keepCheckpoints)
+        let step = checkpoint.state.progress.step
+        keeper.event(.checkpointSaved, .info, "Saved a checkpoint at step \(step).", ["STEP": String(step)])
+    }
+
+    func advanced(_ progress: TrainingProgress, charactersPerSecond: Double?) throws {
+        let stepSize = Double(section.settings.batchSize * section.settings.sequenceLength)
+        keeper.update { status in
+            status.phase = "training"
+            status.step = progress.step
+            status.epoch = totalSteps > 0 ? progress.step * section.settings.epochs / totalSteps : nil
+            status.trainLoss = progress.lastTrainLoss
+            status.charactersPerSecond = charactersPerSecond
+            status.secondsLeft = charactersPerSecond.map { Double(totalSteps - progress.step) * stepSize / $0 }
+        }
+    }
+
+    func evaluating(step: Int, score: TextScore?) throws {
+        guard let score else { return keeper.enter("evaluating") }
+        keeper.update(force: true) { status in
+            status.phase = "training"
+            status.validationLoss = score.loss
+            status.bestValidationLoss = min(score.loss, status.bestValidationLoss ?? .infinity)
+        }
+        keeper.event(
+            .evaluated, .info,
+            "Validation at step \(step): \(fixed(score.loss, 4)) nats, \(fixed(score.bitsPerCharacter, 3)) bits per "
+                + "character.", ["STEP": String(step), "VAL_LOSS": fixed(score.loss, 6)])
+    }
+}

@@ -1,0 +1,134 @@
+import CharnnSpool
+public import CharnnStorage
+import FoundationEssentials
+import Glibc
+public import SystemPackage
+
+/// The worker process: one job, told on standard output, ended by SIGTERM or by the end of standard input.
+public enum Worker {
+    /// Set by the signal handler and by the thread that waits for the end of standard input.
+    private static let stop = StopFlag()
+
+    /// Runs the job whose folder is `jobs/NAME` of a spool.
+    ///
+    /// - Returns: The exit status for the daemon.
+    public static func run(
+        spool: FilePath, job name: String, configuration: ServiceConfiguration, engines: any EngineProvider,
+        storage: any Storage
+    ) -> WorkerExit {
+        offerToOutOfMemoryKiller()
+        listen()
+        let reporter = PipeReporter()
+        let jobs = spool.appending("jobs")
+        let folder = JobFolder(jobs.appending(name), in: storage)
+        var status = folder.status() ?? JobStatus(job: name, state: .active)
+        status.job = name
+        // Held until the process ends: never two workers at one job.
+        let lock: (any StorageLock)?
+        do {
+            lock = try storage.lock(folder.path.appending(".lock"))
+        } catch {
+            reporter.event(WorkerEvent(.failed, .error, "Cannot lock the job folder: \(error)"))
+            return .temporary
+        }
+        guard let lock else {
+            reporter.event(WorkerEvent(.failed, .warning, "Another worker is still at this job."))
+            return .temporary
+        }
+        return withExtendedLifetime(lock) {
+            do {
+                guard let bytes = try storage.contents(of: folder.jobFile, limit: YAMLDocument.largestFile + 1) else {
+                    throw JobError(.badJob, "the job's folder \(folder.path) has no job.yaml; drop the job again")
+                }
+                let corpora = spool.appending("corpora")
+                let environment = JobEnvironment(
+                    corpora: corpora, jobs: jobs, roots: [corpora, jobs] + configuration.corpusRoots,
+                    submitter: status.submitter, configuration: configuration)
+                let file = try JobFile.parse(bytes, fileName: "job.yaml", memory: configuration.memoryLimit)
+                let runner = JobRunner(
+                    file, status: status, folder: folder, environment: environment, storage: storage, engines: engines,
+                    reporter: reporter, stop: stop)
+                return runner.run()
+            } catch {
+                let error = JobError(error)
+                reporter.event(WorkerEvent(.failed, .error, "The job failed: \(error)"))
+                status.state = .failed
+                status.reason = error.description
+                status.results = []
+                try? folder.write(status, durably: true)
+                return error.exit
+            }
+        }
+    }
+
+    /// A worker that takes too much memory is ended before the daemon or anything else of the machine.
+    private static func offerToOutOfMemoryKiller() {
+        guard let file = fopen("/proc/self/oom_score_adj", "w") else { return }
+        fputs("1000", file)
+        fclose(file)
+    }
+
+    private static func listen() {
+        // A daemon that is gone must not end the worker before its checkpoint.
+        signal(SIGPIPE, SIG_IGN)
+        _ = stop.isSet
+        signal(SIGTERM) { _ in Worker.stop.set() }
+        signal(SIGINT) { _ in Worker.stop.set() }
+        let thread = Thread {
+            var byte: UInt8 = 0
+            while true {
+                let count = Glibc.read(0, &byte, 1)
+                if count == 0 || (count < 0 && errno != EINTR) { break }
+            }
+            stop.set()
+        }
+        thread.start()
+    }
+
+    /// A detached thread that runs until its work ends.
+    private struct Thread {
+        let work: @Sendable () -> Void
+
+        func start() {
+            let box = Unmanaged.passRetained(Box(work))
+            var thread = pthread_t()
+            // Without the thread the worker would miss its daemon's end only; SIGTERM still reaches it.
+            if pthread_create(
+                &thread, nil,
+                { pointer in
+                    guard let pointer else { return nil }
+                    Unmanaged<Box>.fromOpaque(pointer).takeRetainedValue().work()
+                    return nil
+                }, box.toOpaque()) == 0
+            {
+                pthread_detach(thread)
+            } else {
+                box.release()
+            }
+        }
+
+        private final class Box {
+            let work: @Sendable () -> Void
+            init(_ work: @escaping @Sendable () -> Void) { self.work = work }
+        }
+    }
+}
+
+/// Writes messages as JSON lines to standard output.
+final class PipeReporter: JobReporter {
+    func event(_ event: WorkerEvent) { send(.event(event)) }
+    func progress(_ status: JobStatus) { send(.progress(status)) }
+    func savingCheckpoint(bytes: Int) { send(.savingCheckpoint(bytes: bytes)) }
+
+    private func send(_ message: WorkerMessage) {
+        guard let json = try? JSONEncoder().encode(message) else { return }
+        var bytes = [UInt8](json) + [10]
+        while !bytes.isEmpty {
+            let written = Glibc.write(1, bytes, bytes.count)
+            if written < 0, errno == EINTR { continue }
+            // A daemon that is gone reads nothing more; the end of standard input tells the worker so.
+            guard written > 0 else { return }
+            bytes.removeFirst(written)
+        }
+    }
+}

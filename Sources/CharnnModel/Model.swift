@@ -1,0 +1,47 @@
+public import CharnnEngine
+
+/// A trained network with what is needed to read and write its text.
+public struct Model: Sendable {
+    public var architecture: Architecture
+    public var vocabulary: Vocabulary
+    public var encoding: TextEncoding
+    /// In ``ParameterLayout``.
+    public var parameters: [Float]
+    /// The step at which these weights were taken, where it is known.
+    public var step: Int?
+    /// Their validation loss, nats a character, where it was measured.
+    public var validationLoss: Double?
+    /// The SHA-256 of the encoded text that it was trained on, hexadecimal.
+    public var corpusSHA256: String?
+
+    public init(
+        architecture: Architecture, vocabulary: Vocabulary, encoding: TextEncoding, parameters: [Float],
+        step: Int? = nil, validationLoss: Double? = nil, corpusSHA256: String? = nil
+    ) {
+        self.architecture = architecture
+        self.vocabulary = vocabulary
+        self.encoding = encoding
+        self.parameters = parameters
+        self.step = step
+        self.validationLoss = validationLoss
+        self.corpusSHA256 = corpusSHA256
+    }
+
+    /// This model with a vocabulary that has further symbols behind its own.
+    ///
+    /// The rows of the embedding and of the head that belong to new symbols are initialised as a new network's.
+    public func growing(to larger: Vocabulary, seed: UInt64) -> Model {
+        precondition(larger.codePoints.starts(with: vocabulary.codePoints), "indices of known symbols never change")
+        guard larger.count > vocabulary.count else { return self }
+        var grown = self
+        grown.vocabulary = larger
+        grown.architecture.vocabularySize = larger.count
+        grown.parameters = Initialisation.parameters(of: grown.architecture, seed: seed)
+        let old = ParameterLayout(architecture)
+        for (from, to) in zip(old.slots, ParameterLayout(grown.architecture).slots) {
+            // Rows are contiguous, so the old rows are a prefix of the new tensor.
+            grown.parameters.replaceSubrange(to.offset..<(to.offset + from.count), with: parameters[from.range])
+        }
+        return grown
+    }
+}

@@ -1,0 +1,24 @@
+/// What is wrong with a model, a file of one, or what is asked of it.
+public struct ModelError: Error, Hashable, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// The file is not there or cannot be read.
+        case unreadable
+        /// The file is no safetensors file, is cut short, or contradicts itself.
+        case damaged
+        /// A sound file, but not of a model that this program knows.
+        case notAModel
+        /// Characters that the vocabulary lacks.
+        case unknownCharacters
+        /// Writing failed.
+        case unwritable
+    }
+
+    public let code: Code
+    /// One sentence: what, where, and how to mend it.
+    public let description: String
+
+    public init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+}

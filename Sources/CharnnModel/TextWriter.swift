@@ -1,0 +1,118 @@
+public import CharnnEngine
+
+/// What is to be written.
+public struct TextRequest: Sendable, Equatable {
+    /// The prime text; empty: a newline is read and not echoed.
+    public var prompt: String
+    /// Characters written after the prompt, at most.
+    public var length: Int
+    public var sampler: Sampler
+    public var count: Int
+    public var seed: UInt64
+    /// Writing ends behind this string.
+    public var stop: String?
+    /// Whether the prompt stands before the text.
+    public var echo: Bool
+    public var unknown: UnknownPolicy
+
+    public init(
+        prompt: String = "", length: Int = 1000, sampler: Sampler = Sampler(temperature: 0.8), count: Int = 1,
+        seed: UInt64 = 1, stop: String? = nil, echo: Bool = true, unknown: UnknownPolicy = .error
+    ) {
+        self.prompt = prompt
+        self.length = length
+        self.sampler = sampler
+        self.count = count
+        self.seed = seed
+        self.stop = stop
+        self.echo = echo
+        self.unknown = unknown
+    }
+}
+
+/// Writes texts with a model, several side by side.
+///
+/// Text `n` (from 0) draws its random numbers from the request's seed, `n` and the place in the text alone, so that
+/// it is the same whatever the count and however many are written at once.
+public struct TextWriter {
+    private let vocabulary: Vocabulary
+    private let encoding: TextEncoding
+    private let request: TextRequest
+    private let prompt: [Int32]
+    private let stop: [Int32]?
+    /// What the vocabulary lacks in the prompt: place (from 0) and code point.
+    public let unknown: [(position: Int, codePoint: UInt32)]
+
+    /// - Throws: ``ModelError`` if the prompt has unknown characters and the policy is `error`.
+    public init(_ request: TextRequest, vocabulary: Vocabulary, encoding: TextEncoding) throws(ModelError) {
+        self.vocabulary = vocabulary
+        self.encoding = encoding
+        self.request = request
+        let encoded = try vocabulary.encode(encoding.codePoints(of: request.prompt), unknown: request.unknown)
+        unknown = encoded.unknown
+        // A prompt that is empty, or empty once unknown characters were skipped, begins as after a line's end.
+        prompt = encoded.symbols.isEmpty ? [vocabulary.index(of: 10) ?? vocabulary.replacement] : encoded.symbols
+        echoed = encoded.symbols
+        // A stop string with unknown characters never occurs.
+        if let text = request.stop, !text.isEmpty {
+            let symbols = encoding.codePoints(of: text).map { vocabulary.index(of: $0) }
+            stop = symbols.contains(nil) ? nil : symbols.compactMap(\.self)
+        } else {
+            stop = nil
+        }
+    }
+
+    private let echoed: [Int32]
+
+    /// Writes the texts `numbers` (each from 0), as many side by side as `predictor` has streams.
+    ///
+    /// - Parameters:
+    ///   - emit: Takes the bytes of a text as they come: its number, and some bytes, never half a character.
+    ///   - shouldStop: Asked before each character; when true, writing ends at once.
+    /// - Returns: False if it was stopped.
+    public func write(
+        _ numbers: Range<Int>, with predictor: any Predictor,
+        emit: (_ text: Int, _ bytes: [UInt8]) throws -> Void, shouldStop: () -> Bool = { false }
+    ) throws -> Bool {
+        precondition(predictor.streams == numbers.count)
+        let size = vocabulary.count
+        var logits = [Float](repeating: 0, count: numbers.count * size)
+        predictor.reset()
+        for symbol in prompt {
+            if shouldStop() { return false }
+            try predictor.advance([Int32](repeating: symbol, count: numbers.count), logits: &logits)
+        }
+        var bytes: [UInt8] = []
+        if request.echo, !echoed.isEmpty {
+            for symbol in echoed { encoding.append(vocabulary.codePoints[Int(symbol)], to: &bytes) }
+            for number in numbers { try emit(number, bytes) }
+        }
+
+        let random = Philox(key: request.seed)
+        var symbols = [Int32](repeating: 0, count: numbers.count)
+        var finished = [Bool](repeating: false, count: numbers.count)
+        var tails = [[Int32]](repeating: [], count: numbers.count)
+        var scratch = Sampler.Scratch()
+        for position in 0..<request.length {
+            if shouldStop() { return false }
+            for (stream, number) in numbers.enumerated() where !finished[stream] {
+                let uniform = random.uniform(
+                    .sampling, stream: UInt32(truncatingIfNeeded: number), index: UInt64(position))
+                let chosen = request.sampler.sample(
+                    logits[(stream * size)..<((stream + 1) * size)], uniform: uniform, scratch: &scratch)
+                symbols[stream] = Int32(chosen)
+                bytes.removeAll(keepingCapacity: true)
+                encoding.append(vocabulary.codePoints[chosen], to: &bytes)
+                try emit(number, bytes)
+                if let stop {
+                    tails[stream].append(Int32(chosen))
+                    if tails[stream].count > stop.count { tails[stream].removeFirst() }
+                    finished[stream] = tails[stream] == stop
+                }
+            }
+            if position + 1 == request.length || finished.allSatisfy(\.self) { break }
+            try predictor.advance(symbols, logits: &logits)
+        }
+        return true
+    }
+}

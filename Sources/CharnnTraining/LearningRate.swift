@@ -1,0 +1,26 @@
+import Glibc
+
+extension TrainingSettings {
+    /// The learning rate of a step.
+    ///
+    /// - Parameters:
+    ///   - step: From 1.
+    ///   - stepsPerEpoch: As ``BatchPlan`` says.
+    ///   - reductions: How often the `plateau` schedule has reduced the rate so far.
+    public func learningRate(step: Int, stepsPerEpoch: Int, reductions: Int) -> Double {
+        if step <= warmupSteps { return learningRate * Double(step) / Double(warmupSteps) }
+        switch schedule {
+        case .constant:
+            return learningRate
+        case .cosine:
+            let total = max(1, epochs * stepsPerEpoch - warmupSteps)
+            let done = Double(step - 1 - warmupSteps) / Double(total)
+            return leastLearningRate + (learningRate - leastLearningRate) * (1 + cos(.pi * min(1, done))) / 2
+        case .step:
+            let epoch = (step - 1) / stepsPerEpoch
+            return max(leastLearningRate, learningRate * pow(learningRateGamma, Double(epoch / learningRateStepEvery)))
+        case .plateau:
+            return max(leastLearningRate, learningRate * pow(learningRateGamma, Double(reductions)))
+        }
+    }
+}

@@ -1,0 +1,288 @@
+public import CharnnEngine
+
+/// Why training pauses before its end.
+public enum TrainingPause: Hashable, Sendable {
+    /// Somebody asked; the run goes on later.
+    case requested
+    /// The job's time is over.
+    case timeLimit
+}
+
+/// How a call of ``Trainer/run(while:)`` ended.
+public enum TrainingEnd: Hashable, Sendable {
+    /// All epochs are done.
+    case finished
+    /// So many evaluations brought no better validation loss.
+    case stoppedEarly
+    case paused(TrainingPause)
+}
+
+/// What a trainer hands out while it works; it opens no files itself.
+public protocol TrainerDelegate: AnyObject {
+    /// A row of metrics is complete.
+    func record(_ row: MetricsRow) throws
+
+    /// The weights after `progress.step` have the best validation loss so far.
+    func improved(_ progress: TrainingProgress, parameters: [Float]) throws
+
+    /// A sample of text is due.
+    ///
+    /// - Returns: False if writing it was stopped before its end.
+    func sample(step: Int, engine: any Engine) throws -> Bool
+
+    /// A checkpoint is due.
+    func save(_ checkpoint: TrainingCheckpoint) throws
+
+    /// Some steps were done; told often, must be cheap.
+    func advanced(_ progress: TrainingProgress, charactersPerSecond: Double?) throws
+
+    /// An evaluation begins or, with a score, has ended.
+    func evaluating(step: Int, score: TextScore?) throws
+}
+
+/// Runs a training job's steps: which batch, which learning rate, when to measure, evaluate, sample and save.
+///
+/// Everything is a function of settings, text and ``TrainingProgress``. Evaluations, samples and checkpoints read the
+/// engine's weights and never change its state, so that how often they happen has no effect on the weights.
+public final class Trainer {
+    private let engine: any Engine
+    private let text: SymbolText
+    private let settings: TrainingSettings
+    private let plan: BatchPlan
+    private let evaluator: Evaluator?
+    private let delegate: any TrainerDelegate
+    private let now: () -> Double
+
+    public private(set) var progress: TrainingProgress
+    private var clockAtStart = 0.0
+    private var elapsedAtStart = 0.0
+    private var clockAtCheckpoint = 0.0
+    /// Seconds spent in steps and steps done since the last row, for the speed.
+    private var busySeconds = 0.0
+    private var busySteps = 0
+    private var recentSpeed: Double?
+
+    /// - Parameters:
+    ///   - engine: Holds the weights to begin with, or the state of the checkpoint.
+    ///   - text: All of the text.
+    ///   - progress: That of the checkpoint; a new one otherwise.
+    ///   - now: Seconds that never go back.
+    /// - Throws: ``TrainingError`` if the text is too short.
+    public init(
+        engine: any Engine, text: SymbolText, split: TextSplit, settings: TrainingSettings,
+        progress: TrainingProgress = TrainingProgress(), delegate: any TrainerDelegate, now: @escaping () -> Double
+    ) throws(TrainingError) {
+        self.engine = engine
+        self.text = text
+        self.settings = settings
+        self.delegate = delegate
+        self.now = now
+        self.progress = progress
+        plan = try BatchPlan(count: split.training.count, settings: settings)
+        evaluator = split.validation.count > 1 ? Evaluator(text, range: split.validation) : nil
+    }
+
+    public var stepsPerEpoch: Int { plan.stepsPerEpoch }
+    public var totalSteps: Int { settings.epochs * plan.stepsPerEpoch }
+
+    /// Whether early stopping has been reached.
+    private var hasStoppedEarly: Bool {
+        settings.earlyStop.map { evaluator != nil && progress.evaluationsWithoutBest >= $0 } ?? false
+    }
+
+    /// Trains until the end or until `pause` gives a reason to pause; then a checkpoint was saved.
+    ///
+    /// - Throws: ``TrainingError/Code/diverged``, what the engine throws, and what the delegate throws.
+    public func run(while pause: () -> TrainingPause?) throws -> TrainingEnd {
+        clockAtStart = now()
+        elapsedAtStart = progress.elapsedSeconds
+        clockAtCheckpoint = clockAtStart
+        if progress.isUnfinished, let reason = try finishStep(pause) { return .paused(reason) }
+        while progress.step < totalSteps, !hasStoppedEarly {
+            if let reason = pause() {
+                try save()
+                return .paused(reason)
+            }
+            try advance()
+            if let reason = try finishStep(pause) { return .paused(reason) }
+            if isCheckpointDue { try save() }
+        }
+        try save()
+        return hasStoppedEarly && progress.step < totalSteps ? .stoppedEarly : .finished
+    }
+
+    // MARK: - Steps
+
+    /// Submits as many steps as the engine likes to have in flight, but none beyond the next step after which
+    /// something is due, and waits for them.
+    private func advance() throws {
+        let began = now()
+        var count = 0
+        repeat {
+            count += 1
+            let number = progress.step + count
+            try engine.submit(step(number), of: text)
+        } while count < engine.stepsInFlight && progress.step + count < totalSteps
+            && !isAnythingDue(after: progress.step + count)
+        for outcome in try engine.drain() {
+            guard outcome.applied else {
+                throw TrainingError(.diverged, divergence(outcome))
+            }
+            progress.step = outcome.number
+            progress.lossSum += outcome.loss
+            progress.normSum += outcome.gradientNorm
+            progress.stepsSummed += 1
+            progress.lastTrainLoss = outcome.loss
+        }
+        busySeconds += now() - began
+        busySteps += count
+        progress.elapsedSeconds = elapsed
+        try delegate.advanced(progress, charactersPerSecond: speed ?? recentSpeed)
+    }
+
+    /// The step of a number, from 1.
+    func step(_ number: Int) -> TrainingStep {
+        let (epoch, index) = (number - 1).quotientAndRemainder(dividingBy: plan.stepsPerEpoch)
+        return TrainingStep(
+            number: number, starts: plan.starts(epoch: epoch, step: index), sequenceLength: settings.sequenceLength,
+            resetsState: plan.resetsState(step: index),
+            optimizer: OptimizerStep(
+                kind: settings.optimizer, learningRate: learningRate(number), beta1: settings.beta1,
+                beta2: settings.beta2, epsilon: settings.epsilon, momentum: settings.momentum,
+                weightDecay: settings.weightDecay, clipNorm: settings.clipNorm, updateNumber: number),
+            seed: settings.seed)
+    }
+
+    private func learningRate(_ number: Int) -> Double {
+        settings.learningRate(
+            step: number, stepsPerEpoch: plan.stepsPerEpoch, reductions: progress.learningRateReductions)
+    }
+
+    private func divergence(_ outcome: StepOutcome) -> String {
+        let what = outcome.loss.isFinite ? "the gradient" : "the loss"
+        let rate = learningRate(outcome.number)
+        return "\(what) became infinite or no number at step \(outcome.number); "
+            + "the weights before it are kept. Try a smaller lr (now \(rate)), a smaller clip_norm "
+            + "(now \(settings.clipNorm == 0 ? "off" : String(settings.clipNorm))), or some warmup_steps"
+    }
+
+    private var elapsed: Double { elapsedAtStart + now() - clockAtStart }
+
+    private var speed: Double? {
+        guard busySeconds > 0, busySteps > 0 else { return nil }
+        return Double(busySteps * settings.batchSize * settings.sequenceLength) / busySeconds
+    }
+
+    // MARK: - What is due after a step
+
+    private func isRowDue(after step: Int) -> Bool { step % settings.logEvery == 0 || isEvaluationDue(after: step) }
+
+    private func isEvaluationDue(after step: Int) -> Bool {
+        evaluator != nil && (step % (settings.evaluateEvery ?? plan.stepsPerEpoch) == 0 || step == totalSteps)
+    }
+
+    private func isSampleDue(after step: Int) -> Bool {
+        let every = settings.sampleEvery ?? plan.stepsPerEpoch
+        return every > 0 && step % every == 0
+    }
+
+    private func isAnythingDue(after step: Int) -> Bool {
+        if case .steps(let every) = settings.checkpointEvery, step % every == 0 { return true }
+        return isRowDue(after: step) || isSampleDue(after: step) || step % plan.stepsPerEpoch == 0
+    }
+
+    private var isCheckpointDue: Bool {
+        guard progress.step < totalSteps else { return false }
+        switch settings.checkpointEvery {
+        case .steps(let every): return progress.step % every == 0
+        case .seconds(let seconds): return now() - clockAtCheckpoint >= seconds
+        }
+    }
+
+    /// Does what is due after the last step. When it has to pause in the middle, a checkpoint from before all of it is
+    /// saved, so that all of it is done again at the resume.
+    private func finishStep(_ pause: () -> TrainingPause?) throws -> TrainingPause? {
+        let before = progress
+        let step = progress.step
+        guard isRowDue(after: step) || isSampleDue(after: step) else { return nil }
+
+        // An evaluation may reduce the rate of the steps that follow; the row tells that of the step done.
+        let rate = learningRate(step)
+        var reason: TrainingPause?
+        let shouldStop = {
+            if reason == nil { reason = pause() }
+            return reason != nil
+        }
+        var score: TextScore?
+        if isEvaluationDue(after: step), let evaluator {
+            try delegate.evaluating(step: step, score: nil)
+            score = try evaluator.score(with: engine, shouldStop: shouldStop)
+            guard let score else { return try leaveUnfinished(before, reason) }
+            try take(score)
+            try delegate.evaluating(step: step, score: score)
+        }
+        if isRowDue(after: step) { try record(validationLoss: score?.loss, rate: rate) }
+        if isSampleDue(after: step), try !delegate.sample(step: step, engine: engine) {
+            return try leaveUnfinished(before, pause())
+        }
+        progress.isUnfinished = false
+        return nil
+    }
+
+    private func leaveUnfinished(_ before: TrainingProgress, _ reason: TrainingPause?) throws -> TrainingPause {
+        progress = before
+        progress.isUnfinished = true
+        try save()
+        return reason ?? .requested
+    }
+
+    /// Counts an evaluation for the best model, early stopping and the plateau schedule.
+    private func take(_ score: TextScore) throws {
+        guard score.loss.isFinite else {
+            throw TrainingError(
+                .diverged,
+                "the validation loss became infinite or no number at step \(progress.step); try a smaller lr")
+        }
+        progress.lastValidationLoss = score.loss
+        if score.loss < progress.bestValidationLoss ?? .infinity {
+            progress.bestValidationLoss = score.loss
+            progress.bestStep = progress.step
+            progress.evaluationsWithoutBest = 0
+            progress.evaluationsOnPlateau = 0
+            try delegate.improved(progress, parameters: try engine.parameters())
+            return
+        }
+        progress.evaluationsWithoutBest += 1
+        progress.evaluationsOnPlateau += 1
+        if settings.schedule == .plateau, progress.evaluationsOnPlateau >= settings.learningRatePatience {
+            progress.learningRateReductions += 1
+            progress.evaluationsOnPlateau = 0
+        }
+    }
+
+    private func record(validationLoss: Double?, rate: Double) throws {
+        progress.elapsedSeconds = elapsed
+        let steps = Double(progress.stepsSummed)
+        let row = MetricsRow(
+            step: progress.step, epoch: Double(progress.step) / Double(plan.stepsPerEpoch),
+            trainLoss: steps > 0 ? progress.lossSum / steps : nil, validationLoss: validationLoss,
+            learningRate: rate,
+            gradientNorm: steps > 0 ? progress.normSum / steps : nil, charactersPerSecond: speed,
+            elapsedSeconds: progress.elapsedSeconds)
+        if let loss = row.trainLoss { progress.lastTrainLoss = loss }
+        progress.lossSum = 0
+        progress.normSum = 0
+        progress.stepsSummed = 0
+        progress.lastRow = progress.step
+        recentSpeed = speed ?? recentSpeed
+        busySeconds = 0
+        busySteps = 0
+        try delegate.record(row)
+    }
+
+    private func save() throws {
+        progress.elapsedSeconds = elapsed
+        try delegate.save(TrainingCheckpoint(progress: progress, engine: try engine.snapshot()))
+        clockAtCheckpoint = now()
+    }
+}

@@ -1,0 +1,113 @@
+import ArgumentParser
+import CharnnCorpus
+import CharnnEngine
+import CharnnJobs
+import CharnnModel
+import CharnnPrograms
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import CharnnTraining
+import SystemPackage
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what the daemon would say of a job file: errors, parameters, memory, steps, time.",
+        discussion: """
+            The time is measured: a few steps of that very network are made on this machine.
+
+            Example:
+              charnn check kjv.yaml
+            """)
+
+    @Argument(help: ArgumentHelp("Job files.", valueName: "file"))
+    var files: [String]
+
+    @Flag(name: .long, inversion: .prefixedNo, help: "Measure how long a step takes.")
+    var time = true
+
+    @OptionGroup var spool: SpoolOptions
+
+    func run() throws {
+        try reporting {
+            var bad = 0
+            for file in files {
+                do {
+                    try check(file)
+                } catch {
+                    bad += 1
+                    Terminal.error(Failure(error).message)
+                }
+            }
+            if bad > 0 { throw ExitCode(65) }
+        }
+    }
+
+    private func check(_ file: String) throws {
+        let storage = LocalStorage()
+        let path = FilePath(file).absolute
+        guard let bytes = try storage.contents(of: path.real, limit: (1 << 20) + 1) else {
+            throw Failure("\(file): there is no such file", status: 66)
+        }
+        guard let name = path.lastComponent?.string, JobFileName(name) != nil else {
+            throw Failure("\(file): a job file is named NAME.yaml, NAME.yml or NAME.json", status: Failure.usage)
+        }
+        let job = try JobFile.parse(bytes, fileName: file)
+        Terminal.line("\(file): valid")
+        if let section = job.train { try describe(section, job, beside: path.removingLastComponent(), storage) }
+        for section in job.generate {
+            Terminal.line("  writes \(section.request.count) x \(grouped(section.request.length)) characters")
+        }
+        if let section = job.evaluate { Terminal.line("  scores \(section.corpus.joined(separator: ", "))") }
+    }
+
+    private func describe(
+        _ section: TrainSection, _ job: JobFile, beside folder: FilePath, _ storage: any Storage
+    ) throws {
+        let files = try section.corpus.map { text in
+            let candidates = [folder, spool.layout.corpora].map { $0.pushing(FilePath(text)).lexicallyNormalized().real }
+            guard let path = try candidates.first(where: { try storage.status(of: $0)?.kind == .regular }) else {
+                throw Failure("\(text): there is no such text in \(spool.layout.corpora); put it there", status: 66)
+            }
+            return CorpusFile(path: path)
+        }
+        let origin = CorpusOrigin(
+            paths: section.corpus, encoding: section.encoding, stripsGutenberg: section.stripGutenberg,
+            maximumCharacters: section.maxChars)
+        let (characters, vocabulary) = try CorpusEncoder(files, origin: origin, storage: storage).measure()
+        let split = TextSplit(
+            count: characters, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
+        let plan = try BatchPlan(count: split.training.count, settings: section.settings)
+        Terminal.line(
+            "  \(grouped(characters)) characters, \(vocabulary) different; \(grouped(split.training.count)) to train "
+                + "on, \(grouped(split.validation.count)) for validation")
+        let steps = plan.stepsPerEpoch * section.settings.epochs
+        Terminal.line(
+            "  \(grouped(steps)) steps: \(section.settings.epochs) epochs of \(grouped(plan.stepsPerEpoch))")
+        if steps < 2000 {
+            Terminal.line("  warning: most texts need 2,000 steps or more before words come out")
+        }
+        guard section.from == nil else {
+            return Terminal.line("  goes on from \(section.from?.description ?? "")")
+        }
+        let architecture = section.architecture(vocabularySize: vocabulary)
+        let choice = EngineChoice(device: job.device, precision: section.precision, threads: job.threads)
+        let memory = Engines().predictedBytes(
+            choice, architecture: architecture, batchSize: section.settings.batchSize,
+            sequenceLength: section.settings.sequenceLength)
+        Terminal.line("  \(grouped(ParameterLayout(architecture).count)) parameters, \(byteCount(memory)) of memory")
+        guard memory <= Machine.memory else {
+            throw Failure(
+                "\(byteCount(memory)) of memory are needed, and there are \(byteCount(Machine.memory)); make "
+                    + "hidden_size, num_layers, batch_size or seq_length smaller", status: 65)
+        }
+        guard time else { return }
+        let measured = try Benchmark(
+            architecture: architecture, batchSize: section.settings.batchSize,
+            sequenceLength: section.settings.sequenceLength, choice: choice
+        ).training(seconds: 2)
+        Terminal.line(
+            "  about \(duration(measured.secondsPerStep * Double(steps))) of training on \(measured.engine.deviceName), "
+                + "\(fixed(measured.secondsPerStep * 1000, 0)) ms a step")
+    }
+}

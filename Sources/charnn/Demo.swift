@@ -1,0 +1,109 @@
+import ArgumentParser
+import CharnnJobs
+import CharnnModel
+import CharnnSpool
+import CharnnStorage
+import SystemPackage
+
+struct Demo: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Train a small model in about a minute and let it write.",
+        discussion: """
+            The text is one that every Debian machine has, the GNU General Public License. The model learns its words \
+            and its tone, and by heart what it can: a text this short is for trying out, not for learning to write.
+
+            Example:
+              charnn demo
+              charnn demo --text tale.txt
+            """)
+
+    @Option(name: .long, help: ArgumentHelp("The text to learn.", valueName: "file"))
+    var text = "/usr/share/common-licenses/GPL-3"
+
+    @Option(name: .long, help: "How often the text is gone through.")
+    var epochs = 60
+
+    @OptionGroup var spool: SpoolOptions
+
+    func validate() throws {
+        guard (1...1_000_000).contains(epochs) else {
+            throw ValidationError("--epochs: found \(epochs); allowed: a whole number from 1 to 1000000")
+        }
+    }
+
+    /// A job file like any other, so that a person can take it as a beginning.
+    private func jobFile(_ text: FilePath) -> String {
+        """
+        # Written by `charnn demo`. Try your own text: copy this file, change corpus, and `charnn run` it.
+        train:
+          corpus: "\(text.string.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))"
+          cell: lstm
+          hidden_size: 256
+          num_layers: 2
+          embedding_size: 64
+          dropout: 0.3
+          epochs: \(epochs)
+          seq_length: 64
+          batch_size: 16
+          lr: 0.004
+          lr_schedule: cosine
+          warmup_steps: 50
+        generate:
+          prompt: "You may"
+          length: 600
+          temperature: 0.6
+
+        """
+    }
+
+    func run() throws {
+        try reporting {
+            let storage = LocalStorage()
+            let corpus = FilePath(text).absolute.real
+            guard try storage.status(of: corpus)?.kind == .regular else {
+                throw Failure(
+                    "\(text): there is no such text on this machine; name one with --text", status: 66)
+            }
+            let layout = try spool.prepared(storage)
+            let (name, folder) = try freeName(layout, storage)
+            Terminal.line("Learning \(corpus), about a minute on two cores. Ctrl-C stops.")
+            let exit = try ForegroundJob(
+                name: name, bytes: Array(jobFile(corpus).utf8), fileName: "\(name).yaml", folder: folder,
+                layout: layout, beside: corpus.removingLastComponent(), storage: storage, isQuiet: true
+            ).run()
+            guard exit == .done else { throw ExitCode(exit == .checkpointed ? exit.rawValue : 1) }
+            let written = try storage.contents(of: folder.appending("generated").appending("1.txt")) ?? []
+            Terminal.line()
+            Terminal.line(Terminal.bold("What the model writes after \"You may\":"))
+            Terminal.line()
+            Terminal.line(Terminal.harmless(String(decoding: written, as: UTF8.self)))
+            Terminal.line()
+            farewell(name, folder, layout)
+        }
+    }
+
+    /// `demo`, or `demo-2` and so on beside earlier ones.
+    private func freeName(_ layout: SpoolLayout, _ storage: any Storage) throws -> (String, FilePath) {
+        var number = 1
+        while true {
+            let name = number == 1 ? "demo" : "demo-\(number)"
+            let folder = layout.folder(of: name)
+            if try storage.status(of: folder) == nil { return (name, folder) }
+            number += 1
+        }
+    }
+
+    private func farewell(_ name: String, _ folder: FilePath, _ layout: SpoolLayout) {
+        let option = spool.spool.map { " --spool \($0)" } ?? ""
+        Terminal.line(Terminal.bold("Everything lies in \(folder)"))
+        Terminal.line("  model.safetensors   the model, which PyTorch can read too")
+        Terminal.line("  metrics.csv         the loss, step by step")
+        Terminal.line("  samples/            what it wrote while it learned")
+        Terminal.line("  job.yaml            the job: copy it, put in your own text")
+        Terminal.line()
+        Terminal.line(Terminal.bold("Try next"))
+        Terminal.line("  charnn generate \(name)\(option) --prompt 'The program' --temperature 0.8 --seed 2")
+        Terminal.line("  charnn evaluate \(name)\(option) /usr/share/common-licenses/GPL-2 --unknown replace")
+        Terminal.line("  charnn run my-job.yaml\(option)")
+    }
+}

@@ -1,0 +1,186 @@
+public import ArgumentParser
+import CharnnCorpus
+import CharnnEngine
+import CharnnJobs
+public import CharnnModel
+import CharnnPrograms
+import CharnnSpool
+import CharnnStorage
+import CharnnTraining
+import Glibc
+import SystemPackage
+
+/// A model that a person names: a file, an output folder, or a job of the spool.
+struct ModelArgument: ParsableArguments {
+    @Argument(help: ArgumentHelp("A job's name, its output folder, or a model file.", valueName: "model"))
+    var model: String
+
+    @OptionGroup var spool: SpoolOptions
+
+    func load(_ storage: any Storage) throws -> Model {
+        let candidates = [FilePath(model), FilePath(model).appending("model.safetensors")]
+        for path in candidates {
+            if try storage.status(of: path.absolute.real)?.kind == .regular {
+                return try Model(reading: path.absolute.real, in: storage)
+            }
+        }
+        let ofJob = spool.layout.folder(of: model).appending("model.safetensors")
+        guard FilePath.Component(model) != nil, try storage.status(of: ofJob) != nil else {
+            throw Failure(
+                "\(model): there is no such model file, and no job of that name has a model in \(spool.layout.root); "
+                    + "`charnn list` shows the jobs", status: 66)
+        }
+        return try Model(reading: ofJob, in: storage)
+    }
+}
+
+extension UnknownPolicy: ExpressibleByArgument {}
+extension TextEncoding: ExpressibleByArgument {}
+
+struct Generate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write text with a model, to the terminal as it comes.",
+        discussion: """
+            Examples:
+              charnn generate demo --prompt 'You may' --length 300
+              charnn generate jobs/kjv/model.safetensors --temperature 0.5 --count 3
+            """)
+
+    @OptionGroup var model: ModelArgument
+
+    @Option(name: .long, help: "The text to go on from. Default: a newline, not shown.")
+    var prompt = ""
+
+    @Option(name: .long, help: "Characters to write after the prompt.")
+    var length = 1000
+
+    @Option(name: .long, help: "Above 1: bolder; below: safer; 0: always the likeliest character.")
+    var temperature = 0.8
+
+    @Option(name: .long, help: "Only the so many likeliest characters; 0: all.")
+    var topK = 0
+
+    @Option(name: .long, help: "Only the likeliest characters that together reach this probability; 1: all.")
+    var topP = 1.0
+
+    @Option(name: .long, help: "How many texts.")
+    var count = 1
+
+    @Option(name: .long, help: "The same seed writes the same text.")
+    var seed: UInt64 = 1
+
+    @Option(name: .long, help: "Stop after this string.")
+    var stop: String?
+
+    @Flag(name: .long, inversion: .prefixedNo, help: "Show the prompt before the text.")
+    var echo = true
+
+    @Option(name: .long, help: "Prompt characters outside the vocabulary: error, skip or replace.")
+    var unknown = UnknownPolicy.error
+
+    func validate() throws {
+        guard length >= 0 else { throw ValidationError("--length: found \(length); allowed: a whole number from 0") }
+        guard temperature >= 0, temperature.isFinite else {
+            throw ValidationError("--temperature: found \(temperature); allowed: a number from 0")
+        }
+        guard topK >= 0 else { throw ValidationError("--top-k: found \(topK); allowed: a whole number from 0") }
+        guard topP > 0, topP <= 1 else {
+            throw ValidationError("--top-p: found \(topP); allowed: a number above 0 and at most 1")
+        }
+        guard count >= 1 else { throw ValidationError("--count: found \(count); allowed: a whole number from 1") }
+    }
+
+    func run() throws {
+        try reporting {
+            let storage = LocalStorage()
+            let model = try model.load(storage)
+            let request = TextRequest(
+                prompt: prompt, length: length,
+                sampler: Sampler(temperature: temperature, topK: topK, topP: topP), count: count, seed: seed,
+                stop: stop, echo: echo, unknown: unknown)
+            try Self.write(request, with: model)
+        }
+    }
+
+    /// Writes the texts of a request to standard output, one after the other.
+    static func write(_ request: TextRequest, with model: Model) throws {
+        let writer = try TextWriter(request, vocabulary: model.vocabulary, encoding: model.encoding)
+        if !writer.unknown.isEmpty {
+            Terminal.error("charnn: in the prompt \(Vocabulary.describe(writer.unknown))")
+        }
+        let engine = try Engines().makeEngine(
+            EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
+        let predictor = try engine.makePredictor(streams: 1)
+        var output = OutputBuffer()
+        for number in 0..<request.count {
+            if number > 0 { output.add(Array("\n\n".utf8)) }
+            _ = try writer.write(number..<(number + 1), with: predictor, emit: { output.add($1) })
+        }
+        output.add([10])
+        output.flush()
+    }
+}
+
+/// Standard output: every character at once on a terminal, in larger pieces elsewhere.
+private struct OutputBuffer {
+    private var bytes: [UInt8] = []
+
+    mutating func add(_ more: [UInt8]) {
+        bytes += more
+        if Terminal.isInteractive || bytes.count >= 4096 { flush() }
+    }
+
+    mutating func flush() {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
+            if written < 0, errno == EINTR { continue }
+            // Nobody reads any more, as when the output goes to `head`.
+            guard written > 0 else { Glibc.exit(0) }
+            rest = rest.dropFirst(written)
+        }
+        bytes.removeAll(keepingCapacity: true)
+    }
+}
+
+struct Evaluate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Score a text with a model: nats and bits per character, perplexity.",
+        discussion: """
+            Example:
+              charnn evaluate demo /usr/share/common-licenses/GPL-2
+            """)
+
+    @OptionGroup var model: ModelArgument
+
+    @Argument(help: ArgumentHelp("The texts, read as one.", valueName: "text"))
+    var texts: [String]
+
+    @Option(name: .long, help: "utf-8, latin-1 or bytes. Default: the model's.")
+    var encoding: TextEncoding?
+
+    @Option(name: .long, help: "Characters outside the vocabulary: error, skip or replace.")
+    var unknown = UnknownPolicy.error
+
+    @Flag(name: .long, help: "Print JSON, as in evaluation.json.")
+    var json = false
+
+    func run() throws {
+        try reporting {
+            let storage = LocalStorage()
+            let model = try model.load(storage)
+            let engine = try Engines().makeEngine(
+                EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
+            let files = texts.map { CorpusFile(path: FilePath($0).absolute.real) }
+            let scored = try TextScoring.score(
+                files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage)
+            guard let scored else { return }
+            if json {
+                Terminal.write(
+                    String(decoding: scored.report(model: self.model.model, corpus: texts), as: UTF8.self))
+            } else {
+                Terminal.line(scored.summary)
+            }
+        }
+    }
+}

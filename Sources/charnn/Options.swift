@@ -1,0 +1,41 @@
+import ArgumentParser
+import CharnnJobs
+import CharnnSpool
+import CharnnStorage
+import Glibc
+import SystemPackage
+
+/// `--spool`, for every command that looks into one.
+struct SpoolOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The spool directory. Default: $CHARNND_SPOOL, else /var/spool/charnnd where you may use it, else "
+                + "charnnd in $XDG_STATE_HOME or ~/.local/state.", valueName: "dir"))
+    var spool: String?
+
+    var layout: SpoolLayout { SpoolLayout.choose(spool.map { FilePath($0) }, isDaemon: false) }
+
+    /// The spool with its directories made, where it is the person's own.
+    func prepared(_ storage: any Storage) throws -> SpoolLayout {
+        let layout = layout
+        if try storage.status(of: layout.incoming) == nil { try layout.create(.personal, on: storage) }
+        return layout
+    }
+}
+
+extension FilePath {
+    /// The path with every link on its way followed, or as it is if nothing is there.
+    var real: FilePath {
+        guard let resolved = realpath(string, nil) else { return self }
+        defer { free(resolved) }
+        return FilePath(String(cString: resolved))
+    }
+
+    /// The path made absolute from the current folder.
+    var absolute: FilePath {
+        guard isRelative, let current = getcwd(nil, 0) else { return lexicallyNormalized() }
+        defer { free(current) }
+        return FilePath(String(cString: current)).pushing(self).lexicallyNormalized()
+    }
+}

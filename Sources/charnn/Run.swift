@@ -1,0 +1,117 @@
+import ArgumentParser
+import CharnnJobs
+import CharnnPrograms
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import Glibc
+import SystemPackage
+
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a job here and now, without a daemon, in the same output layout.",
+        discussion: """
+            Ctrl-C stops with a checkpoint; the same command goes on from there. Texts are looked for beside the job \
+            file first, then in the spool's corpora/.
+
+            Example:
+              charnn run kjv.yaml
+              charnn run kjv.yaml --output ./kjv
+            """)
+
+    @Argument(help: ArgumentHelp("The job file.", valueName: "file"))
+    var file: String
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("The output folder. Default: jobs/NAME in the spool.", valueName: "dir"))
+    var output: String?
+
+    @OptionGroup var spool: SpoolOptions
+
+    func run() throws {
+        try reporting {
+            let storage = LocalStorage()
+            let path = FilePath(file).absolute
+            guard let bytes = try storage.contents(of: path.real, limit: 1 << 21) else {
+                throw Failure("\(file): there is no such file; name a job file", status: 66)
+            }
+            guard let name = path.lastComponent.flatMap({ JobFileName($0.string) })?.name.text else {
+                throw Failure("\(file): a job file is named NAME.yaml, NAME.yml or NAME.json", status: Failure.usage)
+            }
+            let layout = try spool.prepared(storage)
+            let folder = output.map { FilePath($0).absolute } ?? layout.folder(of: name)
+            let exit = try ForegroundJob(
+                name: name, bytes: bytes, fileName: file, folder: folder, layout: layout,
+                beside: path.removingLastComponent(), storage: storage
+            ).run()
+            switch exit {
+            case .done:
+                Terminal.line("Everything lies in \(folder)")
+            case .checkpointed:
+                Terminal.line("Stopped with a checkpoint. To go on: charnn run \(file)")
+                throw ExitCode(exit.rawValue)
+            default:
+                throw ExitCode(exit == .temporary ? exit.rawValue : 1)
+            }
+        }
+    }
+}
+
+/// A job run by a person's own process, with a person's own rights.
+struct ForegroundJob {
+    var name: String
+    var bytes: [UInt8]
+    var fileName: String
+    var folder: FilePath
+    var layout: SpoolLayout
+    /// Where relative texts are looked for first.
+    var beside: FilePath
+    var storage: any Storage
+    var isQuiet = false
+
+    private static let stop = StopFlag()
+
+    func run() throws -> WorkerExit {
+        var job = try JobFile.parse(bytes, fileName: fileName)
+        if var section = job.train {
+            section.corpus = section.corpus.map(located)
+            job.train = section
+        }
+        if var section = job.evaluate {
+            section.corpus = section.corpus.map(located)
+            job.evaluate = section
+        }
+        let jobFolder = JobFolder(folder, in: storage)
+        try storage.createDirectories(folder, mode: 0o750)
+        guard let lock = try storage.lock(folder.appending(".lock")) else {
+            throw Failure("another worker is at \(folder); wait for it, or give --output another folder", status: 75)
+        }
+        try storage.replace(jobFolder.jobFile, with: bytes)
+        var status = jobFolder.status() ?? JobStatus(job: name, state: .active)
+        status.attempts += 1
+        status.startedAt = JobStatus.time(SpoolClock.system.wall())
+        // A person who runs a job again gives it its time again.
+        if status.state != .active { status.elapsedSeconds = nil }
+
+        _ = Self.stop.isSet
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGINT) { _ in ForegroundJob.stop.set() }
+        signal(SIGTERM) { _ in ForegroundJob.stop.set() }
+        let reporter = ConsoleReporter(log: jobFolder.log, storage: storage, isQuiet: isQuiet)
+        let runner = JobRunner(
+            job, status: status, folder: jobFolder,
+            environment: JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil), storage: storage,
+            engines: Engines(), reporter: reporter, stop: Self.stop)
+        let exit = withExtendedLifetime(lock) { runner.run() }
+        reporter.clear()
+        return exit
+    }
+
+    /// A text beside the job file, else as the job file says; links are followed, for they are the person's own.
+    private func located(_ text: String) -> String {
+        let here = beside.pushing(FilePath(text)).lexicallyNormalized()
+        if access(here.string, F_OK) == 0 { return here.real.string }
+        return FilePath(text).isAbsolute ? FilePath(text).real.string : text
+    }
+}

@@ -1,0 +1,157 @@
+import CharnnCPU
+import CharnnEngine
+import CharnnTestSupport
+import Testing
+
+@Suite struct CPUEngineTests {
+    static let architecture = Architecture(
+        cell: .lstm, vocabularySize: 23, embeddingSize: 9, hiddenSize: 20, layerCount: 2, dropout: 0.5)
+
+    @Test(arguments: ConformanceCase.all, KernelLevel.available)
+    func `it computes what the reference engine computes`(tested: ConformanceCase, level: KernelLevel) throws {
+        let differences = try EngineConformance.differences(of: tested, tolerance: 1e-4) {
+            try CPUEngine(architecture: $0, parameters: $1, threads: 2, kernels: level)
+        }
+        #expect(differences == [])
+    }
+
+    @Test(arguments: ConformanceCase.all)
+    func `the number of threads changes no bit`(tested: ConformanceCase) throws {
+        let states = try [1, 2, 3, 8].map { threads in
+            let engine = try CPUEngine(
+                architecture: tested.architecture, parameters: EngineConformance.parameters(of: tested.architecture),
+                threads: threads)
+            for number in 1...3 { try engine.submit(step(number, tested), of: text(tested)) }
+            return try engine.snapshot()
+        }
+        #expect(states.allSatisfy { $0 == states[0] })
+    }
+
+    @Test func `going on from a snapshot gives the same bits`() throws {
+        let tested = ConformanceCase(Self.architecture, batchSize: 9, sequenceLength: 5)
+        let engine = try engine(tested)
+        for number in 1...2 { try engine.submit(step(number, tested), of: text(tested)) }
+        let other = try self.engine(tested)
+        try other.install(try engine.snapshot())
+        for number in 3...4 {
+            try engine.submit(step(number, tested), of: text(tested))
+            try other.submit(step(number, tested), of: text(tested))
+        }
+        let (undisturbed, resumed) = (try engine.snapshot(), try other.snapshot())
+        #expect(undisturbed == resumed)
+    }
+
+    @Test(arguments: [Float.nan, .infinity])
+    func `a loss that is not finite changes nothing, and nothing is applied until another state`(value: Float) throws {
+        let tested = ConformanceCase(Self.architecture, batchSize: 9, sequenceLength: 5)
+        var broken = EngineConformance.parameters(of: tested.architecture)
+        for layer in 0..<2 {
+            let slot = ParameterLayout(tested.architecture)[.recurrentWeight(layer: layer)]
+            broken[slot.offset + 7] = value
+        }
+        let state = EngineState(parameters: broken)
+        let engine = try engine(tested)
+        try engine.install(state)
+        for number in 1...2 { try engine.submit(step(number, tested), of: text(tested)) }
+        let outcomes = try engine.drain()
+        // Infinity times a zero state is NaN too.
+        #expect(outcomes.map(\.applied) == [false, false])
+        #expect(outcomes.allSatisfy { !$0.loss.isFinite })
+        let after = try engine.snapshot()
+        #expect(after.parameters.map(\.bitPattern) == broken.map(\.bitPattern))
+        #expect(after.firstMoment.isEmpty && after.hidden.isEmpty)
+
+        try engine.install(EngineState(parameters: EngineConformance.parameters(of: tested.architecture)))
+        try engine.submit(step(3, tested), of: text(tested))
+        let again = try engine.drain()
+        #expect(again.map(\.applied) == [true])
+    }
+
+    @Test func `an infinite gradient norm is not applied`() throws {
+        let tested = ConformanceCase(
+            Architecture(cell: .rnn, nonlinearity: .relu, vocabularySize: 5, hiddenSize: 9, layerCount: 1),
+            batchSize: 2, sequenceLength: 64)
+        // Weights that double the gradient at every step back in time, from a state that the loss cannot see.
+        var parameters = [Float](repeating: 0, count: ParameterLayout(tested.architecture).count)
+        let layout = ParameterLayout(tested.architecture)
+        for slot in layout.slots {
+            for i in slot.range {
+                switch slot.role {
+                case .recurrentWeight: parameters[i] = 2
+                case .inputBias: parameters[i] = 1e-30
+                case .headWeight: parameters[i] = i % 2 == 0 ? 1e-3 : -1e-3
+                default: parameters[i] = 0
+                }
+            }
+        }
+        let engine = try engine(tested)
+        try engine.install(EngineState(parameters: parameters))
+        try engine.submit(step(1, tested), of: text(tested))
+        let outcome = try #require(try engine.drain().first)
+        #expect(!outcome.applied && !(outcome.loss.isFinite && outcome.gradientNorm.isFinite))
+        let kept = try engine.parameters()
+        #expect(kept == parameters)
+    }
+
+    @Test func `a symbol outside the vocabulary is refused`() throws {
+        let engine = try engine(ConformanceCase(Self.architecture, batchSize: 1, sequenceLength: 4))
+        let step = TrainingStep(
+            number: 1, starts: [0], sequenceLength: 4, resetsState: true,
+            optimizer: OptimizerStep(learningRate: 1, updateNumber: 1), seed: 1)
+        #expect(throws: EngineError.self) { try engine.submit(step, of: SymbolText([1, 2, 23, 4, 5])) }
+        #expect(throws: EngineError.self) { try engine.submit(step, of: SymbolText([1, 2, 3, 4])) }
+        #expect(throws: EngineError.self) { try engine.submit(step, of: SymbolText([1, -2, 3, 4, 5])) }
+    }
+
+    @Test(arguments: Cell.allCases)
+    func `a short text is memorised`(cell: Cell) throws {
+        let sentence = Array("In the beginning God created the heaven and the earth. ".utf8)
+        let vocabulary = Set(sentence).sorted()
+        let symbols = (0..<1200).map { i in
+            Int32(vocabulary.firstIndex(of: sentence[i % sentence.count]) ?? 0)
+        }
+        let architecture = Architecture(
+            cell: cell, vocabularySize: vocabulary.count, hiddenSize: 48, layerCount: 2, dropout: 0.1)
+        let parameters = EngineConformance.parameters(of: architecture).map { $0 * 0.35 }
+        let engine = try CPUEngine(architecture: architecture, parameters: parameters)
+        let text = SymbolText(symbols)
+        for number in 1...200 {
+            let rule = OptimizerStep(learningRate: 0.005, clipNorm: 1, updateNumber: number)
+            let starts = (0..<8).map { ($0 * 131 + number * 17) % 1100 }
+            try engine.submit(
+                TrainingStep(
+                    number: number, starts: starts, sequenceLength: 30, resetsState: true, optimizer: rule, seed: 1),
+                of: text)
+        }
+        let first = try #require(try engine.drain().first)
+        #expect(first.loss > 2.5)
+        let scorer = try engine.makeScorer(streams: 1)
+        let nats = try scorer.score(text, starts: [100], length: 1000)[0] / 1000
+        #expect(nats < 0.08)
+    }
+
+    @Test func `absurd sizes have a predicted memory that nothing has`() {
+        let absurd = Architecture(cell: .lstm, vocabularySize: 100, hiddenSize: 1_000_000_000, layerCount: 2)
+        let bytes = CPUEngine.predictedBytes(absurd, batchSize: 64, sequenceLength: 100)
+        #expect(bytes > 1 << 60)
+        let more = Architecture(cell: .lstm, vocabularySize: .max, hiddenSize: .max, layerCount: .max)
+        #expect(CPUEngine.predictedBytes(more, batchSize: .max, sequenceLength: .max) == .max)
+    }
+
+    private func engine(_ tested: ConformanceCase) throws -> CPUEngine {
+        try CPUEngine(
+            architecture: tested.architecture, parameters: EngineConformance.parameters(of: tested.architecture),
+            threads: 2)
+    }
+
+    private func text(_ tested: ConformanceCase) -> SymbolText {
+        EngineConformance.text(vocabularySize: tested.architecture.vocabularySize)
+    }
+
+    private func step(_ number: Int, _ tested: ConformanceCase) -> TrainingStep {
+        TrainingStep(
+            number: number, starts: (0..<tested.batchSize).map { $0 * 13 + number },
+            sequenceLength: tested.sequenceLength, resetsState: number == 1,
+            optimizer: OptimizerStep(learningRate: 0.01, clipNorm: 1, updateNumber: number), seed: 77)
+    }
+}

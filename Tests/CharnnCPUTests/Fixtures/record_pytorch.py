@@ -1,0 +1,111 @@
+"""Records training runs of PyTorch that the engines have to repeat.
+
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch numpy
+    /tmp/venv/bin/python record_pytorch.py
+
+Writes pytorch.json beside this file: for each cell its first parameters, and for each of its runs the batches, losses,
+gradient norms and last parameters. Floats are base64 of little-endian fp32, in the order of ParameterLayout.
+"""
+
+import base64
+import json
+import pathlib
+
+import numpy as np
+import torch
+
+V, E, H, L, B, T, STEPS = 17, 10, 12, 2, 4, 7, 50
+TEXT = [int(x) for x in (np.cumsum(np.random.default_rng(1).integers(0, 5, 400)) + np.arange(400) // 3) % V]
+
+CELLS = {
+    "rnn-tanh": lambda: torch.nn.RNN(E, H, L, nonlinearity="tanh"),
+    "rnn-relu": lambda: torch.nn.RNN(E, H, L, nonlinearity="relu"),
+    "gru": lambda: torch.nn.GRU(E, H, L),
+    "lstm": lambda: torch.nn.LSTM(E, H, L),
+}
+RULES = {
+    "adam": dict(learningRate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8, momentum=0, weightDecay=0),
+    "adamw": dict(learningRate=0.01, beta1=0.8, beta2=0.99, epsilon=1e-8, momentum=0, weightDecay=0.1),
+    "rmsprop": dict(learningRate=0.002, beta1=0, beta2=0.95, epsilon=1e-8, momentum=0.5, weightDecay=0),
+    "sgd": dict(learningRate=0.3, beta1=0, beta2=0, epsilon=0, momentum=0.8, weightDecay=0.001),
+}
+CLIP = 0.2
+
+
+class Model(torch.nn.Module):
+    def __init__(self, cell):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(V, E)
+        self.rnn = CELLS[cell]()
+        self.fc = torch.nn.Linear(H, V)
+
+    def flat(self):
+        return torch.cat([p.detach().reshape(-1) for p in self.parameters()]).numpy().astype("<f4")
+
+
+def optimizer(kind, parameters):
+    r = RULES[kind]
+    if kind == "adam":
+        return torch.optim.Adam(parameters, r["learningRate"], (r["beta1"], r["beta2"]), r["epsilon"], r["weightDecay"])
+    if kind == "adamw":
+        return torch.optim.AdamW(parameters, r["learningRate"], (r["beta1"], r["beta2"]), r["epsilon"], r["weightDecay"])
+    if kind == "rmsprop":
+        return torch.optim.RMSprop(parameters, r["learningRate"], r["beta2"], r["epsilon"], momentum=r["momentum"])
+    return torch.optim.SGD(parameters, r["learningRate"], r["momentum"], weight_decay=r["weightDecay"])
+
+
+def batches(batching):
+    if batching == "windows":
+        random = np.random.default_rng(7)
+        return [([int(x) for x in random.integers(0, len(TEXT) - T - 1, B)], True) for _ in range(STEPS)]
+    stream = (len(TEXT) - 1) // B
+    steps = stream // T
+    return [([b * stream + n % steps * T for b in range(B)], n % steps == 0) for n in range(STEPS)]
+
+
+def encode(floats):
+    return base64.b64encode(floats.tobytes()).decode()
+
+
+def run(cell, kind, batching, first):
+    model = Model(cell)
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(first.copy()), model.parameters())
+    rule = optimizer(kind, model.parameters())
+    text = torch.tensor(TEXT)
+    state, losses, norms, starts = None, [], [], []
+    for begin, resets in batches(batching):
+        window = torch.stack([text[b : b + T + 1] for b in begin], dim=1)
+        if resets:
+            state = None
+        hidden, state = model.rnn(model.embedding(window[:-1]), state)
+        state = tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
+        loss = torch.nn.functional.cross_entropy(model.fc(hidden).reshape(-1, V), window[1:].reshape(-1))
+        rule.zero_grad()
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)))
+        losses.append(loss.item())
+        rule.step()
+        starts.append({"starts": begin, "resetsState": resets})
+    clipped = sum(n > CLIP for n in norms)
+    print(f"{cell} {kind} {batching}: {losses[0]:.4f} -> {losses[-1]:.4f}, {clipped} of {STEPS} steps clipped")
+    assert clipped > 5
+    return {
+        "optimizer": kind, "batching": batching, "rule": RULES[kind], "batches": starts, "losses": losses,
+        "norms": norms, "last": encode(model.flat()),
+    }
+
+
+torch.manual_seed(11)
+torch.set_num_threads(1)
+cells = []
+for cell in CELLS:
+    first = Model(cell).flat()
+    runs = [run(cell, kind, batching, first) for kind in RULES for batching in ("stream", "windows")]
+    cells.append({"cell": cell, "first": encode(first), "runs": runs})
+recorded = {
+    "torch": torch.__version__, "vocabularySize": V, "embeddingSize": E, "hiddenSize": H, "layerCount": L,
+    "sequenceLength": T, "clipNorm": CLIP, "text": TEXT, "cells": cells,
+}
+path = pathlib.Path(__file__).with_name("pytorch.json")
+path.write_text(json.dumps(recorded, separators=(",", ":")) + "\n")
+print(path.stat().st_size, "bytes")
