@@ -12,6 +12,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -29,7 +30,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        // Without its default trait it does not bring all of Foundation with it, which the daemon does not need.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
     targets: [
         // Floor 0: doors to the outside, no logic.
@@ -73,7 +75,8 @@ let package = Package(
         .target(
             name: "CharnnDaemon",
             dependencies: [
-                "CharnnJobs", "CharnnSpool", "CharnnStorage", "CSystemd", lifecycle, logging, subprocess, system, yams,
+                "CharnnJobs", "CharnnSpool", "CharnnStorage", "CSystemd", lifecycle, logging, signals, subprocess,
+                system,
             ]),
 
         // Floor 7: the programs, and what they share; here alone concrete engines are named.
@@ -97,7 +100,7 @@ let package = Package(
         .target(
             name: "CharnnTestSupport", dependencies: ["CharnnEngine", "CharnnStorage", system],
             path: "Tests/CharnnTestSupport"),
-        .testTarget(name: "CharnnStorageTests", dependencies: ["CharnnStorage", "CharnnTestSupport"]),
+        .testTarget(name: "CharnnStorageTests", dependencies: ["CharnnStorage", "CharnnTestSupport", system]),
         .testTarget(
             name: "CharnnEngineTests", dependencies: ["CharnnEngine", "CharnnTestSupport"],
             swiftSettings: optimisedSwift),
@@ -106,9 +109,11 @@ let package = Package(
             dependencies: ["CCharnnKernels", "CharnnCPU", "CharnnEngine", "CharnnTestSupport"],
             resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
         .testTarget(
-            name: "CharnnModelTests", dependencies: ["CharnnModel", "CharnnEngine", "CharnnStorage", "CharnnTestSupport"]
+            name: "CharnnModelTests",
+            dependencies: ["CharnnModel", "CharnnEngine", "CharnnStorage", "CharnnTestSupport"]
         ),
-        .testTarget(name: "CharnnSpoolTests", dependencies: ["CharnnSpool", "CharnnStorage", "CharnnTestSupport"]),
+        .testTarget(
+            name: "CharnnSpoolTests", dependencies: ["CharnnSpool", "CharnnStorage", "CharnnTestSupport", system]),
         .testTarget(
             name: "CharnnTrainingTests",
             dependencies: ["CharnnTraining", "CharnnCPU", "CharnnEngine", "CharnnModel", "CharnnTestSupport"],
@@ -132,7 +137,9 @@ let package = Package(
             ]),
         .testTarget(
             name: "CharnnDaemonTests",
-            dependencies: ["CharnnDaemon", "CharnnJobs", "CharnnSpool", "CharnnStorage", "CharnnTestSupport"]),
+            dependencies: [
+                "CharnnDaemon", "CharnnJobs", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", logging, system,
+            ]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["charnnd", "charnn", "CharnnSpool", "CharnnStorage", "CharnnTestSupport"]),

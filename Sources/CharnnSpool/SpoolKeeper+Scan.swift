@@ -362,7 +362,7 @@ extension SpoolKeeper {
     }
 
     /// Holds jobs whose predecessor will not succeed any more.
-    func holdStranded() throws(StorageError) {
+    public func holdStranded() throws(StorageError) {
         for job in index.stranded {
             guard case .gone(let other, let what)? = blocker(of: job) else { continue }
             try hold(job, "\(other), which must succeed first, \(what).")

@@ -1,0 +1,146 @@
+internal import CharnnJobs
+internal import CharnnSpool
+internal import CharnnStorage
+internal import Logging
+internal import SystemPackage
+
+/// Tells what happens: to the journal, and for jobs to `log.txt` in their folder.
+struct Announcer {
+    /// Seconds between two lines about the progress of a job.
+    static let progressInterval = 10.0
+
+    private let logger: Logger
+    private let layout: SpoolLayout
+    private let storage: any Storage
+    private let clock: SpoolClock
+    private var flood = FloodGate()
+    private var lastProgress: Double?
+    /// The last trouble and when it was told.
+    private var lastTrouble: (text: String, time: Double)?
+
+    init(_ logger: Logger, _ layout: SpoolLayout, _ storage: any Storage, _ clock: SpoolClock) {
+        self.logger = logger
+        self.layout = layout
+        self.storage = storage
+        self.clock = clock
+    }
+
+    /// Tells of something that concerns no single job.
+    func tell(_ kind: EventKind, _ level: Logger.Level, _ message: String, _ fields: [String: String] = [:]) {
+        logger.log(level: level, "\(message)", metadata: metadata(kind, fields))
+    }
+
+    /// Tells of a job.
+    func tell(
+        _ kind: EventKind, _ level: Logger.Level, job: String, _ message: String, _ fields: [String: String] = [:]
+    ) {
+        var metadata = metadata(kind, fields)
+        metadata["job"] = "\(job)"
+        logger.log(level: level, "\(job): \(message)", metadata: metadata)
+        let time = JobStatus.time(clock.wall())
+        let line = "\(time) \(level.rawValue): \(message)\n"
+        // The log is for people; that it cannot be written, as on a full disk, must not hinder the job.
+        try? storage.openForAppending(layout.log(of: job), mode: 0o640).append(Array(line.utf8))
+    }
+
+    /// Tells of a storage operation that failed, the same one once a minute.
+    mutating func trouble(_ text: String) {
+        let now = clock.monotonic()
+        if let lastTrouble, lastTrouble.text == text, now - lastTrouble.time < 60 { return }
+        lastTrouble = (text, now)
+        tell(.trouble, .error, text)
+    }
+
+    /// Tells what a worker has to say.
+    mutating func tell(_ event: WorkerEvent, job: String) {
+        if event.kind == .progress {
+            let now = clock.monotonic()
+            if let lastProgress, now - lastProgress < Self.progressInterval { return }
+            lastProgress = now
+        }
+        let level: Logger.Level =
+            switch event.level {
+            case .debug: .debug
+            case .info: .info
+            case .notice: .notice
+            case .warning: .warning
+            case .error: .error
+            }
+        tell(.worker(event.kind), level, job: job, event.message, event.fields)
+    }
+
+    /// Tells a line that a worker wrote to its standard error.
+    mutating func hear(line: String, job: String) {
+        guard !line.isEmpty, flood.passes(.workerOutput, at: clock.monotonic()) else { return }
+        tell(.workerOutput, .warning, job: job, quoted(line))
+    }
+
+    /// Another job begins: its first line of progress need not wait for that of the last.
+    mutating func forgetProgress() { lastProgress = nil }
+
+    /// Tells of an event in the spool.
+    mutating func tell(_ event: SpoolEvent) {
+        let now = clock.monotonic()
+        func passes(_ kind: EventKind) -> Bool { flood.passes(kind, at: now) }
+        switch event {
+        case .accepted(let job, let sequence, let file):
+            guard passes(.accepted) else { return }
+            let renamed = file.hasPrefix("\(job).") ? "" : ", dropped as \(file) (the name was taken)"
+            tell(.accepted, .info, job: job, "Accepted as number \(sequence)\(renamed).", ["sequence": "\(sequence)"])
+        case .rejected(let file, let reason):
+            guard passes(.rejected) else { return }
+            tell(.rejected, .warning, "Rejected \(file): \(reason)", ["file": file, "reason": reason])
+        case .ignored(let file, let reason):
+            guard passes(.ignored) else { return }
+            tell(.ignored, .warning, "Left \(quoted(file)) in place: \(reason)", ["file": file, "reason": reason])
+        case .held(let job, let reason):
+            let level: Logger.Level = reason == nil ? .info : .warning
+            tell(.held, level, job: job, "Held\(reason.map { ": \($0)" } ?? " by a person.")")
+        case .released(let job): tell(.released, .info, job: job, "Released.")
+        case .cancelled(let job): tell(.cancelled, .notice, job: job, "Cancelled by a person.")
+        case .again(let job): tell(.again, .info, job: job, "Goes on by a person's wish.")
+        case .requeued(let job, let reason):
+            let kind: EventKind = reason?.hasPrefix("The worker") == true ? .workerCrashed : .requeued
+            tell(
+                kind, reason == nil ? .info : .warning, job: job,
+                "Back in the queue, to go on from the newest checkpoint\(reason.map { ": \($0)" } ?? ".")")
+        case .movedBack(let job, let from, let to):
+            guard passes(.movedBack) else { return }
+            let message = "Moved from \(from.rawValue)/ to \(to.rawValue)/, where it belongs."
+            tell(.movedBack, .warning, job: job, message)
+        case .restored(let job, let to):
+            guard passes(.restored) else { return }
+            tell(.restored, .notice, job: job, "Its file was removed; it is written anew into \(to.rawValue)/.")
+        case .finished(let job, let state, let reason):
+            if state == .done {
+                tell(.jobDone, .notice, job: job, "Done; the results lie in \(layout.folder(of: job)).")
+            } else {
+                tell(.jobFailed, .error, job: job, "Failed\(reason.map { ": \($0)" } ?? ".")")
+            }
+        case .stop: break
+        case .trouble(let text): trouble(text)
+        }
+    }
+
+    /// Tells the sums of floods that are over; called now and then.
+    mutating func tellSums(finally: Bool = false) {
+        for (kind, count) in flood.takeSums(at: finally ? .infinity : clock.monotonic()) {
+            let place = kind == .rejected ? "; rejected/ holds each with its reason" : ""
+            tell(.flood, .warning, "\(count) more events of the kind \(kind.name)\(place).", ["count": "\(count)"])
+        }
+    }
+
+    /// Whether sums are still to be told.
+    var isCounting: Bool { flood.isCounting }
+
+    private func metadata(_ kind: EventKind, _ fields: [String: String]) -> Logger.Metadata {
+        var metadata: Logger.Metadata = ["event": "\(kind.name)", "message.id": "\(kind.messageID)"]
+        for (name, value) in fields { metadata[name.lowercased()] = "\(value)" }
+        return metadata
+    }
+
+    /// A name that nobody checked, fit for a line.
+    private func quoted(_ name: String) -> String {
+        String(name.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
+    }
+}

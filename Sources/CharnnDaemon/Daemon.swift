@@ -1,0 +1,100 @@
+public import CharnnJobs
+public import CharnnSpool
+public import CharnnStorage
+public import Logging
+public import SystemPackage
+
+/// The daemon: takes jobs from a spool, one after the other, and has workers do them.
+///
+/// One task runs ``run()``; everything that happens reaches it as a value through one queue. It never computes, and
+/// touches the spool only through ``SpoolKeeper``.
+public final class Daemon: Sendable {
+    /// How a daemon is set up.
+    public struct Options: Sendable {
+        public var spool: SpoolLayout
+        public var sharing: SpoolLayout.Sharing = .personal
+        public var configuration = ServiceConfiguration()
+        /// From where ``Daemon/reload()`` reads, and workers too; nil: the defaults hold.
+        public var configurationFile: FilePath?
+        /// Whether to end when all that is queued has been done.
+        public var once = false
+        public var worker = WorkerCommand.own
+        public var storage: any Storage = LocalStorage()
+        public var clock = SpoolClock.system
+        public var manager = ServiceManager.current()
+        public var logger = Logger(label: "charnnd") { _ in JournalLogHandler() }
+        public var version = "0"
+        /// Seconds that a worker has to end after it was asked to, before it is killed; a checkpoint that is being
+        /// written prolongs it.
+        public var stopTimeout = 60.0
+
+        public init(spool: SpoolLayout) { self.spool = spool }
+    }
+
+    /// How a run ended.
+    public enum Outcome: Sendable, Equatable {
+        /// Asked to stop, or with `once` every job succeeded.
+        case ended
+        /// With `once`: at least one job did not succeed.
+        case someFailed
+        /// Another daemon has the spool.
+        case spoolTaken
+    }
+
+    /// What reaches the main loop.
+    enum Input: Sendable {
+        /// Look at what is waiting: hints, drops, a job to start.
+        case wake
+        case tick
+        case worker(WorkerProcess.News, number: Int)
+        case stop
+        case reload
+    }
+
+    let options: Options
+    let inbox: AsyncStream<Input>
+    let send: AsyncStream<Input>.Continuation
+
+    public init(_ options: Options) {
+        self.options = options
+        (inbox, send) = AsyncStream.makeStream()
+    }
+
+    /// Asks the daemon to end: a running job writes a checkpoint and goes back to the queue.
+    public func stop() { send.yield(.stop) }
+
+    /// Asks the daemon to read its configuration again.
+    public func reload() { send.yield(.reload) }
+
+    /// Runs until ``stop()`` is called or, with ``Options/once``, until all is done.
+    ///
+    /// - Throws: ``StorageError`` when the spool cannot be set up or taken.
+    public func run() async throws -> Outcome {
+        let opened = try SpoolKeeper.open(
+            options.spool, sharing: options.sharing, storage: options.storage, clock: options.clock,
+            check: Self.check)
+        guard let keeper = opened else { return .spoolTaken }
+        let loop = MainLoop(self, keeper)
+        return await loop.run()
+    }
+
+    /// What the spool needs to know of a job file.
+    static let check: JobCheck = { bytes, fileName throws(JobRejection) in
+        do throws(JobFileError) {
+            let file = try JobFile.parse(bytes, fileName: fileName)
+            return JobRequirements(priority: file.priority, after: file.after, modelJobs: file.modelJobs)
+        } catch {
+            throw JobRejection(error.description)
+        }
+    }
+
+    /// Reads and checks a configuration file.
+    public static func configuration(
+        from path: FilePath, _ storage: any Storage
+    ) throws -> ServiceConfiguration {
+        guard let bytes = try storage.contents(of: path, limit: 1 << 20) else {
+            throw StorageError(.notFound, call: "open", path: path, errno: .noSuchFileOrDirectory)
+        }
+        return try ServiceConfiguration.parse(bytes, fileName: path.string)
+    }
+}

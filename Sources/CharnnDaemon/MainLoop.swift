@@ -1,0 +1,241 @@
+internal import CharnnJobs
+internal import CharnnSpool
+internal import CharnnStorage
+internal import Logging
+internal import SystemPackage
+
+/// The daemon's main loop and all it knows while it runs.
+///
+/// What happens is handled one after the other. Each turn ends with the same steps: accept what was dropped, tell what
+/// happened, start the next job, tell the service manager; so it does not matter which event was missed.
+final class MainLoop {
+    /// Seconds between two looks at everything, when hints come and when they do not.
+    private static let scanInterval = (watched: 60.0, unwatched: 1.0)
+    /// Seconds between two turns while something is going on, and while nothing is.
+    private static let tickInterval = (busy: 1.0, idle: 10.0)
+    /// Seconds before something that failed is tried again.
+    private static let retryInterval = 5.0
+
+    let daemon: Daemon
+    let options: Daemon.Options
+    let keeper: SpoolKeeper
+    let clock: SpoolClock
+    var announcer: Announcer
+    var configuration: ServiceConfiguration
+    var running: Running?
+    var isStopping = false
+    var hasFailures = false
+    /// How many workers were started, to tell the news of one from another's.
+    var workersStarted = 0
+    private let hints = HintBuffer()
+    private var watch: (any StorageWatch)?
+    private var nextScan = 0.0
+    private var retryAt: Double?
+    private var timer: Task<Void, Never>?
+    private var timerDue = Double.infinity
+    private var lastStatus = ("", time: -Double.infinity)
+    private var lastSign = -Double.infinity
+
+    init(_ daemon: Daemon, _ keeper: SpoolKeeper) {
+        self.daemon = daemon
+        self.keeper = keeper
+        options = daemon.options
+        clock = options.clock
+        configuration = options.configuration
+        announcer = Announcer(options.logger, options.spool, options.storage, options.clock)
+    }
+
+    func run() async -> Daemon.Outcome {
+        announcer.tell(
+            .started, .info, "charnnd \(options.version) works in \(options.spool.root).",
+            ["version": options.version, "spool": options.spool.root.string])
+        attempt { () throws(StorageError) in try keeper.recover() }
+        setUpWatch()
+        report()
+        options.manager.ready(statusText)
+        announcer.tell(.ready, .info, "Ready: \(statusText).")
+        turn()
+        for await input in daemon.inbox {
+            handle(input)
+            if isFinished { break }
+        }
+        timer?.cancel()
+        watch?.cancel()
+        announcer.tellSums(finally: true)
+        return options.once && hasFailures ? .someFailed : .ended
+    }
+
+    private func handle(_ input: Daemon.Input) {
+        switch input {
+        case .wake: break
+        case .tick:
+            timer = nil
+            timerDue = .infinity
+            attempt { () throws(StorageError) in try keeper.tick() }
+            watchWorker()
+            announcer.tellSums()
+        case .worker(let news, let number): hear(news, number)
+        case .stop: beginStopping()
+        case .reload: reload()
+        }
+        turn()
+    }
+
+    /// What is done after every event.
+    private func turn() {
+        let now = clock.monotonic()
+        if let time = retryAt, now >= time {
+            retryAt = nil
+            nextScan = 0
+        }
+        if retryAt == nil {
+            useHints()
+            if now >= nextScan { scan(now) }
+            attempt { () throws(StorageError) in
+                try keeper.acceptDrops()
+                try keeper.holdStranded()
+            }
+            settleWorker()
+        }
+        report()
+        if running == nil, !isStopping, retryAt == nil { startNext() }
+        report()
+        if keeper.hasDrops, retryAt == nil { daemon.send.yield(.wake) }
+        tellManager()
+        setTimer()
+    }
+
+    /// Runs something that touches the spool; if it fails, that is told and everything is looked at again later.
+    @discardableResult
+    func attempt(_ body: () throws(StorageError) -> Void) -> Bool {
+        do throws(StorageError) {
+            try body()
+            return true
+        } catch {
+            announcer.trouble("The spool could not be used (\(error)); it is tried again.")
+            retryAt = clock.monotonic() + Self.retryInterval
+            return false
+        }
+    }
+
+    // Hints and scans.
+
+    private func setUpWatch() {
+        watch?.cancel()
+        watch = try? options.storage.watch(keeper.watchedDirectories)
+        guard let watch else {
+            announcer.trouble("The spool cannot be watched; it is looked through every second instead.")
+            return
+        }
+        let (stream, hints, send) = (watch.hints, hints, daemon.send)
+        Task {
+            for await hint in stream where hints.add(hint) { send.yield(.wake) }
+        }
+        // What happened before the watch began is found by the scan that follows.
+        nextScan = 0
+    }
+
+    private func useHints() {
+        for hint in hints.takeAll() {
+            if hint == .overflow {
+                // A directory may have been replaced, and with it what is watched.
+                setUpWatch()
+            } else {
+                guard attempt({ () throws(StorageError) in try keeper.handle(hint) }) else { return }
+            }
+        }
+    }
+
+    private func scan(_ now: Double) {
+        nextScan = now + (watch == nil ? Self.scanInterval.unwatched : Self.scanInterval.watched)
+        attempt { () throws(StorageError) in try keeper.scan() }
+    }
+
+    // Telling.
+
+    /// Passes on what the spool has to tell, and does what it asks for.
+    private func report() {
+        for event in keeper.takeEvents() {
+            switch event {
+            case .stop(let job): stopWorker(of: job)
+            case .rejected: hasFailures = true
+            case .finished(_, let state, _): if state != .done { hasFailures = true }
+            case .held(_, let reason): if reason != nil { hasFailures = true }
+            default: break
+            }
+            announcer.tell(event)
+        }
+    }
+
+    private var statusText: String {
+        StatusLine.text(
+            running: running.map { ($0.job, $0.status) },
+            counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)))
+    }
+
+    private func tellManager() {
+        let now = clock.monotonic()
+        if let interval = options.manager.watchdogInterval, now - lastSign >= interval / 4 {
+            options.manager.isAlive()
+            lastSign = now
+        }
+        if isStopping { options.manager.extendTimeout(seconds: running?.isSaving == true ? 120 : 30) }
+        let text = statusText
+        guard text != lastStatus.0, now - lastStatus.time >= 1 || running == nil else { return }
+        options.manager.status(text)
+        lastStatus = (text, now)
+    }
+
+    // Time.
+
+    private func setTimer() {
+        let now = clock.monotonic()
+        let isBusy = running != nil || keeper.isExpecting || announcer.isCounting || retryAt != nil || watch == nil
+        var due = now + (isBusy ? Self.tickInterval.busy : Self.tickInterval.idle)
+        if let interval = options.manager.watchdogInterval { due = min(due, now + interval / 3) }
+        if let delay = keeper.nextDelay { due = min(due, now + max(0.05, delay - clock.wall())) }
+        guard timer == nil || due < timerDue - 0.01 else { return }
+        timer?.cancel()
+        timerDue = due
+        let (seconds, send) = (due - now, daemon.send)
+        timer = Task {
+            do { try await Task.sleep(for: .seconds(seconds)) } catch { return }
+            send.yield(.tick)
+        }
+    }
+
+    // Beginning and end.
+
+    private func beginStopping() {
+        guard !isStopping else { return }
+        isStopping = true
+        options.manager.stopping(running.map { "Stopping; \($0.job) writes a checkpoint" } ?? "Stopping")
+        announcer.tell(.stopping, .info, running.map { "Stopping; \($0.job) writes a checkpoint." } ?? "Stopping.")
+        if let job = running?.job { stopWorker(of: job) }
+    }
+
+    private var isFinished: Bool {
+        if isStopping { return running == nil }
+        guard options.once, running == nil, !keeper.hasDrops, !keeper.isExpecting, retryAt == nil else { return false }
+        // What waits for a time, for a person or for what failed does not hold the program up.
+        if keeper.count(.queue) > 0 { hasFailures = true }
+        return true
+    }
+
+    private func reload() {
+        options.manager.reloading()
+        defer { options.manager.ready(statusText) }
+        guard let path = options.configurationFile else {
+            announcer.tell(.reloaded, .info, "There is no configuration file; the defaults stay in force.")
+            return
+        }
+        do {
+            configuration = try Daemon.configuration(from: path, options.storage)
+            announcer.tell(.reloaded, .notice, "The configuration was read again from \(path).")
+        } catch {
+            announcer.tell(
+                .reloadFailed, .error, "The configuration is not used, the old one stays in force: \(error)",
+                ["file": path.string])
+        }
+    }
+}

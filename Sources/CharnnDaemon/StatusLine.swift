@@ -1,0 +1,38 @@
+internal import CharnnSpool
+
+/// The one line by which `systemctl status` tells how things stand.
+enum StatusLine {
+    /// - Parameters:
+    ///   - running: The running job and what its worker told last.
+    ///   - counts: How many jobs are queued, held and failed.
+    static func text(
+        running: (job: String, status: JobStatus?)?, counts: (queued: Int, held: Int, failed: Int)
+    ) -> String {
+        let rest = "\(counts.queued) queued, \(counts.held) held, \(counts.failed) failed"
+        guard let (job, status) = running else { return "Idle; \(rest)" }
+        var parts = ["\(job): \(status?.phase ?? "starting")"]
+        if let step = status?.step {
+            let total = status?.totalSteps.map { "/\($0) (\($0 > 0 ? 100 * step / $0 : 100) %)" } ?? ""
+            parts.append("step \(step)\(total)")
+        }
+        if let loss = status?.trainLoss { parts.append("loss \(decimal(loss))") }
+        if let loss = status?.validationLoss { parts.append("validation loss \(decimal(loss))") }
+        if let left = status?.secondsLeft, left.isFinite, left >= 0 { parts.append("\(duration(left)) left") }
+        return parts.joined(separator: ", ") + "; \(rest)"
+    }
+
+    /// Three decimals, without Foundation's formats.
+    static func decimal(_ value: Double) -> String {
+        guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
+        let thousandths = Int((abs(value) * 1000).rounded())
+        let fraction = String(thousandths % 1000)
+        let sign = value < 0 && thousandths > 0 ? "-" : ""
+        return "\(sign)\(thousandths / 1000)." + String(repeating: "0", count: 3 - fraction.count) + fraction
+    }
+
+    static func duration(_ seconds: Double) -> String {
+        let total = Int(min(seconds, 1e9).rounded())
+        let (hours, minutes) = (total / 3600, total % 3600 / 60)
+        return hours > 0 ? "\(hours) h \(minutes) min" : minutes > 0 ? "\(minutes) min \(total % 60) s" : "\(total) s"
+    }
+}

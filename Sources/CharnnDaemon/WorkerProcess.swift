@@ -1,0 +1,137 @@
+internal import CharnnJobs
+internal import CharnnSpool
+internal import FoundationEssentials
+internal import Subprocess
+internal import Synchronization
+public import SystemPackage
+
+/// How workers are started.
+public struct WorkerCommand: Sendable {
+    /// The program and what stands before a worker's own arguments.
+    public var executable: FilePath
+    public var arguments: [String]
+
+    /// This very program, even if its file has been replaced since it was started.
+    public static let own = WorkerCommand(executable: "/proc/self/exe", arguments: ["worker"])
+
+    public init(executable: FilePath, arguments: [String]) {
+        self.executable = executable
+        self.arguments = arguments
+    }
+}
+
+/// One running worker, as its daemon sees it.
+final class WorkerProcess: Sendable {
+    /// What a worker is heard of.
+    enum News: Sendable {
+        case started(process: Int32)
+        case message(WorkerMessage)
+        /// A line on standard error, or one on standard output that is no message.
+        case line(String)
+        case ended(WorkerEnd)
+    }
+
+    /// The longest line that is listened to; what is longer is cut.
+    private static let longestLine = 1 << 20
+
+    private struct State {
+        var execution: (@Sendable (Signal) -> Void)?
+        var waiting: Signal?
+    }
+
+    private let state = Mutex(State())
+
+    /// Starts a worker for a job; everything it tells, and how it ends, goes to `news`.
+    ///
+    /// Its standard input is a pipe that this process holds open: it ends when this process does, whatever ends it.
+    init(
+        _ command: WorkerCommand, spool: FilePath, job: String, configuration: FilePath?,
+        news: @escaping @Sendable (News) -> Void
+    ) {
+        var arguments = command.arguments + ["--spool", spool.string]
+        if let configuration { arguments += ["--config", configuration.string] }
+        arguments += ["--", job]
+        var options = PlatformOptions()
+        // Not of the terminal's group: Ctrl-C is for the daemon, which then asks its worker to end.
+        options.processGroupID = 0
+        let environment = Environment.inherit.updating([
+            "NOTIFY_SOCKET": nil, "WATCHDOG_PID": nil, "WATCHDOG_USEC": nil, "LISTEN_FDS": nil,
+        ])
+        let (executable, list, platform) = (Executable.path(command.executable), arguments, options)
+        Task { [self] in
+            do {
+                let result = try await run(
+                    executable, arguments: Arguments(list), environment: environment, platformOptions: platform,
+                    input: .inputWriter, output: .sequence, error: .sequence
+                ) { execution in
+                    news(.started(process: execution.processIdentifier.value))
+                    connect { signal in try? execution.send(signal: signal) }
+                    async let errors: Void = Self.forward(execution.standardError) { news(.line($0)) }
+                    await Self.forward(execution.standardOutput) { line in
+                        if let message = try? JSONDecoder().decode(WorkerMessage.self, from: Data(line.utf8)) {
+                            news(.message(message))
+                        } else {
+                            news(.line(line))
+                        }
+                    }
+                    await errors
+                }
+                disconnect()
+                switch result.terminationStatus {
+                case .exited(let status): news(.ended(.exited(status)))
+                case .signaled(let signal): news(.ended(.signalled(signal)))
+                }
+            } catch {
+                disconnect()
+                news(.ended(.notStarted("\(error)")))
+            }
+        }
+    }
+
+    /// Asks the worker to checkpoint and end.
+    func terminate() { send(.terminate) }
+
+    /// Ends the worker at once.
+    func kill() { send(.kill) }
+
+    private func send(_ signal: Signal) {
+        let deliver = state.withLock { state in
+            if state.execution == nil { state.waiting = signal }
+            return state.execution
+        }
+        deliver?(signal)
+    }
+
+    private func connect(_ deliver: @escaping @Sendable (Signal) -> Void) {
+        let waiting = state.withLock { state in
+            state.execution = deliver
+            defer { state.waiting = nil }
+            return state.waiting
+        }
+        if let waiting { deliver(waiting) }
+    }
+
+    /// Its process identifier may belong to another process from now on.
+    private func disconnect() { state.withLock { $0.execution = { _ in } } }
+
+    private static func forward(_ output: SubprocessOutputSequence, to receive: (String) -> Void) async {
+        var line: [UInt8] = []
+        do {
+            for try await buffer in output {
+                buffer.withUnsafeBytes { bytes in
+                    for byte in bytes {
+                        if byte == UInt8(ascii: "\n") {
+                            receive(String(decoding: line, as: UTF8.self))
+                            line.removeAll(keepingCapacity: true)
+                        } else if line.count < longestLine {
+                            line.append(byte)
+                        }
+                    }
+                }
+            }
+        } catch {
+            receive("The pipe to the worker failed: \(error)")
+        }
+        if !line.isEmpty { receive(String(decoding: line, as: UTF8.self)) }
+    }
+}

@@ -1,0 +1,109 @@
+internal import ArgumentParser
+internal import CharnnDaemon
+internal import CharnnJobs
+internal import CharnnSpool
+internal import CharnnStorage
+internal import Glibc
+internal import SystemPackage
+
+@main
+struct CharnndCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "charnnd",
+        abstract: "Trains character-level language models from job files dropped into a folder.",
+        discussion: """
+            Runs until it is stopped. A job is a YAML file in the spool's incoming/ folder; its results appear in \
+            jobs/NAME/. SIGTERM lets the running job write a checkpoint and ends; SIGHUP reads the configuration again.
+
+            EXAMPLES
+              charnnd                          in a terminal, with your own spool in ~/.local/state/charnnd
+              charnnd --once                   does what is queued, then exits: 0 if every job succeeded, else 1
+              charnnd --spool /tmp/try --once  the same in another spool
+              systemctl start charnnd          as a service; journalctl -u charnnd tells its story
+            """,
+        version: charnndVersion,
+        subcommands: [WorkerCommandLine.self])
+
+    @Option(help: ArgumentHelp("The spool folder.", discussion: SharedHelp.spool, valueName: "dir"))
+    var spool: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The configuration file.", discussion: "Default: /etc/charnnd/charnnd.yaml, if it is there.",
+            valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Do all that is queued, then exit: 0 if every job succeeded, 1 if one did not.")
+    var once = false
+
+    mutating func run() async throws {
+        // A log whose reader has gone must not end the daemon.
+        signal(SIGPIPE, SIG_IGN)
+        let storage = LocalStorage()
+        let file = Self.configurationFile(config, storage)
+        var settings = ServiceConfiguration()
+        do {
+            if let file { settings = try Daemon.configuration(from: file, storage) }
+        } catch {
+            throw Self.failure("charnnd: \(error)", EX_CONFIG)
+        }
+        let layout = SpoolLayout.choose(spool.map { FilePath($0) } ?? settings.spool, isDaemon: true)
+        var options = Daemon.Options(spool: layout)
+        options.configuration = settings
+        options.configurationFile = file
+        options.once = once
+        options.version = charnndVersion
+        let outcome: Daemon.Outcome
+        do {
+            outcome = try await Daemon(options).runWithSignals()
+        } catch {
+            throw Self.failure("charnnd: the spool \(layout.root) cannot be used: \(error)", EX_CANTCREAT)
+        }
+        switch outcome {
+        case .ended: return
+        case .someFailed: throw ExitCode(1)
+        case .spoolTaken:
+            throw Self.failure("charnnd: another charnnd works in \(layout.root)", EX_TEMPFAIL)
+        }
+    }
+
+    /// The file asked for, else the system's if it is there and this user's to read.
+    private static func configurationFile(_ requested: String?, _ storage: LocalStorage) -> FilePath? {
+        if let requested { return FilePath(requested) }
+        let system: FilePath = "/etc/charnnd/charnnd.yaml"
+        return access(system.string, R_OK) == 0 ? system : nil
+    }
+
+    static func failure(_ message: String, _ status: Int32) -> ExitCode {
+        let bytes = Array((message + "\n").utf8)
+        _ = write(2, bytes, bytes.count)
+        return ExitCode(status)
+    }
+}
+
+/// What both programs say of the same option.
+enum SharedHelp {
+    static let spool = """
+        Default: $CHARNND_SPOOL, else /var/spool/charnnd where this user may use it, else charnnd in $XDG_STATE_HOME or \
+        ~/.local/state.
+        """
+}
+
+/// The version of both programs.
+let charnndVersion = "0.1.0"
+
+/// What the daemon starts for each job; not meant for people.
+struct WorkerCommandLine: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "Runs one job of a spool.", shouldDisplay: false)
+
+    @Option var spool: String
+    @Option var config: String?
+    @Argument var job: String
+
+    mutating func run() async throws {
+        // WIRE: call `Worker.run(spool:job:configuration:engines:)` of CharnnJobs here, with the engines of this
+        // program, and exit with its status.
+        throw CharnndCommand.failure("charnnd: no worker is built in", 70)
+    }
+}

@@ -1,0 +1,170 @@
+import CharnnDaemon
+import CharnnJobs
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import Foundation
+import SystemPackage
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct DaemonTests {
+    let spool: DaemonFixture
+    init() throws { spool = try DaemonFixture() }
+
+    private func once() async throws -> Daemon.Outcome {
+        var options = spool.options()
+        options.once = true
+        return try await Daemon(options).run()
+    }
+
+    /// Runs a daemon beside `body` and stops it at the end.
+    private func running(
+        _ options: Daemon.Options? = nil, _ body: @Sendable (Daemon) async throws -> Void
+    ) async throws -> Daemon.Outcome {
+        let daemon = Daemon(options ?? spool.options())
+        async let outcome = daemon.run()
+        await spool.log.wait(for: "ready")
+        do {
+            try await body(daemon)
+        } catch {
+            daemon.stop()
+            throw error
+        }
+        daemon.stop()
+        return try await outcome
+    }
+
+    @Test func `all that is queued is done, and the exit tells that it succeeded`() async throws {
+        for name in ["good-b.yaml", "good-a.yaml"] { try spool.drop(name) }
+        #expect(try await once() == .ended)
+        #expect(try spool.state("good-a") == .done)
+        #expect(try spool.state("good-b") == .done)
+        #expect(spool.log.events().filter { $0 == "jobDone" }.count == 2)
+    }
+
+    @Test func `a job that fails makes the exit tell so, with the worker's last words`() async throws {
+        for name in ["bad.yaml", "good.yaml"] { try spool.drop(name) }
+        #expect(try await once() == .someFailed)
+        #expect(try spool.state("good") == .done)
+        #expect(try spool.state("bad") == .failed)
+        #expect(try spool.client.why("bad").contains("there is no text.txt"))
+    }
+
+    @Test func `each line bears its job, its kind and its fields, and is in the job's log`() async throws {
+        try spool.drop("good.yaml")
+        _ = try await once()
+        #expect(
+            spool.log.events(of: "good") == [
+                "accepted", "jobStarted", "worker.trainingStarted", "worker.progress", "jobDone",
+            ])
+        let entry = try #require(spool.log.all.first { $0["CHARNND_EVENT"] == "worker.trainingStarted" })
+        #expect(entry["MESSAGE"] == "good: Training." && entry["CHARNND_STEP"] == "7" && entry["PRIORITY"] == "6")
+        #expect(entry["MESSAGE_ID"] == EventKind.worker(.trainingStarted).messageID)
+        let log = try spool.text(spool.layout.log(of: "good"))
+        #expect(log.contains("info: Training.\n") && log.contains("notice: Done;"))
+    }
+
+    @Test func `three crashes in a row hold a job and leave the queue going`() async throws {
+        for name in ["crash.yaml", "good.yaml"] { try spool.drop(name) }
+        #expect(try await once() == .someFailed)
+        #expect(try spool.state("crash") == .held)
+        #expect(try spool.status("crash").attempts == 3)
+        #expect(try spool.state("good") == .done)
+    }
+
+    @Test func `a stop sends the running job back to the queue, and the next daemon ends it`() async throws {
+        try spool.drop("twice.yaml")
+        let outcome = try await running { _ in
+            await spool.log.wait(for: "worker.trainingStarted")
+        }
+        #expect(outcome == .ended)
+        #expect(try spool.state("twice") == .queue)
+        #expect(try spool.status("twice").crashes == 0)
+        #expect(try await once() == .ended)
+        #expect(try spool.status("twice").attempts == 2)
+        #expect(try spool.state("twice") == .done)
+    }
+
+    @Test(arguments: [JobState.held, .cancelled])
+    func `a running job that a person moves ends with a checkpoint where it was moved to`(state: JobState) async throws
+    {
+        try spool.drop("long.yaml")
+        _ = try await running { _ in
+            await spool.log.wait(for: "worker.trainingStarted")
+            try state == .held ? spool.client.hold("long") : spool.client.cancel("long")
+            await spool.log.wait(for: state == .held ? "held" : "cancelled")
+        }
+        #expect(try spool.disk.status(of: spool.layout.folder(of: "long").appending("stopped")) != nil)
+        #expect(try spool.state("long") == state)
+        #expect(try spool.status("long").state == state)
+    }
+
+    @Test func `a drop is taken while another job runs, and runs after it`() async throws {
+        try spool.drop("long.yaml")
+        _ = try await running { _ in
+            await spool.log.wait(for: "worker.trainingStarted")
+            try spool.drop("good.yaml")
+            await spool.log.wait(for: "accepted", job: "good")
+            try spool.client.cancel("long")
+            await spool.log.wait(for: "jobDone", job: "good")
+        }
+        #expect(try spool.state("good") == .done)
+    }
+
+    @Test func `a worker that falls silent is killed, which counts as a crash`() async throws {
+        try spool.drop("hang.yaml")
+        var options = spool.options()
+        options.configuration.progressTimeout = 1
+        options.stopTimeout = 1
+        _ = try await running(options) { _ in
+            await spool.log.wait(for: "workerHung")
+            let crash = await spool.log.wait(for: "workerCrashed")
+            #expect(crash?["MESSAGE"]?.contains("no sign of life") == true)
+        }
+        #expect(try spool.status("hang").crashes == 1)
+    }
+
+    @Test func `a second daemon is turned away`() async throws {
+        let spool = spool
+        _ = try await running { _ in
+            let outcome = try await Daemon(spool.options()).run()
+            #expect(outcome == .spoolTaken)
+        }
+    }
+
+    @Test func `the service manager hears of readiness, work and the end`() async throws {
+        try spool.drop("long.yaml")
+        _ = try await running { daemon in
+            await spool.log.wait(for: "worker.trainingStarted")
+            daemon.reload()
+            await spool.log.wait(for: "reloaded")
+        }
+        let heard = spool.manager.all
+        #expect(heard.first == "READY=1\nSTATUS=Idle; 0 queued, 0 held, 0 failed")
+        #expect(heard.contains { $0.hasPrefix("STATUS=long: starting; 0 queued") })
+        let reloading = try #require(heard.firstIndex { $0.hasPrefix("RELOADING=1\nMONOTONIC_USEC=") })
+        #expect(heard[reloading...].contains { $0.hasPrefix("READY=1") })
+        #expect(heard.contains { $0.hasPrefix("STOPPING=1") })
+        #expect(heard.contains { $0.hasPrefix("EXTEND_TIMEOUT_USEC=") })
+    }
+
+    @Test func `a configuration that cannot be read leaves the old one in force`() async throws {
+        var options = spool.options()
+        options.configurationFile = spool.folder.path.appending("missing.yaml")
+        _ = try await running(options) { daemon in
+            daemon.reload()
+            #expect(await spool.log.wait(for: "reloadFailed")?["PRIORITY"] == "3")
+        }
+    }
+
+    @Test func `a flood of bad drops is summed up`() async throws {
+        for number in 0..<100 {
+            try spool.disk.replace(spool.layout.incoming.appending(":\(number).yaml"), with: [1])
+        }
+        #expect(try await once() == .someFailed)
+        #expect(spool.log.events().filter { $0 == "rejected" }.count == 20)
+        let sum = spool.log.all.first { $0["CHARNND_EVENT"] == "flood" }
+        #expect(sum?["CHARNND_COUNT"] == "80")
+    }
+}
