@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CharnnDaemon
 internal import CharnnJobs
+internal import CharnnPrograms
 internal import CharnnSpool
 internal import CharnnStorage
 internal import Glibc
@@ -21,8 +22,8 @@ struct CharnndCommand: AsyncParsableCommand {
               charnnd --spool /tmp/try --once  the same in another spool
               systemctl start charnnd          as a service; journalctl -u charnnd tells its story
             """,
-        version: charnndVersion,
-        subcommands: [WorkerCommandLine.self])
+        version: programVersion,
+        subcommands: [WorkerCommand.self])
 
     @Option(help: ArgumentHelp("The spool folder.", discussion: SharedHelp.spool, valueName: "dir"))
     var spool: String?
@@ -52,7 +53,7 @@ struct CharnndCommand: AsyncParsableCommand {
         options.configuration = settings
         options.configurationFile = file
         options.once = once
-        options.version = charnndVersion
+        options.version = programVersion
         let outcome: Daemon.Outcome
         do {
             outcome = try await Daemon(options).runWithSignals()
@@ -87,23 +88,4 @@ enum SharedHelp {
         Default: $CHARNND_SPOOL, else /var/spool/charnnd where this user may use it, else charnnd in $XDG_STATE_HOME or \
         ~/.local/state.
         """
-}
-
-/// The version of both programs.
-let charnndVersion = "0.1.0"
-
-/// What the daemon starts for each job; not meant for people.
-struct WorkerCommandLine: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "worker", abstract: "Runs one job of a spool.", shouldDisplay: false)
-
-    @Option var spool: String
-    @Option var config: String?
-    @Argument var job: String
-
-    mutating func run() async throws {
-        // WIRE: call `Worker.run(spool:job:configuration:engines:)` of CharnnJobs here, with the engines of this
-        // program, and exit with its status.
-        throw CharnndCommand.failure("charnnd: no worker is built in", 70)
-    }
 }
