@@ -19,11 +19,13 @@ extension CPUEngine {
         let gH = Size(architecture.cell.gates) * H
         let upper = Size(architecture.layerCount - 1) * gH * (H + H + Size(2))
         let parameters = V * E + gH * (E + H + Size(2)) + upper + V * H + V
-        let workspace = WorkspaceSize(architecture, batchSize: batchSize, sequenceLength: sequenceLength)
+        let workspace = WorkspaceSize(
+            architecture, batchSize: batchSize, sequenceLength: sequenceLength, packsWeights: true)
         let state = Size(architecture.layerCount) * Size(batchSize) * H * Size(4)
         let library = Size(threads ?? usableProcessorCount()) * Size(libraryBytesPerThread)
         let packed = Size(architecture.layerCount) * gH * H * Size(2 * 4)
-        let total = parameters * Size(7 * 4) + packed + workspace.trainingBytes(architecture) + state * Size(4) + library
+        let network = parameters * Size(7 * 4) + packed
+        let total = network + workspace.trainingBytes(architecture) + state * Size(4) + library
         return total.value
     }
 

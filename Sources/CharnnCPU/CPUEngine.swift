@@ -165,7 +165,9 @@ public final class CPUEngine: Engine {
     private func workspace(streams: Int, steps: Int) throws(EngineError) -> Workspace {
         if let workspace, workspace.streams == streams, workspace.capacity == steps { return workspace }
         workspace = nil  // Freed before the new one is allocated.
-        let new = try Workspace(weights.dimensions, streams: streams, capacity: steps, isTraining: true)
+        let new = try Workspace(
+            weights.dimensions, streams: streams, capacity: steps, isTraining: true,
+            packsWeights: compute.packsWeights)
         workspace = new
         return new
     }

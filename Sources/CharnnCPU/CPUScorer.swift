@@ -15,7 +15,8 @@ final class CPUScorer: Scorer {
         self.streams = streams
         // Enough rows for the products to be large, few enough for little memory.
         workspace = try Workspace(
-            dimensions, streams: streams, capacity: max(1, min(128, 4096 / streams)), isTraining: false)
+            dimensions, streams: streams, capacity: max(1, min(128, 4096 / streams)), isTraining: false,
+            packsWeights: engine.compute.packsWeights)
         hidden = try Buffer(count)
         cell = dimensions.architecture.hasCellState ? try Buffer(count) : nil
     }
