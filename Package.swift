@@ -124,13 +124,14 @@ let package = Package(
             name: "CharnnCheckpointTests",
             dependencies: [
                 "CharnnCheckpoint", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport",
-                "CharnnTraining",
+                "CharnnTraining", system,
             ]),
         .testTarget(
             name: "CharnnCorpusTests",
-            dependencies: ["CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport"]),
+            dependencies: ["CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport", system]),
         .testTarget(
-            name: "CharnnReportsTests", dependencies: ["CharnnReports", "CharnnStorage", "CharnnTestSupport"]),
+            name: "CharnnReportsTests",
+            dependencies: ["CharnnReports", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system]),
         .testTarget(
             name: "CharnnJobsTests",
             dependencies: [

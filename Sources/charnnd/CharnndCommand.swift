@@ -8,6 +8,18 @@ internal import Glibc
 internal import SystemPackage
 
 @main
+enum Charnnd {
+    static func main() async {
+        // Not a subcommand: the parser would take the worker's options for the daemon's own of the same names.
+        let arguments = CommandLine.arguments.dropFirst()
+        if arguments.first == "worker" {
+            WorkerCommand.main(Array(arguments.dropFirst()))
+        } else {
+            await CharnndCommand.main()
+        }
+    }
+}
+
 struct CharnndCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "charnnd",
@@ -22,8 +34,7 @@ struct CharnndCommand: AsyncParsableCommand {
               charnnd --spool /tmp/try --once  the same in another spool
               systemctl start charnnd          as a service; journalctl -u charnnd tells its story
             """,
-        version: programVersion,
-        subcommands: [WorkerCommand.self])
+        version: programVersion)
 
     @Option(help: ArgumentHelp("The spool folder.", discussion: SharedHelp.spool, valueName: "dir"))
     var spool: String?
