@@ -1,12 +1,27 @@
 internal import ArgumentParser
 internal import CharnnDaemon
 internal import CharnnJobs
+internal import CharnnPrograms
 internal import CharnnSpool
 internal import CharnnStorage
 internal import Glibc
 internal import SystemPackage
 
+/// The daemon, or with the first argument `worker` what it starts for each job.
+///
+/// The worker is no subcommand of the daemon's, whose options have the same names and would take its arguments.
 @main
+enum Program {
+    static func main() async {
+        let arguments = CommandLine.arguments.dropFirst()
+        if arguments.first == "worker" {
+            WorkerCommand.main(Array(arguments.dropFirst()))
+        } else {
+            await CharnndCommand.main()
+        }
+    }
+}
+
 struct CharnndCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "charnnd",
@@ -16,13 +31,13 @@ struct CharnndCommand: AsyncParsableCommand {
             jobs/NAME/. SIGTERM lets the running job write a checkpoint and ends; SIGHUP reads the configuration again.
 
             EXAMPLES
-              charnnd                          in a terminal, with your own spool in ~/.local/state/charnnd
-              charnnd --once                   does what is queued, then exits: 0 if every job succeeded, else 1
+              charnnd                          with your own spool, ~/.local/state/charnnd
+              charnnd --once                   does what is queued, then exits
               charnnd --spool /tmp/try --once  the same in another spool
-              systemctl start charnnd          as a service; journalctl -u charnnd tells its story
+              systemctl start charnnd          as a service
+              journalctl -u charnnd            its story
             """,
-        version: charnndVersion,
-        subcommands: [WorkerCommandLine.self])
+        version: charnndVersion)
 
     @Option(help: ArgumentHelp("The spool folder.", discussion: SharedHelp.spool, valueName: "dir"))
     var spool: String?
@@ -91,19 +106,3 @@ enum SharedHelp {
 
 /// The version of both programs.
 let charnndVersion = "0.1.0"
-
-/// What the daemon starts for each job; not meant for people.
-struct WorkerCommandLine: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "worker", abstract: "Runs one job of a spool.", shouldDisplay: false)
-
-    @Option var spool: String
-    @Option var config: String?
-    @Argument var job: String
-
-    mutating func run() async throws {
-        // WIRE: call `Worker.run(spool:job:configuration:engines:)` of CharnnJobs here, with the engines of this
-        // program, and exit with its status.
-        throw CharnndCommand.failure("charnnd: no worker is built in", 70)
-    }
-}
