@@ -145,7 +145,8 @@ let package = Package(
             ]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["charnnd", "charnn", "CharnnSpool", "CharnnStorage", "CharnnTestSupport"]),
+            dependencies: ["charnnd", "charnn", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", system],
+            exclude: ["systemd"]),
     ],
     swiftLanguageModes: [.v6]
 )
