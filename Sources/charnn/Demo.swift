@@ -21,7 +21,7 @@ struct Demo: ParsableCommand {
     var text = "/usr/share/common-licenses/GPL-3"
 
     @Option(name: .long, help: "How often the text is gone through.")
-    var epochs = 60
+    var epochs = 110
 
     @OptionGroup var spool: SpoolOptions
 
