@@ -82,7 +82,9 @@ let package = Package(
         // Floor 7: the programs, and what they share; here alone concrete engines are named.
         .target(
             name: "CharnnPrograms",
-            dependencies: ["CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnSpool", "CharnnStorage", arguments, system]),
+            dependencies: [
+                "CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnSpool", "CharnnStorage", arguments, system,
+            ]),
         .executableTarget(
             name: "charnnd",
             dependencies: [

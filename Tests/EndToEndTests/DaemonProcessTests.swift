@@ -16,6 +16,7 @@ struct DaemonProcessTests {
         let process = Process()
         process.executableURL = Programs.folder.appending(path: "charnnd")
         process.arguments = ["--spool", layout.root.string] + (once ? ["--once"] : [])
+        process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
         return process
@@ -70,13 +71,15 @@ struct DaemonProcessTests {
     @Test(arguments: ["worker", "daemon", "stop"])
     func `a killed run ends with the same model as an undisturbed one`(victim: String) async throws {
         try prepare()
-        try drop("calm", epochs: 30)
+        try drop("calm", epochs: 150)
         let calm = try start(once: true)
         calm.waitUntilExit()
         #expect(calm.terminationStatus == 0)
 
-        try drop("disturbed", epochs: 30)
+        try drop("disturbed", epochs: 150)
         let daemon = try start()
+        // Whatever fails, nothing stays behind.
+        defer { if daemon.isRunning { daemon.terminate() } }
         try await wait(for: "disturbed", step: 100)
         switch victim {
         case "worker": kill(try worker(of: daemon), SIGKILL)
@@ -104,13 +107,12 @@ struct DaemonProcessTests {
 
     @Test func `an idle daemon stays below forty megabytes`() async throws {
         let daemon = try start()
+        defer { if daemon.isRunning { daemon.terminate() } }
         while SpoolClient(layout).hasDaemon() != true { try await Task.sleep(for: .milliseconds(20)) }
         try await Task.sleep(for: .milliseconds(300))
         let status = try String(contentsOfFile: "/proc/\(daemon.processIdentifier)/status", encoding: .utf8)
         let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS") })
         let kilobytes = try #require(Int(line.filter(\.isNumber)))
         #expect(kilobytes < 40 * 1024)
-        daemon.terminate()
-        daemon.waitUntilExit()
     }
 }
