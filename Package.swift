@@ -83,7 +83,8 @@ let package = Package(
         .target(
             name: "CharnnPrograms",
             dependencies: [
-                "CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnSpool", "CharnnStorage", arguments, system,
+                "CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnSpool", "CharnnStorage", arguments,
+                system,
             ]),
         .executableTarget(
             name: "charnnd",
@@ -124,13 +125,14 @@ let package = Package(
             name: "CharnnCheckpointTests",
             dependencies: [
                 "CharnnCheckpoint", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport",
-                "CharnnTraining",
+                "CharnnTraining", system,
             ]),
         .testTarget(
             name: "CharnnCorpusTests",
-            dependencies: ["CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport"]),
+            dependencies: ["CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport", system]),
         .testTarget(
-            name: "CharnnReportsTests", dependencies: ["CharnnReports", "CharnnStorage", "CharnnTestSupport"]),
+            name: "CharnnReportsTests",
+            dependencies: ["CharnnReports", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system]),
         .testTarget(
             name: "CharnnJobsTests",
             dependencies: [

@@ -2,6 +2,8 @@
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 #define W 16
+#define TILE_ROWS 8
+#define PANEL_VECTORS 3
 #define LEVEL_NAME "avx512"
 #define LEVEL_TABLE charnn_kernels_avx512
 #define INTERLEAVE(a, b)                                                                                             \

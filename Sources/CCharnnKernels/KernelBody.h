@@ -1,5 +1,5 @@
-// All kernels, written once for vectors of W floats. The file that includes this one has set W, LEVEL_NAME, LEVEL_TABLE
-// and INTERLEAVE, and the instruction set its functions are compiled for.
+// All kernels, written once for vectors of W floats. The file that includes this one has set W, TILE_ROWS and
+// PANEL_VECTORS (the tile of sums that fits the registers), LEVEL_NAME, LEVEL_TABLE and INTERLEAVE, and the instruction set its functions are compiled for.
 //
 // A multiplication and an addition in one expression become one fused operation where the level has it
 // (-ffp-contract=on, clang's default).
@@ -178,6 +178,7 @@ static void matrix_vector(float *result, const float *matrix, const float *vecto
 }
 
 #include "KernelCells.h"
+#include "KernelProducts.h"
 #include "KernelTraining.h"
 
 const CharnnKernels LEVEL_TABLE = {
@@ -203,4 +204,8 @@ const CharnnKernels LEVEL_TABLE = {
     .rmsprop = rmsprop,
     .sgd = sgd,
     .matrixVector = matrix_vector,
+    .panel = PANEL,
+    .packedCount = packed_count,
+    .pack = pack,
+    .multiplyPacked = multiply_packed,
 };

@@ -3,7 +3,7 @@ public import CharnnEngine
 extension CPUEngine {
     /// The bytes of memory that training such a network takes at its peak, saturating at `UInt64.max`.
     ///
-    /// Counted are parameters, moments, gradient, the workspace of a step, a copy of the state for a checkpoint, and the
+    /// Counted are parameters, packed weights, moments, gradient, the workspace of a step, a copy of the state for a checkpoint, and the
     /// library's own buffers; not the program and the text.
     ///
     /// - Parameters:
@@ -19,10 +19,13 @@ extension CPUEngine {
         let gH = Size(architecture.cell.gates) * H
         let upper = Size(architecture.layerCount - 1) * gH * (H + H + Size(2))
         let parameters = V * E + gH * (E + H + Size(2)) + upper + V * H + V
-        let workspace = WorkspaceSize(architecture, batchSize: batchSize, sequenceLength: sequenceLength)
+        let workspace = WorkspaceSize(
+            architecture, batchSize: batchSize, sequenceLength: sequenceLength, packsWeights: true)
         let state = Size(architecture.layerCount) * Size(batchSize) * H * Size(4)
         let library = Size(threads ?? usableProcessorCount()) * Size(libraryBytesPerThread)
-        let total = parameters * Size(7 * 4) + workspace.trainingBytes(architecture) + state * Size(4) + library
+        let packed = Size(architecture.layerCount) * gH * H * Size(2 * 4)
+        let network = parameters * Size(7 * 4) + packed
+        let total = network + workspace.trainingBytes(architecture) + state * Size(4) + library
         return total.value
     }
 

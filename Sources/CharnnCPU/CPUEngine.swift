@@ -47,7 +47,8 @@ public final class CPUEngine: Engine {
         let dimensions = Dimensions(architecture)
         self.architecture = architecture
         compute = Compute(
-            kernels: table, blas: blas, pool: ThreadPool(count: max(1, threads ?? usableProcessorCount())))
+            kernels: table, blas: blas, pool: ThreadPool(count: max(1, threads ?? usableProcessorCount())),
+            packsWeights: level != .plain)
         configuration = EngineConfiguration(
             device: "cpu", deviceName: processorName(), precision: "fp32", kernels: "\(level.rawValue) + \(blas.name)",
             threads: compute.pool.count)
@@ -149,7 +150,7 @@ public final class CPUEngine: Engine {
         } else {
             workspace.setState(nil, nil, units: architecture.hiddenSize)
         }
-        try weights.prepare(table: workspace.usesTable, compute)
+        try weights.prepare(table: workspace.usesTable, forward: true, backward: true, compute)
         var pass = Pass(compute: compute, weights: weights, workspace: workspace)
         if architecture.dropout > 0 { pass.dropout = (step.seed, UInt64(step.number)) }
         compute.pool.run(workspace.shards.count) { shard in
@@ -164,7 +165,9 @@ public final class CPUEngine: Engine {
     private func workspace(streams: Int, steps: Int) throws(EngineError) -> Workspace {
         if let workspace, workspace.streams == streams, workspace.capacity == steps { return workspace }
         workspace = nil  // Freed before the new one is allocated.
-        let new = try Workspace(weights.dimensions, streams: streams, capacity: steps, isTraining: true)
+        let new = try Workspace(
+            weights.dimensions, streams: streams, capacity: steps, isTraining: true,
+            packsWeights: compute.packsWeights)
         workspace = new
         return new
     }

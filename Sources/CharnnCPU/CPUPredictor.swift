@@ -50,7 +50,7 @@ final class CPUPredictor: Predictor {
                 .mismatch, "The symbols or logits do not fit \(streams) streams and \(d.symbols) symbols.")
         }
         if generation != engine.generation {
-            try engine.weights.prepare(table: usesTable, engine.compute)
+            try engine.weights.prepare(table: usesTable, forward: false, backward: false, engine.compute)
             generation = engine.generation
         }
         symbols.withUnsafeBufferPointer { symbols in

@@ -15,7 +15,8 @@ final class CPUScorer: Scorer {
         self.streams = streams
         // Enough rows for the products to be large, few enough for little memory.
         workspace = try Workspace(
-            dimensions, streams: streams, capacity: max(1, min(128, 4096 / streams)), isTraining: false)
+            dimensions, streams: streams, capacity: max(1, min(128, 4096 / streams)), isTraining: false,
+            packsWeights: engine.compute.packsWeights)
         hidden = try Buffer(count)
         cell = dimensions.architecture.hasCellState ? try Buffer(count) : nil
     }
@@ -31,7 +32,7 @@ final class CPUScorer: Scorer {
         }
         let compute = engine.compute
         let units = engine.architecture.hiddenSize
-        try engine.weights.prepare(table: workspace.usesTable, compute)
+        try engine.weights.prepare(table: workspace.usesTable, forward: true, backward: false, compute)
         let pass = Pass(compute: compute, weights: engine.weights, workspace: workspace)
         var sums = [Double](repeating: 0, count: streams)
         for first in stride(from: 0, to: length, by: workspace.capacity) {

@@ -50,9 +50,13 @@ struct Shard: Hashable {
     let count: Int
 
     /// The fixed partition of a batch: by its size alone, never by the number of threads, because a library's sums may
-    /// depend on how many rows it is given. Two shards from 8 rows on; from 64 on, of 32 rows each.
-    static func partition(_ rows: Int) -> [Shard] {
-        let count = rows < 8 ? 1 : rows < 64 ? 2 : rows / 32
+    /// depend on how many rows it is given.
+    ///
+    /// - Parameter isFine: With packed weights eight rows at a time are as fast as many; a library that rearranges the
+    ///   weights at each call wants as many rows as possible.
+    static func partition(_ rows: Int, isFine: Bool) -> [Shard] {
+        let fine = max(min(8, rows / 8), rows / 32)
+        let count = rows < 8 ? 1 : max(2, isFine ? fine : rows / 32)
         return (0..<count).map { shard in
             let first = shard * rows / count
             return Shard(first: first, count: (shard + 1) * rows / count - first)
@@ -77,7 +81,7 @@ struct WorkspaceSize {
     let chunkRows: Int
     let shardCount: Int
 
-    init(_ architecture: Architecture, batchSize: Int, sequenceLength: Int) {
+    init(_ architecture: Architecture, batchSize: Int, sequenceLength: Int, packsWeights: Bool) {
         let (B, T, H) = (Size(batchSize), Size(sequenceLength), Size(architecture.hiddenSize))
         let (V, E) = (Size(architecture.vocabularySize), Size(architecture.embeddingSize))
         let gH = Size(architecture.cell.gates) * H
@@ -89,7 +93,7 @@ struct WorkspaceSize {
         outputGradient = rows * Size(max(architecture.hiddenSize, usesTable ? 0 : architecture.embeddingSize))
         embedded = usesTable ? Size(0) : rows * E
         table = usesTable ? V * gH : Size(0)
-        let shards = Shard.partition(max(1, min(batchSize, 1 << 24)))
+        let shards = Shard.partition(max(1, min(batchSize, 1 << 24)), isFine: packsWeights)
         shardCount = shards.count
         let shardRows = batchSize > 1 << 24 ? B : Size(shards.map(\.count).max() ?? 1)
         recurrent = shardRows * gH

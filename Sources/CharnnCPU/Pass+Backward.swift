@@ -45,21 +45,33 @@ extension Pass {
 
     /// The gradient of the hidden state before a time step, from the gradient of its gates.
     private func backwardToHidden(_ layer: Int, _ step: CharnnCellBackward) {
-        let (R, H, gH) = (step.rows, d.units, d.gateUnits)
-        let weight = weights.parameters.base + d.layers[layer].recurrentWeight
+        let (H, gH) = (d.units, d.gateUnits)
         guard let candidate = step.candidate else {
-            compute.blas.multiply(
-                R, H, gH, .plain(step.gates, stride: gH), .plain(weight, stride: H), into: step.hiddenGradient,
-                stride: H)
-            return
+            return addToHidden(layer, step, step.gates, columns: 0..<gH, stride: gH, accumulates: false)
         }
         // The kernel has left what passes beside the weights; n's gradient is that inside the reset product.
-        compute.blas.multiply(
-            R, H, 2 * H, .plain(step.gates, stride: gH), .plain(weight, stride: H), beta: 1,
-            into: step.hiddenGradient, stride: H)
-        compute.blas.multiply(
-            R, H, H, .plain(candidate, stride: H), .plain(weight + 2 * H * H, stride: H), beta: 1,
-            into: step.hiddenGradient, stride: H)
+        addToHidden(layer, step, step.gates, columns: 0..<2 * H, stride: gH, accumulates: true)
+        addToHidden(layer, step, candidate, columns: 2 * H..<gH, stride: H, accumulates: true)
+    }
+
+    /// The product of gradients and those rows of the recurrent weights that belong to them.
+    private func addToHidden(
+        _ layer: Int, _ step: CharnnCellBackward, _ gradient: UnsafePointer<Float>, columns: Range<Int>, stride: Int,
+        accumulates: Bool
+    ) {
+        let (R, H) = (step.rows, d.units)
+        guard compute.packsWeights else {
+            let weight = weights.parameters.base + d.layers[layer].recurrentWeight + columns.lowerBound * H
+            return compute.blas.multiply(
+                R, H, columns.count, .plain(gradient, stride: stride), .plain(weight, stride: H),
+                beta: accumulates ? 1 : 0, into: step.hiddenGradient, stride: H)
+        }
+        var product = CharnnPackedProduct(
+            m: R, n: H, k: columns.count, a: gradient, aStride: stride,
+            packed: weights.packed[layer].backward.base + columns.lowerBound * kernels.panel,
+            panelStride: d.gateUnits * kernels.panel, c: step.hiddenGradient, cStride: H,
+            accumulates: accumulates ? 1 : 0)
+        kernels.multiplyPacked(&product)
     }
 
     /// The gradient of a layer's input, over all time steps in one product; the first layer's only without a table.

@@ -71,7 +71,6 @@ struct Pass {
                 workspace.steps * R, gH, d.layers[layer].inputSize, input(layer, place),
                 weights: weights.parameters.base + d.layers[layer].inputWeight, into: gates)
         }
-        let recurrentWeight = weights.parameters.base + d.layers[layer].recurrentWeight
         let advance = kernels.forward(d.architecture)
         var step = CharnnCellForward(
             rows: R, units: H, input: gates, symbols: nil, recurrent: scratch.recurrent.base,
@@ -80,7 +79,7 @@ struct Pass {
         if d.architecture.cell == .gru { step.candidateBias = weights.candidateBias(layer) }
         for t in 0..<workspace.steps {
             let before = hidden + t * R * H
-            compute.product(R, gH, H, before, weights: recurrentWeight, into: scratch.recurrent.base)
+            recurrentProduct(layer, rows: R, before, into: scratch.recurrent.base)
             step.gates = gates + t * R * gH
             step.input = UnsafePointer(step.gates)
             if let table {
@@ -99,6 +98,21 @@ struct Pass {
                 drop(step.hidden, into: dropped.base + (place.first + t * R) * H, layer: layer, time: t, place)
             }
         }
+    }
+
+    /// The product of a hidden state, `[R, H]`, and a layer's recurrent weights.
+    private func recurrentProduct(
+        _ layer: Int, rows: Int, _ hidden: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>
+    ) {
+        let (H, gH) = (d.units, d.gateUnits)
+        guard compute.packsWeights else {
+            let weight = weights.parameters.base + d.layers[layer].recurrentWeight
+            return compute.product(rows, gH, H, hidden, weights: weight, into: result)
+        }
+        var product = CharnnPackedProduct(
+            m: rows, n: gH, k: H, a: hidden, aStride: H, packed: weights.packed[layer].forward.base,
+            panelStride: H * kernels.panel, c: result, cStride: gH, accumulates: 0)
+        kernels.multiplyPacked(&product)
     }
 
     /// Copies the embeddings of the shard's symbols.

@@ -10,6 +10,10 @@ final class Weights {
     let bias: Buffer<Float>
     /// `[V, gH]`: the first layer's input product for every symbol. Allocated when first asked for.
     private(set) var table: Buffer<Float>?
+    /// The recurrent weights as right operands, packed: `[H, gH]` forward and `[gH, H]` backward, a layer each.
+    private(set) var packed: [(forward: Buffer<Float>, backward: Buffer<Float>)] = []
+    private var isPackedForward = false
+    private var isPackedBackward = false
     private var isBiasCurrent = false
     private var isTableCurrent = false
 
@@ -23,10 +27,15 @@ final class Weights {
     func touch() {
         isBiasCurrent = false
         isTableCurrent = false
+        isPackedForward = false
+        isPackedBackward = false
     }
 
-    /// Brings biases, and the table where it is needed, up to date.
-    func prepare(table needsTable: Bool, _ compute: Compute) throws(EngineError) {
+    /// Brings biases, the table where it is needed, and packed weights up to date.
+    func prepare(
+        table needsTable: Bool, forward: Bool, backward: Bool, _ compute: Compute
+    ) throws(EngineError) {
+        try pack(forward: forward, backward: backward, compute)
         if !isBiasCurrent {
             prepareBias()
             isBiasCurrent = true
@@ -44,6 +53,29 @@ final class Weights {
                 into: table.base + first, stride: d.gateUnits)
         }
         isTableCurrent = true
+    }
+
+    private func pack(forward: Bool, backward: Bool, _ compute: Compute) throws(EngineError) {
+        let (forward, backward) = (forward && !isPackedForward, backward && !isPackedBackward)
+        guard compute.packsWeights, forward || backward else { return }
+        let (d, kernels, (H, gH)) = (dimensions, compute.kernels, (dimensions.units, dimensions.gateUnits))
+        while packed.count < d.layerCount {
+            packed.append((try Buffer(kernels.packedCount(H, gH)), try Buffer(kernels.packedCount(gH, H))))
+        }
+        let (forwardPanels, backwardPanels) = ((gH - 1) / kernels.panel + 1, (H - 1) / kernels.panel + 1)
+        let tasks = (forward ? forwardPanels : 0) + (backward ? backwardPanels : 0)
+        compute.pool.run(tasks * d.layerCount) { task in
+            let (layer, panel) = (task / tasks, task % tasks)
+            let source = parameters.base + d.layers[layer].recurrentWeight
+            if forward && panel < forwardPanels {
+                kernels.pack(packed[layer].forward.base, source, H, gH, 1, H, panel, 1)
+            } else {
+                let panel = panel - (forward ? forwardPanels : 0)
+                kernels.pack(packed[layer].backward.base, source, gH, H, H, 1, panel, 1)
+            }
+        }
+        isPackedForward = isPackedForward || forward
+        isPackedBackward = isPackedBackward || backward
     }
 
     private func prepareBias() {
@@ -68,6 +100,9 @@ struct Compute {
     let kernels: CharnnKernels
     let blas: OpenBLAS
     let pool: ThreadPool
+    /// Whether the recurrence runs on packed weights and kernels of our own; else on the library, which may know
+    /// instructions that the plain kernels do not.
+    let packsWeights: Bool
 
     /// `c = a w^T` for `a [m, k]` and weights `w [n, k]`, both packed.
     ///

@@ -56,16 +56,19 @@ final class Workspace {
     /// `[V, gH]`, training with a table.
     let tableGradient: Buffer<Float>
 
-    init(_ dimensions: Dimensions, streams: Int, capacity: Int, isTraining: Bool) throws(EngineError) {
+    init(
+        _ dimensions: Dimensions, streams: Int, capacity: Int, isTraining: Bool, packsWeights: Bool
+    ) throws(EngineError) {
         let architecture = dimensions.architecture
-        let size = WorkspaceSize(architecture, batchSize: streams, sequenceLength: capacity)
+        let size = WorkspaceSize(
+            architecture, batchSize: streams, sequenceLength: capacity, packsWeights: packsWeights)
         func buffer(_ size: Size, _ isNeeded: Bool = true) throws(EngineError) -> Buffer<Float> {
             try Buffer(isNeeded ? Int(clamping: size.value) : 0)
         }
         self.streams = streams
         self.capacity = capacity
         self.steps = capacity
-        shards = Shard.partition(streams)
+        shards = Shard.partition(streams, isFine: packsWeights)
         usesTable = size.usesTable
         chunkRows = size.chunkRows
         inputs = try Buffer(streams * capacity)
@@ -114,7 +117,8 @@ final class Workspace {
                 for t in 0..<steps {
                     let next = text[start + t + 1]
                     guard min(symbol, next) >= 0, max(symbol, next) < vocabularySize else {
-                        throw EngineError(.mismatch, "The text has a symbol outside the vocabulary of \(vocabularySize).")
+                        throw EngineError(
+                            .mismatch, "The text has a symbol outside the vocabulary of \(vocabularySize).")
                     }
                     inputs.base[row] = symbol
                     targets.base[row] = next

@@ -39,7 +39,8 @@ public final class JobRunner {
             try work()
             let results = try folder.results()
             try keeper.finish(.done, reason: nil, results: results)
-            keeper.event(.finished, .notice, "The job is done.", ["ELAPSED": String(Int(keeper.elapsed))])
+            // The daemon tells of the end itself, when it has moved the job's file.
+            keeper.event(.finished, .debug, "All results are written.", ["ELAPSED": String(Int(keeper.elapsed))])
             return .done
         } catch {
             return end(with: JobError(error))
@@ -69,7 +70,7 @@ public final class JobRunner {
             keeper.update(force: true) { $0.reason = error.description }
             keeper.event(.failed, .warning, "The job has to wait: \(error.description)")
         case .badData, .noInput, .badJob, .done:
-            keeper.event(.failed, .error, "The job failed: \(error.description)")
+            keeper.event(.failed, .debug, error.description)
             do {
                 try keeper.finish(.failed, reason: error.description, results: try folder.results())
             } catch {

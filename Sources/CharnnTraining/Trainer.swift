@@ -166,6 +166,17 @@ public final class Trainer {
             + "(now \(settings.clipNorm == 0 ? "off" : String(settings.clipNorm))), or some warmup_steps"
     }
 
+    /// An update can carry a weight beyond what a float holds while loss and gradient are still finite; what is kept
+    /// must never have such weights.
+    private func requireFinite(_ parameters: [Float]) throws {
+        guard parameters.allSatisfy(\.isFinite) else {
+            throw TrainingError(
+                .diverged,
+                "weights became infinite or no number at or before step \(progress.step); "
+                    + "the last checkpoint is kept. Try a smaller lr (now \(learningRate(progress.step)))")
+        }
+    }
+
     private var elapsed: Double { elapsedAtStart + now() - clockAtStart }
 
     private var speed: Double? {
@@ -249,7 +260,9 @@ public final class Trainer {
             progress.bestStep = progress.step
             progress.evaluationsWithoutBest = 0
             progress.evaluationsOnPlateau = 0
-            try delegate.improved(progress, parameters: try engine.parameters())
+            let parameters = try engine.parameters()
+            try requireFinite(parameters)
+            try delegate.improved(progress, parameters: parameters)
             return
         }
         progress.evaluationsWithoutBest += 1
@@ -282,7 +295,9 @@ public final class Trainer {
 
     private func save() throws {
         progress.elapsedSeconds = elapsed
-        try delegate.save(TrainingCheckpoint(progress: progress, engine: try engine.snapshot()))
+        let state = try engine.snapshot()
+        try requireFinite(state.parameters)
+        try delegate.save(TrainingCheckpoint(progress: progress, engine: state))
         clockAtCheckpoint = now()
     }
 }

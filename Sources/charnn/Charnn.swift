@@ -1,5 +1,4 @@
 import ArgumentParser
-import CharnnModel
 import CharnnPrograms
 
 /// The person's tool.
@@ -17,7 +16,7 @@ struct Charnn: ParsableCommand {
             files: look at one with `charnn check kjv.yaml`, run it here and now with `charnn run kjv.yaml`, or hand \
             it to the daemon with `charnn submit kjv.yaml`.
             """,
-        version: Model.programVersion,
+        version: programVersion,
         // The worker process is the same whichever program starts it.
         subcommands: [WorkerCommand.self],
         groupedSubcommands: [

@@ -22,6 +22,10 @@ final class ConsoleReporter: JobReporter {
     func event(_ event: WorkerEvent) {
         // A log that cannot be written is no reason to stop a run that can.
         try? log?.append(Array("\(JobStatus.time(SpoolClock.system.wall())) \(event.level.rawValue) \(event.message)\n".utf8))
+        if event.kind == .failed {
+            clear()
+            return Terminal.error("charnn: \(event.message)")
+        }
         guard event.level != .debug else { return }
         if event.kind == .progress || event.kind == .checkpointSaved, Terminal.isInteractive { return }
         if isQuiet, event.level == .info { return }

@@ -37,9 +37,9 @@ struct CharnndCommand: AsyncParsableCommand {
               systemctl start charnnd          as a service
               journalctl -u charnnd            its story
             """,
-        version: charnndVersion)
+        version: programVersion)
 
-    @Option(help: ArgumentHelp("The spool folder.", discussion: SharedHelp.spool, valueName: "dir"))
+    @Option(help: ArgumentHelp("The spool folder.", discussion: spoolHelp, valueName: "dir"))
     var spool: String?
 
     @Option(
@@ -67,7 +67,7 @@ struct CharnndCommand: AsyncParsableCommand {
         options.configuration = settings
         options.configurationFile = file
         options.once = once
-        options.version = charnndVersion
+        options.version = programVersion
         let outcome: Daemon.Outcome
         do {
             outcome = try await Daemon(options).runWithSignals()
@@ -95,14 +95,3 @@ struct CharnndCommand: AsyncParsableCommand {
         return ExitCode(status)
     }
 }
-
-/// What both programs say of the same option.
-enum SharedHelp {
-    static let spool = """
-        Default: $CHARNND_SPOOL, else /var/spool/charnnd where this user may use it, else charnnd in $XDG_STATE_HOME or \
-        ~/.local/state.
-        """
-}
-
-/// The version of both programs.
-let charnndVersion = "0.1.0"

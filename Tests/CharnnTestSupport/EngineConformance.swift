@@ -33,6 +33,9 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
             Architecture(cell: .lstm, vocabularySize: 301, hiddenSize: 33, layerCount: 1), batchSize: 67,
             sequenceLength: 3),
         ConformanceCase(
+            Architecture(cell: .lstm, vocabularySize: 7, embeddingSize: 3, hiddenSize: 145, layerCount: 1),
+            batchSize: 17, sequenceLength: 2),
+        ConformanceCase(
             Architecture(cell: .gru, vocabularySize: 23, hiddenSize: 21, layerCount: 2, dropout: 0.25), batchSize: 13,
             sequenceLength: 7),
         ConformanceCase(

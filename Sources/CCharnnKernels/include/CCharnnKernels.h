@@ -69,6 +69,20 @@ typedef struct {
     float oneMinusBeta2;
 } CharnnUpdate;
 
+// c = a b, or c += a b, for a right operand packed by `pack`.
+typedef struct {
+    size_t m;
+    size_t n;
+    size_t k;
+    const float *_Nonnull a;  // [m, k], rows aStride apart
+    size_t aStride;
+    const float *_Nonnull packed;  // May start at a later row of the operand: row * panel further.
+    size_t panelStride;            // From one panel to the next: all rows of the operand times panel.
+    float *_Nonnull c;             // [m, n], rows cStride apart
+    size_t cStride;
+    int accumulates;
+} CharnnPackedProduct;
+
 typedef struct {
     const char *_Nonnull name;
     // Vectorised functions, for tests. Stated errors, against correctly rounded results, over all finite inputs whose
@@ -113,6 +127,16 @@ typedef struct {
     // `streams` is.
     void (*_Nonnull matrixVector)(float *_Nonnull result, const float *_Nonnull matrix, const float *_Nonnull vectors,
                                   size_t rows, size_t columns, size_t streams);
+
+    // The columns of a panel of a packed operand.
+    size_t panel;
+    // The floats that an operand [k, n] takes when packed.
+    size_t (*_Nonnull packedCount)(size_t k, size_t n);
+    // Packs some panels of the operand whose element (row, column) is at source[row * k_stride + column * n_stride].
+    void (*_Nonnull pack)(float *_Nonnull packed, const float *_Nonnull source, size_t k, size_t n, size_t k_stride,
+                          size_t n_stride, size_t first_panel, size_t panels);
+    // A row of c depends on that row of a alone, bit for bit.
+    void (*_Nonnull multiplyPacked)(const CharnnPackedProduct *_Nonnull);
 } CharnnKernels;
 
 enum { CharnnLevelPlain = 0, CharnnLevelAVX2 = 1, CharnnLevelAVX512 = 2 };

@@ -1,0 +1,92 @@
+import CharnnCheckpoint
+import CharnnEngine
+import CharnnModel
+import CharnnStorage
+import CharnnTestSupport
+import CharnnTraining
+import SystemPackage
+import Testing
+
+@Suite struct CheckpointFolderTests {
+    private let folder = TemporaryDirectory("checkpoints")
+    private let storage = LocalStorage()
+    private var checkpoints: CheckpointFolder { CheckpointFolder(folder.path.appending("checkpoints"), in: storage) }
+
+    private func checkpoint(step: Int) -> Checkpoint {
+        let architecture = Architecture(cell: .lstm, vocabularySize: 3, hiddenSize: 4, layerCount: 2)
+        let parameters = Initialisation.parameters(of: architecture, seed: UInt64(step))
+        var progress = TrainingProgress()
+        (progress.step, progress.lossSum, progress.bestValidationLoss, progress.bestStep) = (step, 0.1, 1.5, 3)
+        return Checkpoint(
+            model: Model(
+                architecture: architecture, vocabulary: Vocabulary(codePoints: [10, 97, 98])!, encoding: .utf8,
+                parameters: []),
+            state: TrainingCheckpoint(
+                progress: progress,
+                engine: EngineState(
+                    parameters: parameters, firstMoment: parameters.map { $0 / 3 },
+                    secondMoment: parameters.map { $0 * $0 }, hidden: [1, 2, 3, 4], cell: [5, 6, 7, 8])),
+            identity: "a=1\nb=2",
+            configuration: EngineConfiguration(
+                device: "cpu", deviceName: "x", precision: "fp32", kernels: "plain", threads: 2))
+    }
+
+    @Test func `everything comes back`() throws {
+        let saved = checkpoint(step: 7)
+        try checkpoints.save(saved, keeping: 2)
+        let (found, damaged) = try checkpoints.newest()
+        let read = try #require(found)
+        #expect(damaged.isEmpty && read.state.progress == saved.state.progress)
+        #expect(read.state.engine == saved.state.engine && read.identity == saved.identity)
+        #expect(read.configuration == saved.configuration)
+    }
+
+    @Test(arguments: 0..<20) func `moments and states that are empty come back empty`(seed: Int) throws {
+        var saved = checkpoint(step: seed)
+        saved.state.engine = EngineState(parameters: saved.state.engine.parameters, hidden: [1])
+        try checkpoints.save(saved, keeping: 2)
+        #expect(try checkpoints.newest().checkpoint?.state.engine == saved.state.engine)
+    }
+
+    @Test func `the size is known before anything is written`() throws {
+        let saved = checkpoint(step: 7)
+        try checkpoints.save(saved, keeping: 2)
+        let size = try #require(try storage.status(of: checkpoints.file(step: 7))?.size)
+        #expect(size <= saved.size && saved.size - size < 16)
+    }
+
+    @Test func `anybody can read a checkpoint as a model`() throws {
+        try checkpoints.save(checkpoint(step: 7), keeping: 1)
+        #expect(try Model(reading: checkpoints.file(step: 7), in: storage).step == 7)
+    }
+
+    @Test func `the newest few are kept`() throws {
+        for step in [1, 5, 9, 100] { try checkpoints.save(checkpoint(step: step), keeping: 2) }
+        #expect(try checkpoints.steps() == [100, 9])
+    }
+
+    @Test func `a damaged newest one falls back to the one before`() throws {
+        for step in [5, 9] { try checkpoints.save(checkpoint(step: step), keeping: 2) }
+        let path = checkpoints.file(step: 9)
+        let whole = try #require(try storage.contents(of: path))
+        for position in stride(from: 0, to: whole.count, by: 61) {
+            var bytes = whole
+            bytes[position] ^= 0x10
+            try storage.replace(path, with: bytes)
+            let (found, damaged) = try checkpoints.newest()
+            #expect(found?.state.progress.step == 5 && damaged.count == 1, "byte \(position)")
+        }
+    }
+
+    @Test(arguments: 0..<12)
+    func `a crash while one is written leaves the one before`(changes: Int) throws {
+        try checkpoints.save(checkpoint(step: 5), keeping: 2)
+        let crashing = CheckpointFolder(checkpoints.path, in: CrashingStorage(changes: changes))
+        try? crashing.save(checkpoint(step: 9), keeping: 1)
+        let (found, damaged) = try checkpoints.newest()
+        #expect(found?.state.progress.step == 5 || found?.state.progress.step == 9)
+        #expect(damaged.isEmpty)
+    }
+
+    @Test func `no folder means no checkpoint`() throws { #expect(try checkpoints.newest().checkpoint == nil) }
+}

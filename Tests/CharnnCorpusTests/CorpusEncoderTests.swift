@@ -1,0 +1,184 @@
+import CharnnCorpus
+import CharnnEngine
+import CharnnModel
+import CharnnStorage
+import CharnnTestSupport
+import Glibc
+import SystemPackage
+import Testing
+
+@Suite struct CorpusEncoderTests {
+    private let folder = TemporaryDirectory("corpus")
+    private let storage = LocalStorage()
+
+    private func file(_ name: String, _ bytes: [UInt8]) throws -> CorpusFile {
+        let path = folder.path.appending(name)
+        try storage.replace(path, with: bytes)
+        return CorpusFile(path: path)
+    }
+
+    private func encoder(
+        _ files: [CorpusFile], _ encoding: TextEncoding = .utf8, strip: Bool = false, limit: Int? = nil,
+        shouldStop: @escaping () -> Bool = { false }
+    ) -> CorpusEncoder {
+        CorpusEncoder(
+            files,
+            origin: CorpusOrigin(
+                paths: files.map(\.path.string), encoding: encoding, stripsGutenberg: strip, maximumCharacters: limit),
+            storage: storage, shouldStop: shouldStop)
+    }
+
+    /// The text as it comes back from `corpus.bin`.
+    private func roundTrip(_ encoder: CorpusEncoder, base: Vocabulary? = nil) throws -> (String, EncodedCorpus) {
+        let path = folder.path.appending("corpus.bin")
+        try encoder.encode(to: path, base: base)
+        let corpus = try EncodedCorpus(reading: path, in: storage)
+        var scalars = String.UnicodeScalarView()
+        for position in 0..<corpus.text.count {
+            scalars.append(Unicode.Scalar(corpus.vocabulary.codePoints[Int(corpus.text[position])])!)
+        }
+        return (String(scalars), corpus)
+    }
+
+    @Test func `a text comes back as it was, its vocabulary sorted`() throws {
+        let (text, corpus) = try roundTrip(encoder([try file("a", Array("zaé😀\n".utf8))]))
+        #expect(text == "zaé😀\n")
+        #expect(corpus.vocabulary.codePoints == [10, 97, 122, 233, 0x1F600])
+    }
+
+    @Test func `a byte order mark goes and CRLF becomes LF, lone returns stay`() throws {
+        let bytes = [0xEF, 0xBB, 0xBF] + Array("a\r\nb\rc\r".utf8)
+        #expect(try roundTrip(encoder([try file("a", bytes)])).0 == "a\nb\rc\r")
+    }
+
+    @Test func `files are joined in order and cut to so many characters`() throws {
+        let files = [try file("a", Array("één".utf8)), try file("b", Array("twee".utf8))]
+        #expect(try roundTrip(encoder(files)).0 == "ééntwee")
+        #expect(try roundTrip(encoder(files, limit: 4)).0 == "éént")
+        #expect(try roundTrip(encoder(files, limit: 2)).0 == "éé")
+    }
+
+    @Test func `characters survive the borders of what is read at once`() throws {
+        // Three-byte characters and CRLF pairs across each megabyte, at every possible place.
+        for shift in 0..<3 {
+            let text = String(repeating: "x", count: shift) + String(repeating: "€\r\n", count: 500_000)
+            let (back, corpus) = try roundTrip(encoder([try file("long", Array(text.utf8))]))
+            #expect(corpus.text.count == shift + 1_000_000)
+            #expect(back == text.replacing("\r\n", with: "\n"))
+        }
+    }
+
+    @Test(arguments: [
+        ([0x61, 0x0A, 0x62, 0xFF, 0x63], 3, 2), ([0x61, 0xC3], 1, 1), ([0xC0, 0x80], 0, 1), ([0xED, 0xA0, 0x80], 0, 1),
+        ([0xF4, 0x90, 0x80, 0x80], 0, 1), ([0x0A, 0x0A, 0xE2, 0x82], 2, 3), ([0x80], 0, 1),
+    ] as [([UInt8], Int, Int)])
+    func `a broken byte is told with its offset and line`(bytes: [UInt8], offset: Int, line: Int) throws {
+        let source = try file("broken", bytes)
+        let error = #expect(throws: CorpusError.self) {
+            try encoder([source]).encode(to: folder.path.appending("corpus.bin"))
+        }
+        #expect(error?.code == .undecodable)
+        #expect(error?.description.contains("at byte \(offset), line \(line)") == true)
+        #expect(try storage.status(of: folder.path.appending("corpus.bin")) == nil)
+    }
+
+    @Test func `a broken byte far into a file has its own offset`() throws {
+        let source = try file("broken", [UInt8](repeating: 0x61, count: 1 << 20) + [0x62, 0xE2, 0x82, 0x0A])
+        let error = #expect(throws: CorpusError.self) {
+            try encoder([source]).encode(to: folder.path.appending("corpus.bin"))
+        }
+        #expect(error?.description.contains("at byte \((1 << 20) + 1), line 1") == true)
+    }
+
+    @Test func `latin-1 reads every byte, bytes have all 256 symbols and change nothing`() throws {
+        let source = try file("a", [0xE9, 0x0D, 0x0A, 0x00])
+        #expect(try roundTrip(encoder([source], .latin1)).0 == "é\n\0")
+        let (_, corpus) = try roundTrip(encoder([source], .bytes))
+        #expect(corpus.vocabulary.count == 256 && (0..<4).map { corpus.text[$0] } == [0xE9, 0x0D, 0x0A, 0])
+    }
+
+    @Test func `Gutenberg's frame is cut on both sides`() throws {
+        let framed = """
+            Title and licence
+            *** START OF THE PROJECT GUTENBERG EBOOK THE REPUBLIC ***
+
+
+            I went down yesterday.
+            *** This line is the book's own ***
+            The end.
+
+            *** END OF THE PROJECT GUTENBERG EBOOK THE REPUBLIC ***
+            The licence
+            """
+        let source = try file("a", Array(framed.utf8))
+        #expect(
+            try roundTrip(encoder([source], strip: true)).0
+                == "I went down yesterday.\n*** This line is the book's own ***\nThe end.\n\n")
+        #expect(try roundTrip(encoder([source])).0 == framed)
+        let plain = try file("b", Array("No frame here.".utf8))
+        #expect(try roundTrip(encoder([plain], strip: true)).0 == "No frame here.")
+    }
+
+    @Test func `wide vocabularies take wider symbols`() throws {
+        let scalars = (0x4E00..<(0x4E00 + 300)).map { Unicode.Scalar($0)! }
+        var text = String.UnicodeScalarView()
+        text.append(contentsOf: scalars)
+        let (back, corpus) = try roundTrip(encoder([try file("a", Array(String(text).utf8))]))
+        #expect(corpus.text.width == 2 && back == String(text))
+    }
+
+    @Test func `a given vocabulary keeps its indices and grows`() throws {
+        let base = Vocabulary(codePoints: [122, 97])!
+        let (_, corpus) = try roundTrip(encoder([try file("a", Array("abz".utf8))]), base: base)
+        #expect(corpus.vocabulary.codePoints == [122, 97, 98])
+        #expect((0..<3).map { corpus.text[$0] } == [1, 2, 0])
+    }
+
+    @Test func `nothing to read is an error that says so`() throws {
+        let empty = try file("empty", [])
+        let error = #expect(throws: CorpusError.self) { try roundTrip(encoder([empty])) }
+        #expect(error?.code == .empty)
+        let missing = CorpusFile(path: folder.path.appending("missing"))
+        #expect(throws: CorpusError.self) { try roundTrip(encoder([missing])) }
+    }
+
+    @Test func `encoding ends soon after it is asked to`() throws {
+        let source = try file("a", [UInt8](repeating: 0x61, count: 5 << 20))
+        var asked = 0
+        let error = #expect(throws: CorpusError.self) {
+            try encoder(
+                [source],
+                shouldStop: {
+                    asked += 1
+                    return asked > 2
+                }
+            ).encode(to: folder.path.appending("corpus.bin"))
+        }
+        #expect(error?.code == .interrupted && asked == 3)
+    }
+
+    @Test func `a damaged encoded text is found`() throws {
+        _ = try roundTrip(encoder([try file("a", Array(repeating: 0x61, count: 5000))]))
+        let path = folder.path.appending("corpus.bin")
+        let whole = try #require(try storage.contents(of: path))
+        for position in [0, 9, 13, 4096, 6000, whole.count - 1] {
+            var damaged = whole
+            damaged[position] ^= 1
+            try storage.replace(path, with: damaged)
+            #expect(throws: CorpusError.self, "byte \(position)") { try EncodedCorpus(reading: path, in: storage) }
+        }
+        try storage.replace(path, with: Array(whole.dropLast()))
+        #expect(throws: CorpusError.self) { try EncodedCorpus(reading: path, in: storage) }
+    }
+
+    @Test func `a link out of the root is not followed`() throws {
+        let source = try file("outside", [0x61])
+        let root = folder.path.appending("root")
+        try storage.createDirectory(root, mode: 0o755)
+        try source.path.withPlatformString { from in
+            try root.appending("link").withPlatformString { to in try #require(symlink(from, to) == 0) }
+        }
+        let linked = CorpusFile(path: root.appending("link"), root: root)
+        #expect(throws: CorpusError.self) { try roundTrip(encoder([linked])) }
+    }
+}

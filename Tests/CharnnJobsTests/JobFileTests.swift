@@ -1,0 +1,221 @@
+import CharnnEngine
+import CharnnJobs
+import CharnnModel
+import CharnnTraining
+import SystemPackage
+import Testing
+
+@Suite struct JobFileTests {
+    private func parse(_ text: String, memory: UInt64? = nil) throws -> JobFile {
+        try JobFile.parse(Array(text.utf8), fileName: "job.yaml", memory: memory)
+    }
+
+    private func problems(_ text: String) -> [String] {
+        do {
+            _ = try parse(text)
+            return []
+        } catch {
+            return (error as? JobFileError)?.problems ?? ["\(error)"]
+        }
+    }
+
+    @Test func `what is not said takes the default`() throws {
+        let job = try parse("train:\n  corpus: kjv.txt\n")
+        let train = try #require(job.train)
+        #expect(job.priority == 0 && job.seed == 1 && job.device == .auto && job.threads == nil)
+        #expect(train.corpus == ["kjv.txt"] && train.cell == .lstm && train.hiddenSize == 512 && train.numLayers == 2)
+        #expect(train.dropout == 0.5 && train.valFraction == 0.1 && train.keepCheckpoints == 2)
+        #expect(train.settings == { var settings = TrainingSettings(); settings.seed = 1; return settings }())
+        #expect(train.settings.checkpointEvery == .seconds(300) && train.settings.learningRate == 0.002)
+    }
+
+    @Test func `every key of the contract is read`() throws {
+        let job = try parse(
+            """
+            priority: 3
+            after: [a, b c]
+            device: cpu
+            threads: 4
+            seed: 18446744073709551615
+            time_limit: 8h30m
+            train:
+              corpus: [a.txt, "b: c.txt"]
+              encoding: latin-1
+              strip_gutenberg: true
+              max_chars: 100_000
+              val_fraction: 0.2
+              val_max_chars: 500
+              cell: rnn
+              nonlinearity: relu
+              hidden_size: 64
+              num_layers: 3
+              embedding_size: 16
+              dropout: 0
+              epochs: 5
+              seq_length: 50
+              batch_size: 32
+              batching: windows
+              stride: 1
+              optimizer: adamw
+              betas: [0.8, 0.95]
+              eps: 1e-7
+              momentum: 0.5
+              weight_decay: 0.01
+              lr: 1e-3
+              lr_schedule: cosine
+              warmup_steps: 10
+              lr_min: 1e-5
+              lr_step_every: 2
+              lr_gamma: 0.7
+              lr_patience: 4
+              clip_norm: 0
+              precision: fp32
+              from: other
+              eval_every: 100
+              sample_every: 0
+              log_every: 1
+              checkpoint_every: 250
+              keep_checkpoints: 5
+              early_stop: 3
+            generate:
+              - prompt: no
+                length: 20
+                temperature: 0
+                top_k: 5
+                top_p: 0.9
+                count: 2
+                seed: 9
+                stop: "\\n"
+                echo: no
+                unknown: skip
+              - model: /models/x.safetensors
+            evaluate:
+              corpus: 1:30
+              unknown: replace
+            """)
+        let train = try #require(job.train)
+        #expect(job.after == ["a", "b c"] && job.seed == .max && job.timeLimit == 30_600 && job.threads == 4)
+        #expect(train.corpus == ["a.txt", "b: c.txt"] && train.maxChars == 100_000 && train.embeddingSize == 16)
+        #expect(train.settings.beta2 == 0.95 && train.settings.checkpointEvery == .steps(250))
+        #expect(train.settings.clipNorm == 0 && train.settings.sampleEvery == 0 && train.settings.earlyStop == 3)
+        #expect(train.from == .job("other") && job.modelJobs == ["other"])
+        // YAML 1.1 would make a boolean and a number of base sixty of these.
+        #expect(job.generate[0].request.prompt == "no" && !job.generate[0].request.echo)
+        #expect(job.generate[0].request.stop == "\n" && job.generate[1].model == .path("/models/x.safetensors"))
+        #expect(job.evaluate?.corpus == ["1:30"])
+    }
+
+    @Test func `JSON is a job file too`() throws {
+        let job = try parse(#"{"train": {"corpus": "a", "lr": 1e-3, "echo\u0031": null}, "generate": {"length": 5}}"#
+            .replacing(#", "echo\u0031": null"#, with: ""))
+        #expect(job.train?.settings.learningRate == 1e-3 && job.generate[0].request.length == 5)
+    }
+
+    @Test func `all problems are told in one message, each with file, line, key, found and allowed`() {
+        let found = problems(
+            "train:\n  corpus: a\n  hiden_size: 3\n  dropout: 1.5\n  cell: lsmt\n  epochs: two\nextra: 1\ndevice: gpu\n")
+        #expect(
+            found == [
+                "job.yaml:3: train.hiden_size: there is no such key; did you mean hidden_size?",
+                #"job.yaml:4: train.dropout: found "1.5"; allowed: a number from 0 up to, not including, 1"#,
+                #"job.yaml:5: train.cell: found "lsmt"; allowed: rnn | gru | lstm; did you mean lstm?"#,
+                #"job.yaml:6: train.epochs: found "two"; allowed: a whole number from 1 to 1000000"#,
+                "job.yaml:7: extra: there is no such key; allowed: after, device, evaluate, generate, priority, seed, "
+                    + "threads, time_limit, train",
+                #"job.yaml:8: device: found "gpu"; allowed: auto | cpu | cuda; did you mean cpu?"#,
+            ])
+    }
+
+    @Test(arguments: [
+        ("", "the file is empty"), ("# nothing\n", "the file is empty"), ("text", "a list of 'key: value' lines"),
+        ("- a\n", "found a list"), ("train: [\n", "this is not YAML"), ("train:\n\tcorpus: a\n", "this is not YAML"),
+        ("priority: 1\n", "at least one of the sections"), ("train: 5\n", "allowed: a section"),
+        ("train:\n  corpus: a\n  corpus: b\n", "stands there twice"), ("train:\n  corpus:\n", "name the text"),
+        ("generate:\n  length: 5\n", "name a job or a model file"), ("evaluate:\n  model: a\n", "name the text to score"),
+        ("train:\n  corpus: a\n  lr: nan\n", "a number above 0"), ("train:\n  corpus: a\n  lr: inf\n", "a number above 0"),
+        ("train:\n  corpus: a\n  batch_size: -1\n", "a whole number from 1"),
+        ("train:\n  corpus: a\n  epochs: 99999999999999999999\n", "a whole number from 1"),
+        ("train:\n  corpus: a\n  val_fraction: 0\n  early_stop: 2\n", "needs validation"),
+        ("train:\n  corpus: {a: b}\n", "found a section"), ("a: &x [1]\n", "anchors"), ("? [a, b]\n: c\n", "must be a word"),
+        ("train:\n  corpus: a\n  checkpoint_every: soon\n", "a number of steps, or a duration"),
+        ("train:\n  corpus: a\n  betas: [0.9]\n", "two numbers"), ("a: 1\n---\nb: 2\n", "this is not YAML"),
+        ("train:\n  corpus: a\n  nonlinearity: relu\n", "cell: rnn only"),
+    ])
+    func `what makes no sense is refused in words`(text: String, expected: String) {
+        #expect(problems(text).joined(separator: "\n").contains(expected))
+    }
+
+    @Test func `binary, broken and too large files are refused`() {
+        for (bytes, expected) in [
+            ([0x7F, 0x45, 0x4C, 0x46, 0], "binary"), ([0xFF, 0xFE], "not UTF-8"),
+            ([UInt8](repeating: 0x61, count: (1 << 20) + 1), "at most 1048576"),
+        ] as [([UInt8], String)] {
+            let error = #expect(throws: JobFileError.self) { try JobFile.parse(bytes, fileName: "x") }
+            #expect(error?.description.contains(expected) == true)
+        }
+    }
+
+    @Test(arguments: ["[", "{a: ", "- ", "? "])
+    func `nesting without end is refused and does not crash`(opening: String) {
+        #expect(!problems("train: " + String(repeating: opening, count: 100_000)).isEmpty)
+    }
+
+    @Test func `aliases that would stand for more nodes than there is memory are refused`() {
+        var bomb = "a0: &a0 [x, x]\n"
+        for level in 1..<40 { bomb += "a\(level): &a\(level) [*a\(level - 1), *a\(level - 1)]\n" }
+        #expect(problems(bomb).joined().contains("anchors"))
+        #expect(problems("? [*a, *b]\n: c").joined().contains("anchors"))
+    }
+
+    @Test func `stars and ampersands in texts are no aliases`() throws {
+        let job = try parse(
+            """
+            generate:
+              - model: m
+                prompt: |
+                  *bold* words &amp; more
+                stop: "*end"
+              - model: m
+                prompt: 'it''s &c'   # &not this
+              - model: m
+                prompt: a *b &c
+            """)
+        #expect(job.generate[0].request.prompt == "*bold* words &amp; more\n")
+        #expect(job.generate[2].request.prompt == "a *b &c")
+    }
+
+    @Test func `a network that cannot fit is refused with what it needs and what there is`() {
+        let text = "train:\n  corpus: a\n  hidden_size: 1000000000\n"
+        #expect(problems(text).joined().contains("256.0 EB of memory"))
+        #expect(throws: JobFileError.self) { try parse("train:\n  corpus: a\n  hidden_size: 512\n", memory: 1 << 20) }
+    }
+
+    @Test func `the nearest spelling is found, and nothing is guessed from afar`() {
+        #expect(problems("train:\n  corpus: a\n  sequence_lenght: 5\n").joined().contains("allowed:"))
+        #expect(problems("train:\n  corpus: a\n  seq_lenght: 5\n").joined().contains("did you mean seq_length?"))
+        #expect(problems("trian:\n  corpus: a\n").joined().contains("did you mean train?"))
+    }
+}
+
+@Suite struct ServiceConfigurationTests {
+    private func parse(_ text: String) throws -> ServiceConfiguration {
+        try ServiceConfiguration.parse(Array(text.utf8), fileName: "charnnd.yaml")
+    }
+
+    @Test func `a file of comments is a valid configuration`() throws {
+        #expect(try parse("# spool: /x\n\n") == ServiceConfiguration())
+    }
+
+    @Test func `every key is read`() throws {
+        let read = try parse(
+            "spool: /s\ncorpus_roots: [/a, /b]\ndevice: cpu\nthreads: 3\nmemory_limit: 8G\nprogress_timeout: 10m\n"
+                + "keep_jobs: 30d\n")
+        #expect(read.spool == "/s" && read.corpusRoots == ["/a", "/b"] && read.memoryLimit == 8 << 30)
+        #expect(read.progressTimeout == 600 && read.retention == 2_592_000 && read.threads == 3 && read.device == .cpu)
+    }
+
+    @Test(arguments: ["spool: relative", "corpus_root: /a", "memory_limit: lots", "threads: 0"])
+    func `what makes no sense is refused`(text: String) {
+        #expect(throws: JobFileError.self) { try parse(text) }
+    }
+}

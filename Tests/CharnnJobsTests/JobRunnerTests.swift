@@ -1,0 +1,244 @@
+import CharnnCheckpoint
+import CharnnEngine
+import CharnnJobs
+import CharnnModel
+import CharnnPrograms
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import CharnnTraining
+import SystemPackage
+import Testing
+
+/// A job of a small spool, run in this process.
+private final class JobFixture: JobReporter {
+    let folder = TemporaryDirectory("job")
+    let storage = LocalStorage()
+    var events: [WorkerEvent] = []
+    var stop = StopFlag()
+    /// Called at every event, to stop in the middle.
+    var onEvent: ((WorkerEvent) -> Void)?
+
+    var corpora: FilePath { folder.path.appending("corpora") }
+    var jobs: FilePath { folder.path.appending("jobs") }
+    func output(_ name: String) -> JobFolder { JobFolder(jobs.appending(name), in: storage) }
+
+    init() throws {
+        try storage.createDirectories(corpora, mode: 0o755)
+        try storage.createDirectories(jobs, mode: 0o755)
+        var text = ""
+        for line in 0..<400 { text += "line \(line * line % 97) says: the owl and the cat, é\n" }
+        try storage.replace(corpora.appending("text.txt"), with: Array(text.utf8))
+    }
+
+    @discardableResult
+    func run(_ name: String, _ text: String, submitter: UInt32? = nil) throws -> WorkerExit {
+        let job = try JobFile.parse(Array(text.utf8), fileName: "\(name).yaml")
+        let environment = JobEnvironment(
+            corpora: corpora, jobs: jobs, roots: [corpora, jobs], submitter: submitter)
+        try storage.createDirectories(jobs.appending(name), mode: 0o755)
+        stop = StopFlag()
+        let status = output(name).status() ?? JobStatus(job: name, state: .active)
+        return JobRunner(
+            job, status: status, folder: output(name), environment: environment, storage: storage,
+            engines: Engines(), reporter: self, stop: stop
+        ).run()
+    }
+
+    func event(_ event: WorkerEvent) {
+        events.append(event)
+        onEvent?(event)
+    }
+    func progress(_ status: JobStatus) {}
+    func savingCheckpoint(bytes: Int) {}
+
+    func bytes(_ path: FilePath) throws -> [UInt8] { try #require(try storage.contents(of: path)) }
+    func text(_ path: FilePath) throws -> String { String(decoding: try bytes(path), as: UTF8.self) }
+
+    static let training = """
+        train:
+          corpus: text.txt
+          hidden_size: 24
+          num_layers: 2
+          embedding_size: 8
+          dropout: 0.2
+          epochs: 3
+          seq_length: 20
+          batch_size: 8
+          lr: 0.01
+          checkpoint_every: 10
+
+        """
+}
+
+@Suite struct JobRunnerTests {
+    private let fixture: JobFixture
+
+    init() throws { fixture = try JobFixture() }
+
+    @Test func `a job leaves everything in its folder and a result record with checksums`() throws {
+        let job = JobFixture.training + "generate:\n  prompt: \"the owl\"\n  length: 30\n  count: 2\n"
+            + "evaluate:\n  corpus: text.txt\n"
+        #expect(try fixture.run("a", job) == .done)
+        let folder = fixture.output("a")
+        for path in [
+            folder.model, folder.lastModel, folder.metrics, folder.resolved, folder.corpus, folder.evaluation,
+            folder.generated.appending("1.txt"), folder.generated.appending("2.txt"),
+        ] {
+            #expect(try fixture.storage.status(of: path) != nil, "\(path)")
+        }
+        let status = try #require(folder.status())
+        #expect(status.state == .done && status.step == status.totalSteps)
+        let results = Set(status.results?.map(\.path) ?? [])
+        #expect(results.isSuperset(of: ["model.safetensors", "generated/1.txt", "evaluation.json", "metrics.csv"]))
+        #expect(try fixture.text(folder.generated.appending("1.txt")).hasPrefix("the owl"))
+        #expect(try Model(reading: folder.model, in: fixture.storage).validationLoss == status.bestValidationLoss)
+        #expect(try !fixture.storage.list(folder.generated).contains { $0.hasPrefix(".") })
+    }
+
+    @Test func `resolved.yaml is a job file of the same job`() throws {
+        try fixture.run("a", JobFixture.training + "generate:\n  prompt: \"x \\\"y\\\\\\n\"\n  length: 5\n  unknown: skip\n")
+        let resolved = try fixture.bytes(fixture.output("a").resolved)
+        let job = try JobFile.parse(resolved, fileName: "resolved.yaml")
+        #expect(job.train?.hiddenSize == 24 && job.train?.settings.epochs == 3)
+        #expect(job.generate.first?.request.prompt == "x \"y\\\n")
+    }
+
+    @Test func `a job that is stopped and goes on ends in the same bytes`() throws {
+        let job = JobFixture.training + "generate:\n  length: 50\n"
+        try fixture.run("whole", job)
+        var exits: [WorkerExit] = []
+        var checkpoints = 0
+        fixture.onEvent = { [unowned fixture] event in
+            guard event.kind == .checkpointSaved else { return }
+            checkpoints += 1
+            if checkpoints % 3 == 1 { fixture.stop.set() }
+        }
+        repeat { exits.append(try fixture.run("parts", job)) } while exits.last == .checkpointed && exits.count < 20
+        #expect(exits.count > 2 && exits.last == .done)
+        let (whole, parts) = (fixture.output("whole"), fixture.output("parts"))
+        for (one, other) in [
+            (whole.model, parts.model), (whole.lastModel, parts.lastModel),
+            (whole.generated.appending("1.txt"), parts.generated.appending("1.txt")),
+        ] {
+            #expect(try fixture.bytes(one) == fixture.bytes(other))
+        }
+        func timeless(_ path: FilePath) throws -> [[Substring]] {
+            try fixture.text(path).split(separator: "\n").map {
+                Array($0.split(separator: ",", omittingEmptySubsequences: false).prefix(6))
+            }
+        }
+        #expect(try timeless(whole.metrics) == timeless(parts.metrics))
+    }
+
+    @Test func `a damaged newest checkpoint is passed over with a warning and the bytes are the same`() throws {
+        try fixture.run("whole", JobFixture.training)
+        fixture.onEvent = { [unowned fixture] event in
+            if event.kind == .checkpointSaved, event.fields["STEP"] == "30" { fixture.stop.set() }
+        }
+        #expect(try fixture.run("a", JobFixture.training) == .checkpointed)
+        fixture.onEvent = nil
+        let newest = fixture.output("a").checkpoints.file(step: 30)
+        try fixture.storage.replace(newest, with: Array(try fixture.bytes(newest).dropLast(5)))
+        #expect(try fixture.run("a", JobFixture.training) == .done)
+        #expect(fixture.events.contains { $0.kind == .checkpointDamaged })
+        #expect(try fixture.bytes(fixture.output("a").lastModel) == fixture.bytes(fixture.output("whole").lastModel))
+    }
+
+    @Test func `more epochs train a finished job further, other sizes are refused`() throws {
+        try fixture.run("a", JobFixture.training)
+        let step = try #require(fixture.output("a").status()?.step)
+        let more = JobFixture.training.replacing("epochs: 3", with: "epochs: 5")
+        #expect(try fixture.run("a", more) == .done)
+        #expect(try #require(fixture.output("a").status()?.step) == step / 3 * 5)
+        #expect(try fixture.run("a", JobFixture.training.replacing("hidden_size: 24", with: "hidden_size: 32")) == .badJob)
+        #expect(fixture.output("a").status()?.reason?.contains("hidden_size=32 (was 24)") == true)
+    }
+
+    @Test func `fine-tuning takes the model's sizes and grows its vocabulary`() throws {
+        try fixture.run("a", JobFixture.training)
+        try fixture.storage.replace(
+            fixture.corpora.appending("other.txt"), with: Array(String(repeating: "Ölöwl the cat!\n", count: 300).utf8))
+        let tune = "train:\n  corpus: other.txt\n  from: a\n  epochs: 1\n  batch_size: 4\n  seq_length: 10\n"
+        #expect(try fixture.run("b", tune) == .done)
+        let (base, tuned) = (
+            try Model(reading: fixture.output("a").model, in: fixture.storage),
+            try Model(reading: fixture.output("b").model, in: fixture.storage)
+        )
+        #expect(tuned.vocabulary.codePoints.starts(with: base.vocabulary.codePoints))
+        #expect(tuned.vocabulary.index(of: 0xD6) != nil && tuned.architecture.hiddenSize == 24)
+        #expect(try fixture.run("c", tune.replacing("from: a", with: "from: a\n  hidden_size: 99")) == .badJob)
+    }
+
+    @Test(arguments: [
+        ("corpus: text.txt", "corpus: missing.txt", WorkerExit.noInput, "does not exist"),
+        ("corpus: text.txt", "corpus: /etc/passwd", .noInput, "outside the folders"),
+        ("corpus: text.txt", "corpus: ../corpora/../../x", .noInput, "outside the folders"),
+        ("corpus: text.txt", "corpus: broken.txt", .badData, "at byte 1, line 1"),
+        ("corpus: text.txt", "corpus: folder", .noInput, "not a regular file"),
+        ("batch_size: 8", "batch_size: 8000", .badData, "batch_size: "),
+        ("lr: 0.01", "lr: 3e38\n  optimizer: sgd\n  clip_norm: 0", .badData, "at step"),
+        ("seq_length: 20", "seq_length: 20\n  precision: fp16", .badData, "precision"),
+        ("train:", "device: cuda\ntrain:", .badData, "cuda"),
+        ("train:", "time_limit: 0.001s\ntrain:", .badData, "time_limit"),
+    ])
+    func `what cannot work fails with its reason in the record`(
+        from: String, to: String, exit: WorkerExit, reason: String
+    ) throws {
+        try fixture.storage.replace(fixture.corpora.appending("broken.txt"), with: [0x61, 0xFF])
+        try fixture.storage.createDirectory(fixture.corpora.appending("folder"), mode: 0o755)
+        #expect(try fixture.run("a", JobFixture.training.replacing(from, with: to)) == exit)
+        let status = try #require(fixture.output("a").status())
+        #expect(status.state == .failed && status.results != nil)
+        #expect(status.reason?.contains(reason) == true, "\(status.reason ?? "")")
+    }
+
+    @Test func `after the loss became infinite the last good checkpoint stays`() throws {
+        let job = JobFixture.training
+            .replacing("lr: 0.01", with: "lr: 3e38\n  warmup_steps: 3\n  optimizer: sgd\n  clip_norm: 0")
+            .replacing("checkpoint_every: 10", with: "checkpoint_every: 1")
+        #expect(try fixture.run("a", job) == .badData)
+        let (found, damaged) = try fixture.output("a").checkpoints.newest()
+        #expect(damaged.map(\.description) == [])
+        #expect(found?.state.engine.parameters.allSatisfy(\.isFinite) == true)
+    }
+
+    @Test func `a text that the submitter may not read is not read for them`() throws {
+        let secret = fixture.corpora.appending("secret.txt")
+        try fixture.storage.replace(secret, with: Array(String(repeating: "secret words\n", count: 500).utf8))
+        let job = JobFixture.training.replacing("text.txt", with: "secret.txt")
+        try fixture.storage.setMode(0o600, of: secret)
+        #expect(try fixture.run("a", job, submitter: 65534) == .noInput)
+        #expect(fixture.output("a").status()?.reason?.contains("may not be read by the user") == true)
+        try fixture.storage.setMode(0o644, of: secret)
+        #expect(try fixture.run("b", job, submitter: 65534) == .done)
+    }
+
+    @Test func `a generation job without its model or with a damaged one fails and says so`() throws {
+        #expect(try fixture.run("g", "generate:\n  model: nobody\n") == .noInput)
+        try fixture.run("a", JobFixture.training)
+        let model = fixture.output("a").model
+        try fixture.storage.replace(model, with: Array(try fixture.bytes(model).dropLast(9)))
+        #expect(try fixture.run("h", "generate:\n  model: a\n") == .badData)
+    }
+
+    @Test func `an unknown character in a prompt fails, or is skipped with a warning`() throws {
+        try fixture.run("a", JobFixture.training)
+        #expect(try fixture.run("g", "generate:\n  model: a\n  prompt: Ω\n") == .badData)
+        #expect(try fixture.run("h", "generate:\n  model: a\n  prompt: Ωat\n  unknown: skip\n  length: 9\n") == .done)
+        #expect(fixture.output("h").status()?.warnings.joined().contains("U+03A9") == true)
+    }
+
+    @Test func `a damaged encoded text is found at a resume`() throws {
+        fixture.onEvent = { [unowned fixture] event in
+            if event.kind == .checkpointSaved { fixture.stop.set() }
+        }
+        try fixture.run("a", JobFixture.training)
+        fixture.onEvent = nil
+        let corpus = fixture.output("a").corpus
+        var bytes = try fixture.bytes(corpus)
+        bytes[5000] ^= 1
+        try fixture.storage.replace(corpus, with: bytes)
+        #expect(try fixture.run("a", JobFixture.training) == .badData)
+    }
+}

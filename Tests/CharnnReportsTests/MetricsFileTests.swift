@@ -1,0 +1,56 @@
+import CharnnReports
+import CharnnStorage
+import CharnnTestSupport
+import CharnnTraining
+import SystemPackage
+import Testing
+
+@Suite struct MetricsFileTests {
+    private let folder = TemporaryDirectory("metrics")
+    private let storage = LocalStorage()
+    private var path: FilePath { folder.path.appending("metrics.csv") }
+
+    private func row(_ step: Int, validation: Double? = nil) -> MetricsRow {
+        MetricsRow(
+            step: step, epoch: Double(step) / 8, trainLoss: 1.5, validationLoss: validation, learningRate: 0.002,
+            gradientNorm: nil, charactersPerSecond: 1234.6, elapsedSeconds: 2)
+    }
+
+    private func text() throws -> String { String(decoding: try storage.contents(of: path) ?? [], as: UTF8.self) }
+
+    @Test func `a row has a cell for each column, empty where nothing was measured`() throws {
+        let file = try MetricsFile(path, keepingRowsTo: 0, in: storage)
+        try file.append(row(10))
+        try file.append(row(20, validation: 1.25))
+        #expect(
+            try text() == MetricsFile.header + "\n10,1.2500,1.500000,,0.002,,1235,2.0\n"
+                + "20,2.5000,1.500000,1.250000,0.002,,1235,2.0\n")
+    }
+
+    @Test func `a resume keeps the rows up to the checkpoint and drops later and torn ones`() throws {
+        let file = try MetricsFile(path, keepingRowsTo: 0, in: storage)
+        for step in [10, 20, 30] { try file.append(row(step)) }
+        let whole = try text()
+        try storage.replace(path, with: Array((whole + "40,5.0,1.").utf8))
+        _ = try MetricsFile(path, keepingRowsTo: 20, in: storage)
+        #expect(try text() == whole.split(separator: "\n").prefix(3).joined(separator: "\n") + "\n")
+    }
+}
+
+@Suite struct FormattingTests {
+    @Test(arguments: [
+        (0.0, 2, "0.00"), (1.005, 1, "1.0"), (-0.04, 1, "0.0"), (-1.25, 1, "-1.3"), (123456.789, 0, "123457"),
+        (0.999999, 3, "1.000"), (.infinity, 2, "inf"),
+    ])
+    func `numbers are rounded to the digits asked for`(value: Double, digits: Int, text: String) {
+        #expect(fixed(value, digits) == text)
+    }
+
+    @Test(arguments: [(59.4, "59 s"), (60.0, "1 min 00 s"), (3725.0, "1 h 02 min"), (90_000.0, "1 d 1 h"), (Double.infinity, "unknown")])
+    func `spans of time read as people say them`(seconds: Double, text: String) { #expect(duration(seconds) == text) }
+
+    @Test func `amounts read as people say them`() {
+        #expect(byteCount(999 as UInt64) == "999 B" && byteCount(38_200_000 as UInt64) == "38.2 MB")
+        #expect(byteCount(999_960 as UInt64) == "1.0 MB" && grouped(-1_234_567) == "-1,234,567")
+    }
+}
