@@ -34,6 +34,7 @@ struct SpoolCrashTests {
         #expect(try spool.disk.list(spool.layout.incoming) == [])
         let left = try spool.disk.list(spool.layout.accepting).filter { !$0.hasPrefix(".") }
         #expect(left == [], "after \(changes) changes")
+        #expect(try JobState.allCases.allSatisfy { try spool.files($0).allSatisfy { !$0.hasPrefix(".") } })
         #expect(Set(try spool.disk.list(spool.layout.jobs)) == ["a", "a-2"])
     }
 
