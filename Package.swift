@@ -145,7 +145,11 @@ let package = Package(
             ]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["charnnd", "charnn", "CharnnSpool", "CharnnStorage", "CharnnTestSupport"]),
+            dependencies: [
+                "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
+                "CharnnStorage", "CharnnTestSupport", system,
+            ],
+            exclude: ["PyTorch", "memory.sh"]),
     ],
     swiftLanguageModes: [.v6]
 )
