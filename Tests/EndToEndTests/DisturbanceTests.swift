@@ -142,7 +142,8 @@ extension TestSpool {
 }
 
 @Suite struct DisturbanceTests {
-    @Test(arguments: Disturbance.all) func `a disturbed job ends with the same bytes`(_ disturbance: Disturbance) throws {
+    @Test(arguments: Disturbance.all) func `a disturbed job ends with the same bytes`(_ disturbance: Disturbance) throws
+    {
         let undisturbed = try TestSpool()
         try undisturbed.dropDisturbed(disturbance.job)
         let untouched = try undisturbed.once()

@@ -6,7 +6,7 @@ import SystemPackage
 import Testing
 
 /// A spool of a test's own and the programs at work in it.
-final class TestSpool {
+final class TestSpool: Sendable {
     let folder = TemporaryDirectory("end-to-end")
     let storage = LocalStorage()
     var layout: SpoolLayout { SpoolLayout(root: folder.path.appending("spool")) }
@@ -113,7 +113,8 @@ enum Corpus {
         var text = ""
         var number = 0
         while text.utf8.count < characters {
-            text += "The \(owls[number % 5]) \(deeds[number * 7 / 3 % 4]) \(places[number / 5 % 3]), \(number) nights.\n"
+            text += "The \(owls[number % 5]) \(deeds[number * 7 / 3 % 4]) "
+            text += "\(places[number / 5 % 3]), \(number) nights.\n"
             number += 1
         }
         return String(text.prefix(characters))
