@@ -146,8 +146,11 @@ let package = Package(
             ]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["charnnd", "charnn", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", system],
-            exclude: ["systemd"]),
+            dependencies: [
+                "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
+                "CharnnStorage", "CharnnTestSupport", system,
+            ],
+            exclude: ["memory.sh", "systemd"]),
     ],
     swiftLanguageModes: [.v6]
 )
