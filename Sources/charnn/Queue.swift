@@ -36,7 +36,8 @@ struct Submit: ParsableCommand {
                 Terminal.line("\(file): handed over as \(name)")
             }
             if client.hasDaemon() == false {
-                Terminal.line("No daemon works in \(layout.root); `charnnd` starts one, `charnnd --once` does what waits.")
+                Terminal.line(
+                    "No daemon works in \(layout.root); `charnnd` starts one, `charnnd --once` does what waits.")
             }
         }
     }
@@ -116,10 +117,10 @@ private struct JobRow: Encodable {
     var state: String
     var phase: String?
     var step: Int?
-    var total_steps: Int?
-    var train_loss: Double?
-    var best_validation_loss: Double?
-    var seconds_left: Double?
+    var totalSteps: Int?
+    var trainLoss: Double?
+    var bestValidationLoss: Double?
+    var secondsLeft: Double?
     var reason: String?
 
     init(_ job: SpoolClient.Job) {
@@ -127,26 +128,27 @@ private struct JobRow: Encodable {
         state = job.state.rawValue
         phase = job.state == .active ? job.status?.phase : nil
         step = job.status?.step
-        total_steps = job.status?.totalSteps
-        train_loss = job.status?.trainLoss
-        best_validation_loss = job.status?.bestValidationLoss
-        seconds_left = job.state == .active ? job.status?.secondsLeft : nil
+        totalSteps = job.status?.totalSteps
+        trainLoss = job.status?.trainLoss
+        bestValidationLoss = job.status?.bestValidationLoss
+        secondsLeft = job.state == .active ? job.status?.secondsLeft : nil
         reason = job.status?.reason
     }
 
     static func json(_ rows: [JobRow]) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
         return String(decoding: try encoder.encode(rows), as: UTF8.self)
     }
 
     static let header = ["JOB", "STATE", "DONE", "BITS/CHAR", "LEFT", ""]
 
     var cells: [String] {
-        let part = step.flatMap { step in total_steps.map { $0 > 0 ? "\(step * 100 / $0) %" : "" } } ?? ""
-        let loss = (best_validation_loss ?? train_loss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
+        let part = step.flatMap { step in totalSteps.map { $0 > 0 ? "\(step * 100 / $0) %" : "" } } ?? ""
+        let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
         return [
-            name, phase.map { "\(state) (\($0))" } ?? state, part, loss, seconds_left.map(duration) ?? "",
+            name, phase.map { "\(state) (\($0))" } ?? state, part, loss, secondsLeft.map(duration) ?? "",
             reason.map { String($0.prefix(80)) } ?? "",
         ]
     }
@@ -207,7 +209,10 @@ struct Show: ParsableCommand {
                 ("loss", status.trainLoss.map { "\(fixed($0, 4)) nats" }),
                 ("validation", status.validationLoss.map { "\(fixed($0, 4)) nats" }),
                 (
-                    "best", status.bestValidationLoss.map { "\(fixed($0, 4)) nats, \(fixed($0 / 0.693_147_180_56, 3)) bits/char" }
+                    "best",
+                    status.bestValidationLoss.map {
+                        "\(fixed($0, 4)) nats, \(fixed($0 / 0.693_147_180_56, 3)) bits/char"
+                    }
                 ),
                 ("speed", status.charactersPerSecond.map { "\(grouped(Int($0))) characters/s" }),
                 ("left", status.secondsLeft.map(duration)), ("worked", status.elapsedSeconds.map(duration)),
@@ -351,7 +356,8 @@ struct Clean: ParsableCommand {
         try reporting {
             guard let age = Duration.seconds(of: olderThan) else {
                 throw Failure(
-                    "--older-than: found \"\(olderThan)\"; allowed: a duration such as 12h or 30d", status: Failure.usage)
+                    "--older-than: found \"\(olderThan)\"; allowed: a duration such as 12h or 30d",
+                    status: Failure.usage)
             }
             let client = SpoolClient(try spool.prepared(LocalStorage()))
             let removed = try client.clean(endedBefore: SpoolClock.system.wall() - age, dryRun: dryRun)

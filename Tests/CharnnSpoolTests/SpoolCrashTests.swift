@@ -15,7 +15,7 @@ struct SpoolCrashTests {
         while let claim = try keeper.claimNext() {
             guard claim.job == "a" else { break }
             try ResultRecord.commit(
-                try spool.status("a"), as: .done, results: [], at: 0, in: spool.layout, on: storage)
+                try spool.status("a"), as: .done, results: [], at: 0, to: spool.layout.status(of: "a"), on: storage)
             try keeper.workerEnded("a", .exited(0), wasStopped: false, lastWords: "")
         }
     }
