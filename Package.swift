@@ -149,7 +149,7 @@ let package = Package(
                 "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
                 "CharnnStorage", "CharnnTestSupport", system,
             ],
-            exclude: ["PyTorch", "memory.sh"]),
+            exclude: ["PyTorch", "memory.sh", "systemd"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -83,7 +83,7 @@ public struct SafeTensors: Sendable {
             }
         }
         // Tensors that share bytes would let a small file claim much memory.
-        let ranges = tensors.values.map(\.range).sorted { $0.lowerBound < $1.lowerBound }
+        let ranges = tensors.values.map(\.range).filter { !$0.isEmpty }.sorted { $0.lowerBound < $1.lowerBound }
         for (one, next) in zip(ranges, ranges.dropFirst()) where next.lowerBound < one.upperBound {
             throw damaged("tensors overlap")
         }

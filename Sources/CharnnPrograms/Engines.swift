@@ -1,10 +1,6 @@
 import CharnnCPU
 public import CharnnEngine
 public import CharnnJobs
-import CharnnModel
-
-/// The version of both programs.
-public let programVersion = Model.programVersion
 
 /// The engines that this build has. Nothing below the programs knows them.
 public struct Engines: EngineProvider {

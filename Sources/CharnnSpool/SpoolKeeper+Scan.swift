@@ -64,6 +64,8 @@ extension SpoolKeeper {
             let places = found.removeValue(forKey: entry.ticket.file) ?? []
             if places.isEmpty, !folders.contains(job), entry.state.isFinished {
                 index.remove(job)
+            } else if places == [entry.state.home], entry.state.isWaiting, entry.absentSince == nil {
+                try noteEdit(job, entry, entry.state.home)
             } else if places != [entry.state.home] || !entry.state.isFinished || entry.absentSince != nil {
                 try reconcile(job: job)
             }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CharnnJobs
+import CharnnPrograms
 import CharnnSpool
 import CharnnStorage
 import Glibc
@@ -7,11 +8,7 @@ import SystemPackage
 
 /// `--spool`, for every command that looks into one.
 struct SpoolOptions: ParsableArguments {
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "The spool directory. Default: $CHARNND_SPOOL, else /var/spool/charnnd where you may use it, else "
-                + "charnnd in $XDG_STATE_HOME or ~/.local/state.", valueName: "dir"))
+    @Option(name: .long, help: ArgumentHelp("The spool folder.", discussion: spoolHelp, valueName: "dir"))
     var spool: String?
 
     var layout: SpoolLayout { SpoolLayout.choose(spool.map { FilePath($0) }, isDaemon: false) }

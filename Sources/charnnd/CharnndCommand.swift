@@ -7,10 +7,12 @@ internal import CharnnStorage
 internal import Glibc
 internal import SystemPackage
 
+/// The daemon, or with the first argument `worker` what it starts for each job.
+///
+/// The worker is no subcommand of the daemon's, whose options have the same names and would take its arguments.
 @main
-enum Charnnd {
+enum Program {
     static func main() async {
-        // Not a subcommand: the parser would take the worker's options for the daemon's own of the same names.
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "worker" {
             WorkerCommand.main(Array(arguments.dropFirst()))
@@ -29,14 +31,15 @@ struct CharnndCommand: AsyncParsableCommand {
             jobs/NAME/. SIGTERM lets the running job write a checkpoint and ends; SIGHUP reads the configuration again.
 
             EXAMPLES
-              charnnd                          in a terminal, with your own spool in ~/.local/state/charnnd
-              charnnd --once                   does what is queued, then exits: 0 if every job succeeded, else 1
+              charnnd                          with your own spool, ~/.local/state/charnnd
+              charnnd --once                   does what is queued, then exits
               charnnd --spool /tmp/try --once  the same in another spool
-              systemctl start charnnd          as a service; journalctl -u charnnd tells its story
+              systemctl start charnnd          as a service
+              journalctl -u charnnd            its story
             """,
         version: programVersion)
 
-    @Option(help: ArgumentHelp("The spool folder.", discussion: SharedHelp.spool, valueName: "dir"))
+    @Option(help: ArgumentHelp("The spool folder.", discussion: spoolHelp, valueName: "dir"))
     var spool: String?
 
     @Option(
@@ -91,12 +94,4 @@ struct CharnndCommand: AsyncParsableCommand {
         _ = write(2, bytes, bytes.count)
         return ExitCode(status)
     }
-}
-
-/// What both programs say of the same option.
-enum SharedHelp {
-    static let spool = """
-        Default: $CHARNND_SPOOL, else /var/spool/charnnd where this user may use it, else charnnd in $XDG_STATE_HOME or \
-        ~/.local/state.
-        """
 }

@@ -41,6 +41,13 @@ import Testing
         #expect(read.configuration == saved.configuration)
     }
 
+    @Test(arguments: 0..<20) func `moments and states that are empty come back empty`(seed: Int) throws {
+        var saved = checkpoint(step: seed)
+        saved.state.engine = EngineState(parameters: saved.state.engine.parameters, hidden: [1])
+        try checkpoints.save(saved, keeping: 2)
+        #expect(try checkpoints.newest().checkpoint?.state.engine == saved.state.engine)
+    }
+
     @Test func `the size is known before anything is written`() throws {
         let saved = checkpoint(step: 7)
         try checkpoints.save(saved, keeping: 2)

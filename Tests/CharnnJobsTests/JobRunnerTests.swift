@@ -177,7 +177,7 @@ private final class JobFixture: JobReporter {
         ("corpus: text.txt", "corpus: broken.txt", .badData, "at byte 1, line 1"),
         ("corpus: text.txt", "corpus: folder", .noInput, "not a regular file"),
         ("batch_size: 8", "batch_size: 8000", .badData, "batch_size: "),
-        ("lr: 0.01", "lr: 1e30\n  optimizer: sgd\n  clip_norm: 0", .badData, "at step"),
+        ("lr: 0.01", "lr: 3e38\n  optimizer: sgd\n  clip_norm: 0", .badData, "at step"),
         ("seq_length: 20", "seq_length: 20\n  precision: fp16", .badData, "precision"),
         ("train:", "device: cuda\ntrain:", .badData, "cuda"),
         ("train:", "time_limit: 0.001s\ntrain:", .badData, "time_limit"),
@@ -194,10 +194,13 @@ private final class JobFixture: JobReporter {
     }
 
     @Test func `after the loss became infinite the last good checkpoint stays`() throws {
-        let job = JobFixture.training.replacing("lr: 0.01", with: "lr: 1e20\n  warmup_steps: 100000000\n  optimizer: sgd\n  clip_norm: 0\n  checkpoint_every: 1")
-        #expect(try fixture.run("a", job.replacing("checkpoint_every: 10\n", with: "")) == .badData)
+        let job = JobFixture.training
+            .replacing("lr: 0.01", with: "lr: 3e38\n  warmup_steps: 3\n  optimizer: sgd\n  clip_norm: 0")
+            .replacing("checkpoint_every: 10", with: "checkpoint_every: 1")
+        #expect(try fixture.run("a", job) == .badData)
         let (found, damaged) = try fixture.output("a").checkpoints.newest()
-        #expect(damaged.isEmpty && found?.state.engine.parameters.allSatisfy(\.isFinite) == true)
+        #expect(damaged.map(\.description) == [])
+        #expect(found?.state.engine.parameters.allSatisfy(\.isFinite) == true)
     }
 
     @Test func `a text that the submitter may not read is not read for them`() throws {

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Boots a real systemd, installs charnnd as its README says, and sees that everything holds that the service promises.
+#
+# usage: run.sh [BIN]     BIN: the folder of the built programs (default: .build/release)
+#
+# CHARNND_SYSTEMD_BOX names a program that boots systemd from this machine's own tree and runs a script in it:
+#   box [--bind-ro SRC:DEST]... [--timeout SECONDS] [--crash] --script FILE [--script FILE]...
+# Several scripts are several boots of one disk; with --crash the power fails between them.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+bin=$(cd "${1:-$root/.build/release}" && pwd)
+box=${CHARNND_SYSTEMD_BOX:?names the program that boots a systemd}
+
+box() {
+    "$box" --quiet --timeout 300 --bind-ro "$root:/src" --bind-ro "$bin:/programs" "$@"
+}
+
+echo "== the service: jobs, people, reload, stop, kills, hardening"
+box --script "$here/service.sh"
+echo "== reboot in the middle of a job"
+box --script "$here/before-reboot.sh" --script "$here/after-reboot.sh"
+echo "== power failure in the middle of a job"
+box --crash --script "$here/before-reboot.sh" --script "$here/after-reboot.sh"
+echo "== all passed"
