@@ -79,7 +79,8 @@ struct Demo: ParsableCommand {
             guard exit == .done else { throw ExitCode(exit == .checkpointed ? exit.rawValue : 1) }
             let written = try storage.contents(of: folder.appending("generated").appending("1.txt")) ?? []
             Terminal.line()
-            Terminal.line(Terminal.bold(prompt.map { "What the model writes after \"\($0)\":" } ?? "What the model writes:"))
+            let heading = prompt.map { "What the model writes after \"\($0)\":" } ?? "What the model writes:"
+            Terminal.line(Terminal.bold(heading))
             Terminal.line()
             Terminal.line(Terminal.harmless(String(decoding: written, as: UTF8.self)))
             Terminal.line()
