@@ -150,7 +150,7 @@ let package = Package(
                 "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
                 "CharnnStorage", "CharnnTestSupport", system,
             ],
-            exclude: ["memory.sh", "systemd"]),
+            exclude: ["PyTorch", "memory.sh", "systemd"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -35,6 +35,7 @@ final class TrainingJob {
         for error in damaged { keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)") }
         let corpus = try encodedCorpus(base?.vocabulary, expecting: checkpoint?.model.corpusSHA256)
         var model = try freshModel(base, corpus)
+        try checkPrompts(model)
         identity = RunIdentity.text(section, architecture: model.architecture, corpus: corpus)
         if let checkpoint {
             try RunIdentity.check(identity, against: checkpoint.identity)
@@ -136,6 +137,13 @@ final class TrainingJob {
         return Model(
             architecture: architecture, vocabulary: corpus.vocabulary, encoding: corpus.encoding, parameters: [],
             corpusSHA256: corpus.sha256)
+    }
+
+    /// Refuses prompts that the model will not know now, and not after a night of training.
+    private func checkPrompts(_ model: Model) throws {
+        for section in runner.job.generate where section.model == nil {
+            _ = try TextWriter(section.request, vocabulary: model.vocabulary, encoding: model.encoding)
+        }
     }
 
     private func makeEngine(_ model: Model, resuming checkpoint: Checkpoint?) throws -> any Engine {

@@ -17,8 +17,13 @@ struct Demo: ParsableCommand {
               charnn demo --text tale.txt
             """)
 
+    private static let license = "/usr/share/common-licenses/GPL-3"
+
     @Option(name: .long, help: ArgumentHelp("The text to learn.", valueName: "file"))
-    var text = "/usr/share/common-licenses/GPL-3"
+    var text = Self.license
+
+    /// What the model writes on from; nil for a person's own text, in which any word may be missing.
+    private var prompt: String? { text == Self.license ? "You may" : nil }
 
     @Option(name: .long, help: "How often the text is gone through.")
     var epochs = 110
@@ -49,7 +54,7 @@ struct Demo: ParsableCommand {
           lr_schedule: cosine
           warmup_steps: 50
         generate:
-          prompt: "You may"
+          prompt: \(prompt.map { "\"\($0)\"" } ?? "null")
           length: 600
           temperature: 0.6
 
@@ -74,7 +79,8 @@ struct Demo: ParsableCommand {
             guard exit == .done else { throw ExitCode(exit == .checkpointed ? exit.rawValue : 1) }
             let written = try storage.contents(of: folder.appending("generated").appending("1.txt")) ?? []
             Terminal.line()
-            Terminal.line(Terminal.bold("What the model writes after \"You may\":"))
+            let heading = prompt.map { "What the model writes after \"\($0)\":" } ?? "What the model writes:"
+            Terminal.line(Terminal.bold(heading))
             Terminal.line()
             Terminal.line(Terminal.harmless(String(decoding: written, as: UTF8.self)))
             Terminal.line()
@@ -102,7 +108,8 @@ struct Demo: ParsableCommand {
         Terminal.line("  job.yaml            the job: copy it, put in your own text")
         Terminal.line()
         Terminal.line(Terminal.bold("Try next"))
-        Terminal.line("  charnn generate \(name)\(option) --prompt 'The program' --temperature 0.8 --seed 2")
+        let words = prompt == nil ? "" : " --prompt 'The program'"
+        Terminal.line("  charnn generate \(name)\(option)\(words) --temperature 0.8 --seed 2")
         Terminal.line("  charnn evaluate \(name)\(option) /usr/share/common-licenses/GPL-2 --unknown replace")
         Terminal.line("  charnn run my-job.yaml\(option)")
     }

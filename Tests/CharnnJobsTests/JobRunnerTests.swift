@@ -232,6 +232,12 @@ private final class JobFixture: JobReporter {
         #expect(fixture.output("h").status()?.warnings.joined().contains("U+03A9") == true)
     }
 
+    @Test func `a prompt that the text lacks is refused before the training`() throws {
+        #expect(try fixture.run("a", JobFixture.training + "generate:\n  prompt: \"Übermut\"\n") == .badData)
+        #expect(fixture.output("a").status()?.reason?.contains("'Ü' (U+00DC) at position 1") == true)
+        #expect(!fixture.events.contains { $0.kind == .trainingStarted })
+    }
+
     @Test func `a damaged encoded text is found at a resume`() throws {
         fixture.onEvent = { [unowned fixture] event in
             if event.kind == .checkpointSaved { fixture.stop.set() }
