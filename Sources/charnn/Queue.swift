@@ -344,8 +344,8 @@ struct Clean: ParsableCommand {
               charnn clean --older-than 30d
             """)
 
-    @Option(name: .long, help: "Only jobs that ended longer ago, such as 12h or 30d.")
-    var olderThan: String
+    @Option(name: .long, help: "Only jobs that ended longer ago, such as 12h or 30d. Default: keep_jobs, if configured.")
+    var olderThan: String?
 
     @Flag(name: .long, help: "Only say which jobs would be removed.")
     var dryRun = false
@@ -354,15 +354,29 @@ struct Clean: ParsableCommand {
 
     func run() throws {
         try reporting {
+            let age = try leastAge()
+            let client = SpoolClient(try spool.prepared(LocalStorage()))
+            let removed = try client.clean(endedBefore: SpoolClock.system.wall() - age, dryRun: dryRun)
+            for name in removed { Terminal.line("\(name): \(dryRun ? "would be removed" : "removed")") }
+            if removed.isEmpty { Terminal.line("No job ended longer ago than \(duration(age)).") }
+        }
+    }
+
+    /// Seconds since their end for which jobs are kept.
+    private func leastAge() throws -> Double {
+        if let olderThan {
             guard let age = Duration.seconds(of: olderThan) else {
                 throw Failure(
                     "--older-than: found \"\(olderThan)\"; allowed: a duration such as 12h or 30d",
                     status: Failure.usage)
             }
-            let client = SpoolClient(try spool.prepared(LocalStorage()))
-            let removed = try client.clean(endedBefore: SpoolClock.system.wall() - age, dryRun: dryRun)
-            for name in removed { Terminal.line("\(name): \(dryRun ? "would be removed" : "removed")") }
-            if removed.isEmpty { Terminal.line("No job ended longer ago than \(olderThan).") }
+            return age
         }
+        let path = ServiceConfiguration.standardPath
+        let bytes = try LocalStorage().contents(of: path) ?? []
+        guard let age = try ServiceConfiguration.parse(bytes, fileName: path.string).retention else {
+            throw Failure("say --older-than, or set keep_jobs in \(path)", status: Failure.usage)
+        }
+        return age
     }
 }
