@@ -264,7 +264,7 @@ struct Clean: ParsableCommand {
               charnn clean --older-than 30d
             """)
 
-    @Option(name: .long, help: "Only jobs that ended longer ago, such as 12h or 30d. Default: keep_jobs, if configured.")
+    @Option(name: .long, help: "Only jobs that ended longer ago, such as 30d. Default: keep_jobs, if configured.")
     var olderThan: String?
 
     @Flag(name: .long, help: "Only say which jobs would be removed.")
