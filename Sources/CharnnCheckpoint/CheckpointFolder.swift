@@ -48,28 +48,32 @@ public struct CheckpointFolder: Sendable {
         }
     }
 
-    /// The newest checkpoint that is whole, with what was wrong with newer ones.
-    public func newest() throws(CheckpointError) -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
+    /// The newest checkpoint that is whole, with the steps of newer ones and what was wrong with them.
+    public func newest() throws(CheckpointError) -> (
+        checkpoint: Checkpoint?, damaged: [(step: Int, error: CheckpointError)]
+    ) {
         let steps: [Int]
         do {
             steps = try self.steps()
         } catch {
             throw CheckpointError(.unreadable, "cannot look for checkpoints: \(error)")
         }
-        var damaged: [CheckpointError] = []
+        var damaged: [(step: Int, error: CheckpointError)] = []
         for step in steps {
             do {
                 return (try Checkpoint(reading: file(step: step), in: storage), damaged)
             } catch {
-                damaged.append(error)
+                damaged.append((step, error))
             }
         }
         return (nil, damaged)
     }
 
-    /// Removes files of checkpoints that were found damaged, and what an interrupted write left behind.
-    public func sweep(damaged steps: [Int]) throws(StorageError) {
-        for step in steps { try storage.discard(file(step: step)) }
+    /// Removes what an interrupted write left behind, and checkpoints whose contents are damaged: they must not count
+    /// among the newest that are kept.
+    public func sweep(_ damaged: [(step: Int, error: CheckpointError)]) throws(StorageError) {
+        guard try storage.status(of: path) != nil else { return }
+        for (step, error) in damaged where error.code == .damaged { try storage.discard(file(step: step)) }
         for name in try storage.list(path) where name.hasPrefix(".") && name.hasSuffix(".partial") {
             try storage.discard(path.appending(name))
         }

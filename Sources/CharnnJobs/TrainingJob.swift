@@ -32,7 +32,10 @@ final class TrainingJob {
         try runner.storage.createDirectories(folder.path, mode: 0o750)
         let base = try baseModel()
         let (checkpoint, damaged) = try folder.checkpoints.newest()
-        for error in damaged { keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)") }
+        for (_, error) in damaged {
+            keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)")
+        }
+        try folder.checkpoints.sweep(damaged)
         let corpus = try encodedCorpus(base?.vocabulary, expecting: checkpoint?.model.corpusSHA256)
         var model = try freshModel(base, corpus)
         try checkPrompts(model)

@@ -78,6 +78,14 @@ import Testing
         }
     }
 
+    @Test func `damaged ones and remnants of a crash are swept away, whole ones stay`() throws {
+        for step in [5, 9] { try checkpoints.save(checkpoint(step: step), keeping: 2) }
+        try storage.replace(checkpoints.file(step: 9), with: [1, 2, 3])
+        try storage.replace(checkpoints.path.appending(".step-00000010.safetensors.partial"), with: [1])
+        try checkpoints.sweep(try checkpoints.newest().damaged)
+        #expect(try storage.list(checkpoints.path) == ["step-00000005.safetensors"])
+    }
+
     @Test(arguments: 0..<12)
     func `a crash while one is written leaves the one before`(changes: Int) throws {
         try checkpoints.save(checkpoint(step: 5), keeping: 2)
