@@ -102,10 +102,19 @@ struct List: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let jobs = try SpoolClient(spool.prepared(LocalStorage())).list()
+            let storage = LocalStorage()
+            let layout = try spool.existing(storage)
+            let jobs = try SpoolClient(layout).list()
             if json { return Terminal.line(try JobRow.json(jobs.map(JobRow.init))) }
-            guard !jobs.isEmpty else { return Terminal.line("There are no jobs in \(spool.layout.root).") }
-            Terminal.line(Table.text(header: JobRow.header, rows: jobs.map { JobRow($0).cells }))
+            if !jobs.isEmpty { Terminal.line(Table.text(header: JobRow.header, rows: jobs.map { JobRow($0).cells })) }
+            // Submitters may not look into a shared spool's incoming/.
+            let drops = ((try? storage.list(layout.incoming)) ?? []).filter { JobFileName($0) != nil }.count
+            if drops > 0 {
+                let what = drops == 1 ? "A job file waits" : "\(drops) job files wait"
+                Terminal.line("\(what) in \(layout.incoming) for a daemon.")
+            } else if jobs.isEmpty {
+                Terminal.line("There are no jobs in \(layout.root).")
+            }
         }
     }
 }
@@ -174,7 +183,7 @@ struct JobArgument: ParsableArguments {
 
     @OptionGroup var spool: SpoolOptions
 
-    func client() throws -> SpoolClient { SpoolClient(try spool.prepared(LocalStorage())) }
+    func client() throws -> SpoolClient { SpoolClient(try spool.existing(LocalStorage())) }
 }
 
 struct Show: ParsableCommand {
@@ -240,6 +249,10 @@ struct Follow: ParsableCommand {
             let storage = LocalStorage()
             let log = client.layout.log(of: job.name)
             var position = 0
+            // A job that waits may do so for long: why it does is told, on standard error, since it is not in the log.
+            if let state = try client.find(job.name)?.state, [.queue, .held].contains(state) {
+                Terminal.error("charnn: \(try client.why(job.name))")
+            }
             while true {
                 let found = try client.find(job.name)
                 if let file = try? storage.open(log, beneath: nil) {
@@ -353,7 +366,7 @@ struct Clean: ParsableCommand {
                 throw Failure(
                     "--older-than: found \"\(olderThan)\"; allowed: a duration such as 12h or 30d", status: Failure.usage)
             }
-            let client = SpoolClient(try spool.prepared(LocalStorage()))
+            let client = SpoolClient(try spool.existing(LocalStorage()))
             let removed = try client.clean(endedBefore: SpoolClock.system.wall() - age, dryRun: dryRun)
             for name in removed { Terminal.line("\(name): \(dryRun ? "would be removed" : "removed")") }
             if removed.isEmpty { Terminal.line("No job ended longer ago than \(olderThan).") }
