@@ -83,7 +83,8 @@ let package = Package(
         .target(
             name: "CharnnPrograms",
             dependencies: [
-                "CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnSpool", "CharnnStorage", arguments, system,
+                "CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnSpool", "CharnnStorage", arguments,
+                system,
             ]),
         .executableTarget(
             name: "charnnd",

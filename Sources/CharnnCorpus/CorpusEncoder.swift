@@ -218,7 +218,8 @@ public struct CorpusEncoder {
         case .notFound: "the text \(source.path) does not exist; put it there, or mend the path"
         case .notRegular: "\(source.path) is not a regular file; name a text file"
         case .denied: "the text \(source.path) may not be read by this user; give it the right to"
-        case .outsideRoot: "the text \(source.path) leads out of \(source.root?.string ?? "its folder"); name one inside"
+        case .outsideRoot:
+            "the text \(source.path) leads out of \(source.root?.string ?? "its folder"); name one inside"
         default: "cannot read the text: \(error)"
         }
     }
@@ -233,7 +234,8 @@ public struct CorpusEncoder {
             for byte in piece where byte == 10 { line += 1 }
             position += piece.count
         }
-        let byte = (try? file.read(at: offset, count: 1))?.first.map { "0x" + [$0].hexadecimal } ?? "the end of the file"
+        let byte =
+            (try? file.read(at: offset, count: 1))?.first.map { "0x" + [$0].hexadecimal } ?? "the end of the file"
         return CorpusError(
             .undecodable,
             "\(path) is not UTF-8: \(byte) at byte \(offset), line \(line), stands where no such byte may; "

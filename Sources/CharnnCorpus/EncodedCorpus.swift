@@ -72,7 +72,9 @@ public struct EncodedCorpus: Sendable {
         else { throw damaged("its header makes no sense") }
         let start = (12 + length + Self.alignment - 1) / Self.alignment * Self.alignment
         let end = bytes.count - 32
-        guard header.count <= end, start + header.count * header.width == end else { throw damaged("its length is wrong") }
+        guard header.count <= end, start + header.count * header.width == end else {
+            throw damaged("its length is wrong")
+        }
 
         var hasher = SHA256()
         var position = 0

@@ -58,6 +58,9 @@ struct Announcer {
             if let lastProgress, now - lastProgress < Self.progressInterval { return }
             lastProgress = now
         }
+        let kind = EventKind.worker(event.kind)
+        let mayFlood = event.level == .debug || event.level == .info
+        if mayFlood, !flood.passes(kind, of: job, at: clock.monotonic()) { return }
         let level: Logger.Level =
             switch event.level {
             case .debug: .debug
@@ -66,12 +69,12 @@ struct Announcer {
             case .warning: .warning
             case .error: .error
             }
-        tell(.worker(event.kind), level, job: job, event.message, event.fields)
+        tell(kind, level, job: job, event.message, event.fields)
     }
 
     /// Tells a line that a worker wrote to its standard error.
     mutating func hear(line: String, job: String) {
-        guard !line.isEmpty, flood.passes(.workerOutput, at: clock.monotonic()) else { return }
+        guard !line.isEmpty, flood.passes(.workerOutput, of: job, at: clock.monotonic()) else { return }
         tell(.workerOutput, .warning, job: job, quoted(line))
     }
 
@@ -92,7 +95,9 @@ struct Announcer {
             tell(.rejected, .warning, "Rejected \(file): \(reason)", ["file": file, "reason": reason])
         case .ignored(let file, let reason):
             guard passes(.ignored) else { return }
-            tell(.ignored, .warning, "Left \(quoted(file)) in place: \(reason)", ["file": file, "reason": reason])
+            tell(
+                .ignored, .warning, "Left \(quoted(file)) in place: \(quoted(reason))",
+                ["file": file, "reason": reason])
         case .held(let job, let reason):
             let level: Logger.Level = reason == nil ? .info : .warning
             tell(.held, level, job: job, "Held\(reason.map { ": \($0)" } ?? " by a person.")")
@@ -124,9 +129,14 @@ struct Announcer {
 
     /// Tells the sums of floods that are over; called now and then.
     mutating func tellSums(finally: Bool = false) {
-        for (kind, count) in flood.takeSums(at: finally ? .infinity : clock.monotonic()) {
+        for (kind, job, count) in flood.takeSums(at: finally ? .infinity : clock.monotonic()) {
             let place = kind == .rejected ? "; rejected/ holds each with its reason" : ""
-            tell(.flood, .warning, "\(count) more events of the kind \(kind.name)\(place).", ["count": "\(count)"])
+            let message = "\(count) more events of the kind \(kind.name)\(place)."
+            if let job {
+                tell(.flood, .info, job: job, message, ["count": "\(count)"])
+            } else {
+                tell(.flood, .warning, message, ["count": "\(count)"])
+            }
         }
     }
 

@@ -12,12 +12,20 @@ struct FloodGate {
         var withheld = 0
     }
 
-    private var counts: [EventKind: Count] = [:]
+    private struct Source: Hashable {
+        let kind: EventKind
+        let job: String?
+    }
+
+    private var counts: [Source: Count] = [:]
 
     /// Whether an event of that kind is told now.
-    mutating func passes(_ kind: EventKind, at now: Double) -> Bool {
-        var count = counts[kind] ?? Count(since: now)
-        defer { counts[kind] = count }
+    ///
+    /// - Parameter job: Given where each job may have its own flood.
+    mutating func passes(_ kind: EventKind, of job: String? = nil, at now: Double) -> Bool {
+        let source = Source(kind: kind, job: job)
+        var count = counts[source] ?? Count(since: now)
+        defer { counts[source] = count }
         if count.passed < Self.allowance {
             count.passed += 1
             return true
@@ -27,11 +35,11 @@ struct FloodGate {
     }
 
     /// What was withheld in windows that are over.
-    mutating func takeSums(at now: Double) -> [(kind: EventKind, count: Int)] {
-        var sums: [(kind: EventKind, count: Int)] = []
-        for (kind, count) in counts where now - count.since >= Self.window {
-            if count.withheld > 0 { sums.append((kind, count.withheld)) }
-            counts[kind] = nil
+    mutating func takeSums(at now: Double) -> [(kind: EventKind, job: String?, count: Int)] {
+        var sums: [(kind: EventKind, job: String?, count: Int)] = []
+        for (source, count) in counts where now - count.since >= Self.window {
+            if count.withheld > 0 { sums.append((source.kind, source.job, count.withheld)) }
+            counts[source] = nil
         }
         return sums.sorted { $0.kind.name < $1.kind.name }
     }

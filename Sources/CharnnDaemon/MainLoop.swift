@@ -55,10 +55,8 @@ final class MainLoop {
         options.manager.ready(statusText)
         announcer.tell(.ready, .info, "Ready: \(statusText).")
         turn()
-        for await input in daemon.inbox {
-            handle(input)
-            if isFinished { break }
-        }
+        var inputs = daemon.inbox.makeAsyncIterator()
+        while !isFinished, let input = await inputs.next() { handle(input) }
         timer?.cancel()
         watch?.cancel()
         announcer.tellSums(finally: true)

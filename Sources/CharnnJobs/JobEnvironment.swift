@@ -66,7 +66,8 @@ public struct JobEnvironment: Sendable {
             !Submitter(submitter).mayRead(path, below: root, in: storage)
         {
             throw JobError(
-                .noInput, "the \(what) \(given) may not be read by the user who submitted the job; give them the right to")
+                .noInput,
+                "the \(what) \(given) may not be read by the user who submitted the job; give them the right to")
         }
         return CorpusFile(path: path, root: root)
     }

@@ -37,7 +37,8 @@ public struct JobFile: Sendable, Equatable {
 
     /// Names that stand at `model:` or `from:` and are not paths: implicit predecessors if such jobs are not done.
     public var modelJobs: [String] {
-        let references = [train?.from].compactMap(\.self) + generate.compactMap(\.model) + [evaluate?.model].compactMap(\.self)
+        let references =
+            [train?.from].compactMap(\.self) + generate.compactMap(\.model) + [evaluate?.model].compactMap(\.self)
         var seen: Set<String> = []
         return references.compactMap { reference in
             guard case .job(let name) = reference, seen.insert(name).inserted else { return nil }

@@ -1,8 +1,8 @@
 public import CharnnCheckpoint
 import CharnnCorpus
-import Crypto
 public import CharnnSpool
 public import CharnnStorage
+import Crypto
 public import SystemPackage
 
 /// `jobs/NAME/`: where everything of one job lies.
@@ -33,22 +33,16 @@ public struct JobFolder: Sendable {
         (try? JobStatus.read(statusFile, on: storage)) ?? nil
     }
 
-    /// Writes the status so that it is always whole.
-    ///
-    /// - Parameter durably: Whether it must outlast a power failure, as a result record must.
-    public func write(_ status: JobStatus, durably: Bool) throws(StorageError) {
-        if durably {
-            try status.save(statusFile, on: storage)
-        } else {
-            try storage.swap(statusFile, with: status.encoded)
-        }
-    }
+    /// Writes the status so that it is always whole, without waiting for the disk.
+    func write(_ status: JobStatus) throws(StorageError) { try storage.swap(statusFile, with: status.encoded) }
 
     /// The results that are there, with their checksums.
     func results() throws -> [JobStatus.Result] {
         var paths: [FilePath] = [model, lastModel, metrics, evaluation].filter { exists($0) }
         for folder in [samples, generated] where exists(folder) {
-            for name in try storage.list(folder).sorted() where !name.hasPrefix(".") { paths.append(folder.appending(name)) }
+            for name in try storage.list(folder).sorted() where !name.hasPrefix(".") {
+                paths.append(folder.appending(name))
+            }
         }
         return try paths.map { file in
             let handle = try storage.open(file, beneath: nil)

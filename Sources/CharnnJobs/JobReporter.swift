@@ -45,27 +45,23 @@ final class StatusKeeper {
         lastWrite = clock.monotonic()
         status.updatedAt = JobStatus.time(clock.wall())
         // A status that cannot be written is no reason to stop: it holds nothing that is not elsewhere.
-        try? folder.write(status, durably: false)
+        try? folder.write(status)
         reporter.progress(status)
     }
 
     /// Writes the record that ends the job, durably.
     func finish(_ state: JobState, reason: String?, results: [JobStatus.Result]) throws(StorageError) {
-        status.state = state
-        status.phase = nil
         status.reason = reason
-        status.results = results
-        // The daemon has not yet moved the job's file where this record says.
-        status.filed = nil
-        status.secondsLeft = nil
         status.elapsedSeconds = elapsed
-        status.endedAt = JobStatus.time(clock.wall())
-        status.updatedAt = status.endedAt
-        try folder.write(status, durably: true)
+        status = try ResultRecord.commit(
+            status, as: state, results: results, at: clock.wall(), to: folder.statusFile, on: folder.storage)
         reporter.progress(status)
     }
 
-    func event(_ kind: WorkerEvent.Kind, _ level: WorkerEvent.Level = .info, _ message: String, _ fields: [String: String] = [:]) {
+    func event(
+        _ kind: WorkerEvent.Kind, _ level: WorkerEvent.Level = .info, _ message: String,
+        _ fields: [String: String] = [:]
+    ) {
         reporter.event(WorkerEvent(kind, level, message, fields: fields))
     }
 

@@ -40,7 +40,8 @@ enum MemoryEstimate {
         let (h, e) = (Double(architecture.hiddenSize), Double(architecture.embeddingSize))
         let gates = Double(architecture.cell.gates)
         let layers = Double(architecture.layerCount)
-        let weights = gates * h * (e + h) + (layers - 1) * gates * h * 2 * h + Double(architecture.vocabularySize) * (e + h)
+        let weights =
+            gates * h * (e + h) + (layers - 1) * gates * h * 2 * h + Double(architecture.vocabularySize) * (e + h)
         let activations = Double(batchSize) * Double(sequenceLength) * layers * (gates + 1) * h
         return 4 * (4 * weights + activations)
     }

@@ -39,6 +39,7 @@ enum RunIdentity {
         throw JobError(
             .badJob,
             "the job has checkpoints of a run with other settings: now \(list.joined(separator: ", ")). "
-                + "Set them back to go on, or drop the file under another name (with from: to begin with these weights)")
+                + "Set them back to go on, or drop the file under another name (with from: to begin with these weights)"
+        )
     }
 }

@@ -84,7 +84,8 @@ final class SectionReader {
     }
 
     private static func words(_ range: ClosedRange<Int>) -> String {
-        range.upperBound == .max ? "a whole number from \(range.lowerBound)"
+        range.upperBound == .max
+            ? "a whole number from \(range.lowerBound)"
             : "a whole number from \(range.lowerBound) to \(range.upperBound)"
     }
 
@@ -142,7 +143,8 @@ final class SectionReader {
             var result: [String] = []
             for element in sequence {
                 guard case .scalar(let scalar) = element else {
-                    report(element.mark?.line, "\(prefix)\(key): found \(YAMLDocument.kind(element)); allowed: \(allowed)")
+                    report(
+                        element.mark?.line, "\(prefix)\(key): found \(YAMLDocument.kind(element)); allowed: \(allowed)")
                     return nil
                 }
                 result.append(scalar.string)

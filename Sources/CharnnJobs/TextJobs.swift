@@ -192,16 +192,17 @@ public struct ScoredText: Sendable {
             var model: String
             var corpus: [String]
             var characters: Int
-            var unknown_characters: Int
-            var nats_per_character: Double
-            var bits_per_character: Double
+            var unknownCharacters: Int
+            var natsPerCharacter: Double
+            var bitsPerCharacter: Double
             var perplexity: Double
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
         let report = Report(
-            model: model, corpus: corpus, characters: score.count, unknown_characters: unknownCount,
-            nats_per_character: score.loss, bits_per_character: score.bitsPerCharacter, perplexity: perplexity)
+            model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
+            natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity)
         return ((try? encoder.encode(report)).map([UInt8].init) ?? []) + [10]
     }
 }
@@ -228,8 +229,10 @@ public enum TextScoring {
         }
         let encoded = try model.vocabulary.encode(codePoints, unknown: policy)
         guard encoded.symbols.count >= 2 else {
-            throw JobError(.badData, "there is nothing to score in \(origin.paths.joined(separator: ", ")); "
-                + "name a text of two characters or more")
+            throw JobError(
+                .badData,
+                "there is nothing to score in \(origin.paths.joined(separator: ", ")); "
+                    + "name a text of two characters or more")
         }
         let text = SymbolText(encoded.symbols)
         guard let score = try Evaluator(text, range: 0..<text.count).score(with: engine, shouldStop: shouldStop) else {

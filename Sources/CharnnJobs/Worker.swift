@@ -52,10 +52,9 @@ public enum Worker {
             } catch {
                 let error = JobError(error)
                 reporter.event(WorkerEvent(.failed, .error, "The job failed: \(error)"))
-                status.state = .failed
                 status.reason = error.description
-                status.results = []
-                try? folder.write(status, durably: true)
+                _ = try? ResultRecord.commit(
+                    status, as: .failed, results: [], at: SpoolClock.system.wall(), to: folder.statusFile, on: storage)
                 return error.exit
             }
         }

@@ -1,5 +1,5 @@
-public import CharnnStorage
 public import CharnnEngine
+public import CharnnStorage
 import FoundationEssentials
 public import SystemPackage
 

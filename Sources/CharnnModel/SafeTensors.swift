@@ -1,5 +1,5 @@
-import FoundationEssentials
 public import CharnnStorage
+import FoundationEssentials
 public import SystemPackage
 
 /// A safetensors file: eight bytes of header length, a JSON header that names tensors and their byte ranges, then the
@@ -73,7 +73,9 @@ public struct SafeTensors: Sendable {
                 var count = 1
                 for dimension in shape {
                     let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
-                    guard dimension >= 0, !overflow, product <= size else { throw damaged("\(name) has shape \(shape)") }
+                    guard dimension >= 0, !overflow, product <= size else {
+                        throw damaged("\(name) has shape \(shape)")
+                    }
                     count = product
                 }
                 guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= size - dataStart,
@@ -112,13 +114,19 @@ public struct SafeTensors: Sendable {
             (0..<tensor.count).map { index in
                 switch tensor.type {
                 case "F64":
-                    Float(Double(bitPattern: UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self))))
+                    Float(
+                        Double(
+                            bitPattern: UInt64(
+                                littleEndian: raw.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self))))
                 case "F32":
-                    Float(bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)))
+                    Float(
+                        bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)))
                 case "F16":
                     Self.half(UInt16(littleEndian: raw.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)))
                 default:
-                    Float(bitPattern: UInt32(UInt16(littleEndian: raw.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self))) << 16)
+                    Float(
+                        bitPattern: UInt32(
+                            UInt16(littleEndian: raw.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self))) << 16)
                 }
             }
         }
@@ -139,7 +147,11 @@ private enum HeaderEntry: Decodable {
     case metadata([String: String])
     case tensor(type: String, shape: [Int], offsets: [Int])
 
-    private enum Key: String, CodingKey { case dtype, shape, offsets = "data_offsets" }
+    private enum Key: String, CodingKey {
+        case dtype
+        case shape
+        case offsets = "data_offsets"
+    }
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Key.self)
@@ -185,7 +197,8 @@ extension SafeTensors {
         for source in sources {
             let end = offset + source.values.count * 4
             let shape = source.shape.map(String.init).joined(separator: ",")
-            json += ",\(quoted(source.name)):{\"dtype\":\"F32\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+            json +=
+                ",\(quoted(source.name)):{\"dtype\":\"F32\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
             offset = end
         }
         json += "}"

@@ -50,11 +50,15 @@ public enum ResultRecord {
     ///
     /// All results must be whole, under their names and synced before; after this call the job has ended, whatever
     /// happens to the process or the machine. The daemon then moves the file from `active/`, or its recovery does.
-    /// - Parameter time: Seconds since 1970.
+    /// - Parameters:
+    ///   - time: Seconds since 1970.
+    ///   - path: The job's `status.json`.
+    /// - Returns: The record as written.
+    @discardableResult
     public static func commit(
-        _ status: JobStatus, as state: JobState, results: [JobStatus.Result], at time: Double, in layout: SpoolLayout,
+        _ status: JobStatus, as state: JobState, results: [JobStatus.Result], at time: Double, to path: FilePath,
         on storage: some Storage
-    ) throws(StorageError) {
+    ) throws(StorageError) -> JobStatus {
         precondition(state == .done || state == .failed, "a result is done or failed")
         var record = status
         record.state = state
@@ -64,6 +68,7 @@ public enum ResultRecord {
         record.secondsLeft = nil
         record.endedAt = JobStatus.time(time)
         record.updatedAt = record.endedAt
-        try record.save(layout.status(of: status.job), on: storage)
+        try record.save(path, on: storage)
+        return record
     }
 }

@@ -132,7 +132,6 @@ extension SpoolKeeper {
     private func takeIn(_ drop: Drop) throws(StorageError) -> Passage? {
         guard let status = try storage.status(of: drop.path) else { return nil }
         do {
-            let file = try storage.open(drop.path, beneath: nil)
             guard let (stem, ending) = JobFileName.split(drop.name) else { return nil }
             guard let name = JobName(stem) else {
                 try reject(
@@ -141,6 +140,7 @@ extension SpoolKeeper {
                         + "\(JobName.maximumLength) bytes, no . or - in front.")
                 return nil
             }
+            let file = try storage.open(drop.path, beneath: nil)
             let passage = Passage(
                 sequence: try sequences.take(), isHeld: drop.isHeld, file: JobFileName(name: name, ending: ending))
             let path = layout.accepting.appending(passage.text)
@@ -263,7 +263,8 @@ extension SpoolKeeper {
     /// Writes a job's file from its job folder into a state directory, durably but for the directory's sync.
     func place(_ job: String, _ file: String, in state: JobState, sequence: UInt64) throws(StorageError) {
         let bytes = try storage.contents(of: layout.jobFile(of: job), limit: Self.largestFile) ?? []
-        let copy = layout.accepting.appending("\(sequence).copy")
+        // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
+        let copy = layout.file(".\(sequence).copy", in: state)
         try storage.discard(copy)
         let writing = try storage.create(copy, mode: 0o640)
         try writing.append(bytes)

@@ -124,7 +124,8 @@ extension SpoolKeeper {
             failed.reason = reason
             failed.sequence = entry.sequence
             failed.ticket = entry.ticket
-            try ResultRecord.commit(failed, as: .failed, results: [], at: clock.wall(), in: layout, on: storage)
+            try ResultRecord.commit(
+                failed, as: .failed, results: [], at: clock.wall(), to: layout.status(of: failed.job), on: storage)
             index.update(job) { $0.state = .broken }
         case .requeue(let reason, let delay):
             try moveIfActive(entry, to: .queue)

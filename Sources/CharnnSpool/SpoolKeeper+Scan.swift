@@ -8,12 +8,17 @@ extension SpoolKeeper {
         for name in try storage.list(layout.jobs) where name.hasPrefix(".") && name.hasSuffix(".new") {
             try removeFolder(layout.jobs.appending(name))
         }
+        for state in JobState.allCases {
+            for name in try storage.list(layout.directory(state)) where Self.isLeftover(name) {
+                try storage.discard(layout.file(name, in: state))
+            }
+        }
         try scan()
         var passages: [Passage] = []
         for name in try storage.list(layout.accepting).sorted() {
             if let passage = Passage(name) {
                 passages.append(passage)
-            } else if !name.hasPrefix(".") || name.hasSuffix(".partial") {
+            } else if !name.hasPrefix(".") || Self.isLeftover(name) {
                 try storage.discard(layout.accepting.appending(name))
             }
         }
@@ -24,6 +29,11 @@ extension SpoolKeeper {
             if try !wasAccepted(passage) { unfinished.append(passage) }
         }
         try bringThrough(unfinished)
+    }
+
+    /// Whether a hidden file is one that a crash kept from getting its name.
+    private static func isLeftover(_ name: String) -> Bool {
+        name.hasPrefix(".") && (name.hasSuffix(".copy") || name.hasSuffix(".partial"))
     }
 
     /// Whether the job of a passage exists; then only the original is left to be removed, or the job file to be

@@ -53,12 +53,13 @@ public struct SpoolLayout: Sendable, Hashable {
     /// Every directory with its rights.
     ///
     /// In a shared spool `incoming/` can be written but not listed by submitters, and is sticky, so that nobody removes
-    /// or replaces what another has dropped; the set-group-id bit hands the group on to what is made inside.
+    /// or replaces what another has dropped. The set-group-id bit hands the group on to what is made inside: the daemon
+    /// is a member, and so can read a drop that is not open to everybody.
     public func directories(_ sharing: Sharing) -> [(path: FilePath, mode: CharnnStorage.FileMode)] {
         let isShared = sharing == .group
         let own: CharnnStorage.FileMode = 0o700
         return [
-            (root, isShared ? 0o755 : own), (accepting, own), (incoming, isShared ? 0o1730 : own),
+            (root, isShared ? 0o755 : own), (accepting, own), (incoming, isShared ? 0o3730 : own),
             (jobs, isShared ? 0o2750 : own), (corpora, isShared ? 0o3770 : own),
         ] + JobState.allCases.map { (directory($0), isShared ? 0o2770 : own) }
     }

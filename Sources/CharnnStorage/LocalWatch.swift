@@ -19,7 +19,8 @@ final class LocalWatch: StorageWatch {
         let queue = inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK))
         guard queue >= 0 else { throw StorageError(last: "inotify_init1", directories.first ?? "") }
         let mask = UInt32(
-            IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+            IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF
+                | IN_ONLYDIR)
         var watched: [Int32: FilePath] = [:]
         for directory in directories {
             let watch = inotify_add_watch(queue, directory.string, mask)

@@ -105,7 +105,7 @@ public protocol StorageWatch: AnyObject, Sendable {
 public enum StorageHint: Sendable, Hashable {
     /// A name appeared complete: it was closed after writing, or moved in.
     case arrived(directory: FilePath, name: String)
-    /// A name left.
+    /// A name appeared, perhaps not complete yet, or left.
     case changed(directory: FilePath, name: String)
     /// Hints were lost, or a directory went away: scan everything.
     case overflow

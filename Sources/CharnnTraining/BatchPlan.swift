@@ -121,7 +121,8 @@ struct KeyedOrder {
         let mask = (1 as UInt64) << halfBits - 1
         var (left, right) = (value >> halfBits, value & mask)
         for number in 0..<4 as Range<UInt32> {
-            let words = random.block(UInt32(truncatingIfNeeded: right), number, round, Philox.Purpose.batchOrder.rawValue)
+            let words = random.block(
+                UInt32(truncatingIfNeeded: right), number, round, Philox.Purpose.batchOrder.rawValue)
             (left, right) = (right, left ^ (UInt64(words[0]) & mask))
         }
         return left << halfBits | right

@@ -65,17 +65,18 @@ struct Bench: ParsableCommand {
                 choice: EngineChoice(device: device, precision: precision, threads: threads))
             let training = try benchmark.training(seconds: seconds)
             let result = Result(
-                cell: cell.rawValue, hidden_size: hiddenSize, num_layers: numLayers,
-                embedding_size: architecture.embeddingSize, batch_size: batchSize, seq_length: seqLength,
-                vocabulary_size: vocabularySize, device: training.engine.device, precision: training.engine.precision,
+                cell: cell.rawValue, hiddenSize: hiddenSize, numLayers: numLayers,
+                embeddingSize: architecture.embeddingSize, batchSize: batchSize, seqLength: seqLength,
+                vocabularySize: vocabularySize, device: training.engine.device, precision: training.engine.precision,
                 threads: training.engine.threads, kernels: training.engine.kernels,
-                training_ms_per_step: training.secondsPerStep * 1000,
-                training_chars_per_second: Double(batchSize * seqLength) / training.secondsPerStep,
-                training_gflops: benchmark.neededOperations / training.secondsPerStep / 1e9,
-                generation_chars_per_second: try benchmark.generation(characters: 2000))
+                trainingMsPerStep: training.secondsPerStep * 1000,
+                trainingCharsPerSecond: Double(batchSize * seqLength) / training.secondsPerStep,
+                trainingGflops: benchmark.neededOperations / training.secondsPerStep / 1e9,
+                generationCharsPerSecond: try benchmark.generation(characters: 2000))
             if json {
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+                encoder.keyEncodingStrategy = .convertToSnakeCase
                 Terminal.line(String(decoding: try encoder.encode(result), as: UTF8.self))
             } else {
                 Terminal.line(result.table)
@@ -85,28 +86,28 @@ struct Bench: ParsableCommand {
 
     private struct Result: Encodable {
         var cell: String
-        var hidden_size: Int
-        var num_layers: Int
-        var embedding_size: Int
-        var batch_size: Int
-        var seq_length: Int
-        var vocabulary_size: Int
+        var hiddenSize: Int
+        var numLayers: Int
+        var embeddingSize: Int
+        var batchSize: Int
+        var seqLength: Int
+        var vocabularySize: Int
         var device: String
         var precision: String
         var threads: Int
         var kernels: String
-        var training_ms_per_step: Double
-        var training_chars_per_second: Double
-        var training_gflops: Double
-        var generation_chars_per_second: Double
+        var trainingMsPerStep: Double
+        var trainingCharsPerSecond: Double
+        var trainingGflops: Double
+        var generationCharsPerSecond: Double
 
         var table: String {
             """
-            \(cell) \(num_layers) x \(hidden_size), batch \(batch_size), sequence \(seq_length), \
-            vocabulary \(vocabulary_size), \(precision), \(threads) threads, \(kernels)
-            training    \(fixed(training_ms_per_step, 1)) ms a step   \
-            \(grouped(Int(training_chars_per_second))) characters/s   \(fixed(training_gflops, 0)) GFLOP/s
-            generation  \(grouped(Int(generation_chars_per_second))) characters/s
+            \(cell) \(numLayers) x \(hiddenSize), batch \(batchSize), sequence \(seqLength), \
+            vocabulary \(vocabularySize), \(precision), \(threads) threads, \(kernels)
+            training    \(fixed(trainingMsPerStep, 1)) ms a step   \
+            \(grouped(Int(trainingCharsPerSecond))) characters/s   \(fixed(trainingGflops, 0)) GFLOP/s
+            generation  \(grouped(Int(generationCharsPerSecond))) characters/s
             """
         }
     }

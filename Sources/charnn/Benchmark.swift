@@ -56,7 +56,8 @@ struct Benchmark {
     /// Characters a second that one stream writes, sampling included.
     func generation(characters: Int) throws -> Double {
         let engine = try makeEngine()
-        let vocabulary = Vocabulary.bytes.growing(by: (0..<UInt32(max(0, architecture.vocabularySize - 256))).map { $0 + 256 })
+        let vocabulary = Vocabulary.bytes.growing(
+            by: (0..<UInt32(max(0, architecture.vocabularySize - 256))).map { $0 + 256 })
         guard vocabulary.count == architecture.vocabularySize || architecture.vocabularySize < 256,
             let own = Vocabulary(codePoints: Array(vocabulary.codePoints.prefix(architecture.vocabularySize)))
         else { return 0 }

@@ -66,7 +66,9 @@ struct Check: ParsableCommand {
         _ section: TrainSection, _ job: JobFile, beside folder: FilePath, _ storage: any Storage
     ) throws {
         let files = try section.corpus.map { text in
-            let candidates = [folder, spool.layout.corpora].map { $0.pushing(FilePath(text)).lexicallyNormalized().real }
+            let candidates = [folder, spool.layout.corpora].map {
+                $0.pushing(FilePath(text)).lexicallyNormalized().real
+            }
             guard let path = try candidates.first(where: { try storage.status(of: $0)?.kind == .regular }) else {
                 throw Failure("\(text): there is no such text beside the job file or in \(spool.layout.corpora); put it there",
                     status: 66)

@@ -21,7 +21,8 @@ final class ConsoleReporter: JobReporter {
 
     func event(_ event: WorkerEvent) {
         // A log that cannot be written is no reason to stop a run that can.
-        try? log?.append(Array("\(JobStatus.time(SpoolClock.system.wall())) \(event.level.rawValue) \(event.message)\n".utf8))
+        try? log?.append(
+            Array("\(JobStatus.time(SpoolClock.system.wall())) \(event.level.rawValue) \(event.message)\n".utf8))
         if event.kind == .failed {
             clear()
             return Terminal.error("charnn: \(event.message)")

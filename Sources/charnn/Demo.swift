@@ -26,7 +26,7 @@ struct Demo: ParsableCommand {
     private var prompt: String? { text == Self.license ? "You may" : nil }
 
     @Option(name: .long, help: "How often the text is gone through.")
-    var epochs = 60
+    var epochs = 110
 
     @OptionGroup var spool: SpoolOptions
 
@@ -109,8 +109,9 @@ struct Demo: ParsableCommand {
         Terminal.line()
         Terminal.line(Terminal.bold("Try next"))
         let words = prompt == nil ? "" : " --prompt 'The program'"
-        Terminal.line("  charnn generate \(name)\(option)\(words) --temperature 0.8 --seed 2")
-        Terminal.line("  charnn evaluate \(name)\(option) /usr/share/common-licenses/GPL-2 --unknown replace")
-        Terminal.line("  charnn run my-job.yaml\(option)")
+        Terminal.line("  \(Terminal.program) generate \(name)\(option)\(words) --temperature 0.8 --seed 2")
+        let other = "/usr/share/common-licenses/GPL-2"
+        Terminal.line("  \(Terminal.program) evaluate \(name)\(option) \(other) --unknown replace")
+        Terminal.line("  \(Terminal.program) run my-job.yaml\(option)")
     }
 }

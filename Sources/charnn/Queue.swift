@@ -7,85 +7,6 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
-struct Submit: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Hand job files to the daemon.",
-        discussion: """
-            The same as copying them into the spool's incoming/. Each is checked first. A text that the daemon could \
-            not see, such as one in your home folder, is copied into the spool's corpora/.
-
-            Example:
-              charnn submit kjv.yaml republic.yaml
-            """)
-
-    @Argument(help: ArgumentHelp("Job files.", valueName: "file"))
-    var files: [String]
-
-    @OptionGroup var spool: SpoolOptions
-
-    func run() throws {
-        try reporting {
-            let storage = LocalStorage()
-            let layout = try spool.prepared(storage)
-            let client = SpoolClient(layout, storage: storage)
-            // All are checked before any is handed over.
-            for file in files { _ = try parsed(file, storage) }
-            for file in files {
-                try provideTexts(try parsed(file, storage), beside: FilePath(file).absolute, layout, storage)
-                let name = try client.submit(FilePath(file).absolute)
-                Terminal.line("\(file): handed over as \(name)")
-            }
-            if client.hasDaemon() == false {
-                Terminal.line("No daemon works in \(layout.root); `charnnd` starts one, `charnnd --once` does what waits.")
-            }
-        }
-    }
-
-    private func parsed(_ file: String, _ storage: any Storage) throws -> JobFile {
-        guard let bytes = try storage.contents(of: FilePath(file).absolute.real, limit: (1 << 20) + 1) else {
-            throw Failure("\(file): there is no such file", status: 66)
-        }
-        return try JobFile.parse(bytes, fileName: file)
-    }
-
-    /// Copies texts that lie beside the job file, and that the spool does not have, into its `corpora/`.
-    private func provideTexts(
-        _ job: JobFile, beside file: FilePath, _ layout: SpoolLayout, _ storage: any Storage
-    ) throws {
-        for text in (job.train?.corpus ?? []) + (job.evaluate?.corpus ?? []) {
-            let path = FilePath(text)
-            guard path.isRelative else { continue }
-            let target = layout.corpora.pushing(path).lexicallyNormalized()
-            guard target.starts(with: layout.corpora), try storage.status(of: target) == nil else { continue }
-            let source = file.removingLastComponent().pushing(path).lexicallyNormalized().real
-            guard try storage.status(of: source)?.kind == .regular else {
-                throw Failure(
-                    "\(text): there is no such text beside \(file) or in \(layout.corpora); put it there", status: 66)
-            }
-            try storage.createDirectories(target.removingLastComponent(), mode: 0o2770)
-            try copy(source, to: target, storage)
-            Terminal.line("\(text): copied into \(layout.corpora)")
-        }
-    }
-
-    private func copy(_ source: FilePath, to target: FilePath, _ storage: any Storage) throws {
-        let reading = try storage.open(source, beneath: nil)
-        let temporary = target.partial
-        try storage.discard(temporary)
-        let writing = try storage.create(temporary, mode: 0o640)
-        var position = 0
-        while true {
-            let piece = try reading.read(at: position, count: 1 << 20)
-            if piece.isEmpty { break }
-            try writing.append(piece)
-            position += piece.count
-        }
-        try writing.synchronize()
-        try storage.rename(temporary, to: target, replacing: false)
-        try storage.synchronizeDirectory(target.removingLastComponent())
-    }
-}
-
 struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List the jobs: running, waiting, held, ended.",
@@ -125,10 +46,10 @@ private struct JobRow: Encodable {
     var state: String
     var phase: String?
     var step: Int?
-    var total_steps: Int?
-    var train_loss: Double?
-    var best_validation_loss: Double?
-    var seconds_left: Double?
+    var totalSteps: Int?
+    var trainLoss: Double?
+    var bestValidationLoss: Double?
+    var secondsLeft: Double?
     var reason: String?
 
     init(_ job: SpoolClient.Job) {
@@ -136,26 +57,27 @@ private struct JobRow: Encodable {
         state = job.state.rawValue
         phase = job.state == .active ? job.status?.phase : nil
         step = job.status?.step
-        total_steps = job.status?.totalSteps
-        train_loss = job.status?.trainLoss
-        best_validation_loss = job.status?.bestValidationLoss
-        seconds_left = job.state == .active ? job.status?.secondsLeft : nil
+        totalSteps = job.status?.totalSteps
+        trainLoss = job.status?.trainLoss
+        bestValidationLoss = job.status?.bestValidationLoss
+        secondsLeft = job.state == .active ? job.status?.secondsLeft : nil
         reason = job.status?.reason
     }
 
     static func json(_ rows: [JobRow]) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
         return String(decoding: try encoder.encode(rows), as: UTF8.self)
     }
 
     static let header = ["JOB", "STATE", "DONE", "BITS/CHAR", "LEFT", ""]
 
     var cells: [String] {
-        let part = step.flatMap { step in total_steps.map { $0 > 0 ? "\(step * 100 / $0) %" : "" } } ?? ""
-        let loss = (best_validation_loss ?? train_loss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
+        let part = step.flatMap { step in totalSteps.map { $0 > 0 ? "\(step * 100 / $0) %" : "" } } ?? ""
+        let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
         return [
-            name, phase.map { "\(state) (\($0))" } ?? state, part, loss, seconds_left.map(duration) ?? "",
+            name, phase.map { "\(state) (\($0))" } ?? state, part, loss, secondsLeft.map(duration) ?? "",
             reason.map { String($0.prefix(80)) } ?? "",
         ]
     }
@@ -216,7 +138,10 @@ struct Show: ParsableCommand {
                 ("loss", status.trainLoss.map { "\(fixed($0, 4)) nats" }),
                 ("validation", status.validationLoss.map { "\(fixed($0, 4)) nats" }),
                 (
-                    "best", status.bestValidationLoss.map { "\(fixed($0, 4)) nats, \(fixed($0 / 0.693_147_180_56, 3)) bits/char" }
+                    "best",
+                    status.bestValidationLoss.map {
+                        "\(fixed($0, 4)) nats, \(fixed($0 / 0.693_147_180_56, 3)) bits/char"
+                    }
                 ),
                 ("speed", status.charactersPerSecond.map { "\(grouped(Int($0))) characters/s" }),
                 ("left", status.secondsLeft.map(duration)), ("worked", status.elapsedSeconds.map(duration)),
@@ -352,8 +277,8 @@ struct Clean: ParsableCommand {
               charnn clean --older-than 30d
             """)
 
-    @Option(name: .long, help: "Only jobs that ended longer ago, such as 12h or 30d.")
-    var olderThan: String
+    @Option(name: .long, help: "Only jobs that ended longer ago, such as 30d. Default: keep_jobs, if configured.")
+    var olderThan: String?
 
     @Flag(name: .long, help: "Only say which jobs would be removed.")
     var dryRun = false
@@ -362,14 +287,29 @@ struct Clean: ParsableCommand {
 
     func run() throws {
         try reporting {
-            guard let age = Duration.seconds(of: olderThan) else {
-                throw Failure(
-                    "--older-than: found \"\(olderThan)\"; allowed: a duration such as 12h or 30d", status: Failure.usage)
-            }
+            let age = try leastAge()
             let client = SpoolClient(try spool.existing(LocalStorage()))
             let removed = try client.clean(endedBefore: SpoolClock.system.wall() - age, dryRun: dryRun)
             for name in removed { Terminal.line("\(name): \(dryRun ? "would be removed" : "removed")") }
-            if removed.isEmpty { Terminal.line("No job ended longer ago than \(olderThan).") }
+            if removed.isEmpty { Terminal.line("No job ended longer ago than \(duration(age)).") }
         }
+    }
+
+    /// Seconds since their end for which jobs are kept.
+    private func leastAge() throws -> Double {
+        if let olderThan {
+            guard let age = Duration.seconds(of: olderThan) else {
+                throw Failure(
+                    "--older-than: found \"\(olderThan)\"; allowed: a duration such as 12h or 30d",
+                    status: Failure.usage)
+            }
+            return age
+        }
+        let path = ServiceConfiguration.standardPath
+        let bytes = try LocalStorage().contents(of: path) ?? []
+        guard let age = try ServiceConfiguration.parse(bytes, fileName: path.string).retention else {
+            throw Failure("say --older-than, or set keep_jobs in \(path)", status: Failure.usage)
+        }
+        return age
     }
 }

@@ -49,7 +49,7 @@ struct Run: ParsableCommand {
             case .done:
                 Terminal.line("Everything lies in \(folder)")
             case .checkpointed:
-                Terminal.line("Stopped with a checkpoint. To go on: charnn run \(file)")
+                Terminal.line("Stopped with a checkpoint. To go on: \(Terminal.program) run \(file)")
                 throw ExitCode(exit.rawValue)
             default:
                 throw ExitCode(exit == .temporary ? exit.rawValue : 1)

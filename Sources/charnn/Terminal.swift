@@ -14,6 +14,15 @@ enum Terminal {
         return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
+    /// How this program was called, for commands that can be pasted: its name, or its path if it is not in `$PATH`.
+    static let program: String = {
+        let called = CommandLine.arguments.first ?? "charnn"
+        guard called.contains("/"), let current = getcwd(nil, 0) else { return called }
+        defer { free(current) }
+        let folder = String(cString: current) + "/"
+        return called.hasPrefix(folder) ? String(called.dropFirst(folder.count)) : called
+    }()
+
     static func write(_ text: String) {
         var bytes = Array(text.utf8)
         while !bytes.isEmpty {

@@ -68,10 +68,12 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ([0x61, 0x0A, 0x62, 0xFF, 0x63], 3, 2), ([0x61, 0xC3], 1, 1), ([0xC0, 0x80], 0, 1), ([0xED, 0xA0, 0x80], 0, 1),
-        ([0xF4, 0x90, 0x80, 0x80], 0, 1), ([0x0A, 0x0A, 0xE2, 0x82], 2, 3), ([0x80], 0, 1),
-    ] as [([UInt8], Int, Int)])
+    @Test(
+        arguments: [
+            ([0x61, 0x0A, 0x62, 0xFF, 0x63], 3, 2), ([0x61, 0xC3], 1, 1), ([0xC0, 0x80], 0, 1),
+            ([0xED, 0xA0, 0x80], 0, 1),
+            ([0xF4, 0x90, 0x80, 0x80], 0, 1), ([0x0A, 0x0A, 0xE2, 0x82], 2, 3), ([0x80], 0, 1),
+        ] as [([UInt8], Int, Int)])
     func `a broken byte is told with its offset and line`(bytes: [UInt8], offset: Int, line: Int) throws {
         let source = try file("broken", bytes)
         let error = #expect(throws: CorpusError.self) {

@@ -25,7 +25,13 @@ import Testing
         #expect(job.priority == 0 && job.seed == 1 && job.device == .auto && job.threads == nil)
         #expect(train.corpus == ["kjv.txt"] && train.cell == .lstm && train.hiddenSize == 512 && train.numLayers == 2)
         #expect(train.dropout == 0.5 && train.valFraction == 0.1 && train.keepCheckpoints == 2)
-        #expect(train.settings == { var settings = TrainingSettings(); settings.seed = 1; return settings }())
+        #expect(
+            train.settings
+                == {
+                    var settings = TrainingSettings()
+                    settings.seed = 1
+                    return settings
+                }())
         #expect(train.settings.checkpointEvery == .seconds(300) && train.settings.learningRate == 0.002)
     }
 
@@ -106,14 +112,16 @@ import Testing
     }
 
     @Test func `JSON is a job file too`() throws {
-        let job = try parse(#"{"train": {"corpus": "a", "lr": 1e-3, "echo\u0031": null}, "generate": {"length": 5}}"#
-            .replacing(#", "echo\u0031": null"#, with: ""))
+        let job = try parse(
+            #"{"train": {"corpus": "a", "lr": 1e-3, "echo\u0031": null}, "generate": {"length": 5}}"#
+                .replacing(#", "echo\u0031": null"#, with: ""))
         #expect(job.train?.settings.learningRate == 1e-3 && job.generate[0].request.length == 5)
     }
 
     @Test func `all problems are told in one message, each with file, line, key, found and allowed`() {
         let found = problems(
-            "train:\n  corpus: a\n  hiden_size: 3\n  dropout: 1.5\n  cell: lsmt\n  epochs: two\nextra: 1\ndevice: gpu\n")
+            "train:\n  corpus: a\n  hiden_size: 3\n  dropout: 1.5\n  cell: lsmt\n  epochs: two\nextra: 1\ndevice: gpu\n"
+        )
         #expect(
             found == [
                 "job.yaml:3: train.hiden_size: there is no such key; did you mean hidden_size?",
@@ -131,12 +139,15 @@ import Testing
         ("- a\n", "found a list"), ("train: [\n", "this is not YAML"), ("train:\n\tcorpus: a\n", "this is not YAML"),
         ("priority: 1\n", "at least one of the sections"), ("train: 5\n", "allowed: a section"),
         ("train:\n  corpus: a\n  corpus: b\n", "stands there twice"), ("train:\n  corpus:\n", "name the text"),
-        ("generate:\n  length: 5\n", "name a job or a model file"), ("evaluate:\n  model: a\n", "name the text to score"),
-        ("train:\n  corpus: a\n  lr: nan\n", "a number above 0"), ("train:\n  corpus: a\n  lr: inf\n", "a number above 0"),
+        ("generate:\n  length: 5\n", "name a job or a model file"),
+        ("evaluate:\n  model: a\n", "name the text to score"),
+        ("train:\n  corpus: a\n  lr: nan\n", "a number above 0"),
+        ("train:\n  corpus: a\n  lr: inf\n", "a number above 0"),
         ("train:\n  corpus: a\n  batch_size: -1\n", "a whole number from 1"),
         ("train:\n  corpus: a\n  epochs: 99999999999999999999\n", "a whole number from 1"),
         ("train:\n  corpus: a\n  val_fraction: 0\n  early_stop: 2\n", "needs validation"),
-        ("train:\n  corpus: {a: b}\n", "found a section"), ("a: &x [1]\n", "anchors"), ("? [a, b]\n: c\n", "must be a word"),
+        ("train:\n  corpus: {a: b}\n", "found a section"), ("a: &x [1]\n", "anchors"),
+        ("? [a, b]\n: c\n", "must be a word"),
         ("train:\n  corpus: a\n  checkpoint_every: soon\n", "a number of steps, or a duration"),
         ("train:\n  corpus: a\n  betas: [0.9]\n", "two numbers"), ("a: 1\n---\nb: 2\n", "this is not YAML"),
         ("train:\n  corpus: a\n  nonlinearity: relu\n", "cell: rnn only"),

@@ -77,7 +77,8 @@ private final class JobFixture: JobReporter {
     init() throws { fixture = try JobFixture() }
 
     @Test func `a job leaves everything in its folder and a result record with checksums`() throws {
-        let job = JobFixture.training + "generate:\n  prompt: \"the owl\"\n  length: 30\n  count: 2\n"
+        let job =
+            JobFixture.training + "generate:\n  prompt: \"the owl\"\n  length: 30\n  count: 2\n"
             + "evaluate:\n  corpus: text.txt\n"
         #expect(try fixture.run("a", job) == .done)
         let folder = fixture.output("a")
@@ -97,7 +98,8 @@ private final class JobFixture: JobReporter {
     }
 
     @Test func `resolved.yaml is a job file of the same job`() throws {
-        try fixture.run("a", JobFixture.training + "generate:\n  prompt: \"x \\\"y\\\\\\n\"\n  length: 5\n  unknown: skip\n")
+        try fixture.run(
+            "a", JobFixture.training + "generate:\n  prompt: \"x \\\"y\\\\\\n\"\n  length: 5\n  unknown: skip\n")
         let resolved = try fixture.bytes(fixture.output("a").resolved)
         let job = try JobFile.parse(resolved, fileName: "resolved.yaml")
         #expect(job.train?.hiddenSize == 24 && job.train?.settings.epochs == 3)
@@ -151,7 +153,8 @@ private final class JobFixture: JobReporter {
         let more = JobFixture.training.replacing("epochs: 3", with: "epochs: 5")
         #expect(try fixture.run("a", more) == .done)
         #expect(try #require(fixture.output("a").status()?.step) == step / 3 * 5)
-        #expect(try fixture.run("a", JobFixture.training.replacing("hidden_size: 24", with: "hidden_size: 32")) == .badJob)
+        #expect(
+            try fixture.run("a", JobFixture.training.replacing("hidden_size: 24", with: "hidden_size: 32")) == .badJob)
         #expect(fixture.output("a").status()?.reason?.contains("hidden_size=32 (was 24)") == true)
     }
 

@@ -46,7 +46,10 @@ import Testing
         #expect(fixed(value, digits) == text)
     }
 
-    @Test(arguments: [(59.4, "59 s"), (60.0, "1 min 00 s"), (3725.0, "1 h 02 min"), (90_000.0, "1 d 1 h"), (Double.infinity, "unknown")])
+    @Test(arguments: [
+        (59.4, "59 s"), (60.0, "1 min 00 s"), (3725.0, "1 h 02 min"), (90_000.0, "1 d 1 h"),
+        (Double.infinity, "unknown"),
+    ])
     func `spans of time read as people say them`(seconds: Double, text: String) { #expect(duration(seconds) == text) }
 
     @Test func `amounts read as people say them`() {

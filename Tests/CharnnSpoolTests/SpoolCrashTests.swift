@@ -15,7 +15,7 @@ struct SpoolCrashTests {
         while let claim = try keeper.claimNext() {
             guard claim.job == "a" else { break }
             try ResultRecord.commit(
-                try spool.status("a"), as: .done, results: [], at: 0, in: spool.layout, on: storage)
+                try spool.status("a"), as: .done, results: [], at: 0, to: spool.layout.status(of: "a"), on: storage)
             try keeper.workerEnded("a", .exited(0), wasStopped: false, lastWords: "")
         }
     }
@@ -34,6 +34,7 @@ struct SpoolCrashTests {
         #expect(try spool.disk.list(spool.layout.incoming) == [])
         let left = try spool.disk.list(spool.layout.accepting).filter { !$0.hasPrefix(".") }
         #expect(left == [], "after \(changes) changes")
+        #expect(try JobState.allCases.allSatisfy { try spool.files($0).allSatisfy { !$0.hasPrefix(".") } })
         #expect(Set(try spool.disk.list(spool.layout.jobs)) == ["a", "a-2"])
     }
 

@@ -54,7 +54,7 @@ final class SpoolFixture {
 
     /// What a worker does that succeeds.
     func finish(_ job: String, as state: JobState = .done, on storage: some Storage = LocalStorage()) throws {
-        try ResultRecord.commit(try status(job), as: state, results: [], at: 0, in: layout, on: storage)
+        try ResultRecord.commit(try status(job), as: state, results: [], at: 0, to: layout.status(of: job), on: storage)
     }
 }
 

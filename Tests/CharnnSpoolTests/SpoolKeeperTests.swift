@@ -339,6 +339,16 @@ struct SpoolKeeperTests {
         #expect(try spool.state("a") == .done)
     }
 
+    @Test func `a job folder in which somebody works outside the queue is not started`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"))
+        var other = try spool.disk.lock(spool.layout.lock(of: "a"))
+        #expect(try keeper.claimNext() == nil)
+        other = nil
+        _ = other
+        spool.time.pass(2)
+        #expect(try keeper.claimNext()?.job == "a")
+    }
+
     @Test func `a file put straight into a state directory is taken as a drop`() throws {
         let keeper = try accepted(("a.yaml", "priority: 0"))
         try spool.disk.replace(spool.layout.file("b.yaml", in: .queue), with: Array("priority: 1".utf8))

@@ -1,5 +1,6 @@
-@testable import CharnnTraining
 import Testing
+
+@testable import CharnnTraining
 
 @Suite struct BatchPlanTests {
     private func settings(_ batching: Batching, batch: Int = 4, length: Int = 7, stride: Int = 1) -> TrainingSettings {
@@ -19,7 +20,8 @@ import Testing
         }
     }
 
-    @Test func `a stream goes on where its step before ended, and only an epoch's first step resets the state`() throws {
+    @Test func `a stream goes on where its step before ended, and only an epoch's first step resets the state`() throws
+    {
         let plan = try BatchPlan(count: 1000, settings: settings(.stream))
         #expect(plan.resetsState(step: 0) && !plan.resetsState(step: 1))
         for step in 1..<plan.stepsPerEpoch {

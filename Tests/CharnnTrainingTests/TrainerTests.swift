@@ -40,7 +40,9 @@ import Testing
     }
 
     @Test(arguments: [Batching.stream, .windows])
-    func `how often one evaluates, samples, saves and with how many threads changes no weight`(batching: Batching) throws {
+    func `how often one evaluates, samples, saves and with how many threads changes no weight`(batching: Batching)
+        throws
+    {
         let plain = try Run(batching).run().parameters
         var other = Run(batching)
         (other.settings.evaluateEvery, other.settings.sampleEvery, other.settings.logEvery) = (3, 2, 1)

@@ -19,6 +19,12 @@ box() {
 
 echo "== the service: jobs, people, reload, stop, kills, hardening"
 box --script "$here/service.sh"
+if [ -n "${CHARNND_CORPORA:-}" ]; then
+    echo "== the report's three jobs"
+    box --bind-ro "$CHARNND_CORPORA:/corpora" --script "$here/examples.sh"
+else
+    echo "== skipped: the report's three jobs, whose texts CHARNND_CORPORA would name"
+fi
 echo "== reboot in the middle of a job"
 box --script "$here/before-reboot.sh" --script "$here/after-reboot.sh"
 echo "== power failure in the middle of a job"

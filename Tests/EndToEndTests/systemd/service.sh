@@ -50,7 +50,8 @@ done
 grep -q hidden_size "$spool/rejected/typo.yaml.reason.txt" || fail "the nearest spelling is not told"
 within 20 in_state failed thief || within 1 in_state rejected thief || fail "a text outside the roots is not refused"
 for name in pipe link folder secret; do
-    journalctl -u charnnd CHARNND_EVENT=ignored -o cat --no-pager | grep -q "$name.yaml" || fail "$name is not told of"
+    within 5 sh -c "journalctl -u charnnd CHARNND_EVENT=ignored -o cat --no-pager | grep -q '$name.yaml'" ||
+        fail "$name is not told of"
 done
 drop after-all 2
 within 30 in_state "done" after-all || fail "the queue does not go on"
@@ -59,7 +60,7 @@ pass "bad drops are refused with reasons, and the queue goes on"
 # People.
 drop long 2000
 within 20 at_step long 60 || fail "long does not train"
-systemctl status charnnd --no-pager | grep -q 'Status: "long: .*step' || fail "no status line"
+within 5 sh -c "systemctl status charnnd --no-pager | grep -q 'Status: \"long: .*step'" || fail "no status line"
 as_alice mv $spool/active/long.yaml $spool/held/
 within 15 told long held || fail "the hold is not seen"
 [ -z "$(worker)" ] || fail "the worker of a held job lives"

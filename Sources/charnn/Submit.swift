@@ -1,0 +1,149 @@
+import ArgumentParser
+import CharnnJobs
+import CharnnSpool
+import CharnnStorage
+import SystemPackage
+
+struct Submit: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Hand job files to the daemon.",
+        discussion: """
+            The same as copying them into the spool's incoming/. Each is checked first. A text that the daemon could \
+            not see, such as one in your home folder, is copied into the spool's corpora/.
+
+            Example:
+              charnn submit kjv.yaml republic.yaml
+            """)
+
+    @Argument(help: ArgumentHelp("Job files.", valueName: "file"))
+    var files: [String]
+
+    @OptionGroup var spool: SpoolOptions
+
+    func run() throws {
+        try reporting {
+            let storage = LocalStorage()
+            let layout = try spool.prepared(storage)
+            let client = SpoolClient(layout, storage: storage)
+            // All are checked before any is handed over.
+            for file in files { _ = try JobFile.parse(try contents(file, storage), fileName: file) }
+            let texts = TextProvider(layout: layout, storage: storage)
+            for file in files {
+                let path = FilePath(file).absolute
+                let bytes = try texts.provide(for: try contents(file, storage), fileName: file, beside: path)
+                let name = try client.submit(bytes, fileName: path.lastComponent?.string ?? "")
+                Terminal.line("\(file): handed over as \(name)")
+            }
+            if client.hasDaemon() == false {
+                Terminal.line(
+                    "No daemon works in \(layout.root); `charnnd` starts one, `charnnd --once` does what waits.")
+            }
+        }
+    }
+
+    private func contents(_ file: String, _ storage: any Storage) throws -> [UInt8] {
+        guard let bytes = try storage.contents(of: FilePath(file).absolute.real, limit: (1 << 20) + 1) else {
+            throw Failure("\(file): there is no such file", status: 66)
+        }
+        return bytes
+    }
+}
+
+/// Gives a daemon the texts that it could not see, such as those in a home folder: copies them into `corpora/`.
+struct TextProvider {
+    var layout: SpoolLayout
+    var storage: any Storage
+
+    /// Copies what a job file names and the spool lacks.
+    ///
+    /// A relative path is looked for beside the job file. An absolute one outside the folders that jobs may read is
+    /// copied under its last name, and the job file changed to say so.
+    /// - Returns: The job file's contents, as they are to be handed over.
+    func provide(for bytes: [UInt8], fileName: String, beside file: FilePath) throws -> [UInt8] {
+        let job = try JobFile.parse(bytes, fileName: fileName)
+        var text = String(decoding: bytes, as: UTF8.self)
+        for named in (job.train?.corpus ?? []) + (job.evaluate?.corpus ?? []) {
+            let path = FilePath(named)
+            if path.isRelative {
+                try provideRelative(path, beside: file)
+            } else if !isReadable(path) {
+                let name = try provideAbsolute(path)
+                text = text.replacing(named, with: name)
+            }
+        }
+        let changed = Array(text.utf8)
+        let names = try JobFile.parse(changed, fileName: fileName)
+        let outside = ((names.train?.corpus ?? []) + (names.evaluate?.corpus ?? []))
+            .first { !FilePath($0).isRelative && !isReadable(FilePath($0)) }
+        if let outside {
+            throw Failure("\(outside): copy this text into \(layout.corpora) and name it there", status: Failure.usage)
+        }
+        return changed
+    }
+
+    /// Whether jobs of this spool may read a path.
+    private func isReadable(_ path: FilePath) -> Bool {
+        let standard = ServiceConfiguration.standardPath
+        let configured = (try? storage.contents(of: standard)).flatMap { $0 } ?? []
+        let roots = (try? ServiceConfiguration.parse(configured, fileName: standard.string))?.corpusRoots ?? []
+        let normal = path.lexicallyNormalized()
+        return ([layout.corpora, layout.jobs] + roots).contains { normal.starts(with: $0) }
+    }
+
+    private func provideRelative(_ path: FilePath, beside file: FilePath) throws {
+        let target = layout.corpora.pushing(path).lexicallyNormalized()
+        guard target.starts(with: layout.corpora) else { return }
+        let source = file.removingLastComponent().pushing(path).lexicallyNormalized().real
+        let found = try storage.status(of: source)
+        if let there = try storage.status(of: target) {
+            if let found, found.kind == .regular, found.size != there.size {
+                Terminal.line("\(path): the text of that name in \(layout.corpora) is taken, not \(source)")
+            }
+            return
+        }
+        guard found?.kind == .regular else {
+            throw Failure(
+                "\(path): there is no such text beside \(file) or in \(layout.corpora); put it there", status: 66)
+        }
+        try storage.createDirectories(target.removingLastComponent(), mode: 0o2770)
+        try copy(source, to: target)
+    }
+
+    /// - Returns: The name in `corpora/`.
+    private func provideAbsolute(_ path: FilePath) throws -> String {
+        let source = path.real
+        guard let found = try storage.status(of: source), found.kind == .regular, let last = path.lastComponent else {
+            throw Failure("\(path): there is no such text", status: 66)
+        }
+        let target = layout.corpora.appending(last)
+        if let there = try storage.status(of: target) {
+            guard there.size == found.size, there.modified >= found.modified else {
+                throw Failure(
+                    "\(path): \(layout.corpora) has another text named \(last.string); give one of them another name",
+                    status: Failure.usage)
+            }
+            return last.string
+        }
+        try copy(source, to: target)
+        return last.string
+    }
+
+    private func copy(_ source: FilePath, to target: FilePath) throws {
+        let reading = try storage.open(source, beneath: nil)
+        let temporary = target.partial
+        try storage.discard(temporary)
+        let writing = try storage.create(temporary, mode: 0o640)
+        var position = 0
+        while true {
+            let piece = try reading.read(at: position, count: 1 << 20)
+            if piece.isEmpty { break }
+            try writing.append(piece)
+            position += piece.count
+        }
+        try writing.synchronize()
+        try storage.rename(temporary, to: target, replacing: false)
+        // In a shared spool only the daemon may open the folder; a text that a power failure takes is copied again.
+        try? storage.synchronizeDirectory(target.removingLastComponent())
+        Terminal.line("\(source): copied into \(layout.corpora)")
+    }
+}
