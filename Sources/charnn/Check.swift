@@ -70,7 +70,8 @@ struct Check: ParsableCommand {
                 $0.pushing(FilePath(text)).lexicallyNormalized().real
             }
             guard let path = try candidates.first(where: { try storage.status(of: $0)?.kind == .regular }) else {
-                throw Failure("\(text): there is no such text beside the job file or in \(spool.layout.corpora); put it there",
+                throw Failure(
+                    "\(text): there is no such text beside the job file or in \(spool.layout.corpora); put it there",
                     status: 66)
             }
             return CorpusFile(path: path)

@@ -49,7 +49,9 @@ struct Run: ParsableCommand {
             case .done:
                 Terminal.line("Everything lies in \(folder)")
             case .checkpointed:
-                Terminal.line("Stopped with a checkpoint. To go on: \(Terminal.program) run \(file)")
+                let options = [("--output", output), ("--spool", spool.spool)]
+                    .map { name, value in value.map { " \(name) \($0)" } ?? "" }.joined()
+                Terminal.line("Stopped with a checkpoint. To go on: \(Terminal.program) run \(file)\(options)")
                 throw ExitCode(exit.rawValue)
             default:
                 throw ExitCode(exit == .temporary ? exit.rawValue : 1)

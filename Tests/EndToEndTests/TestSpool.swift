@@ -40,10 +40,8 @@ final class TestSpool: Sendable {
         ]
     }
 
-    func start(_ program: Program, _ arguments: [String], terminal: Int32? = nil) throws -> RunningProgram {
-        let more = terminal == nil ? [:] : ["TERM": "xterm"]
-        return try RunningProgram(
-            program.path, arguments, in: folder.path, environment: environment.merging(more) { $1 }, terminal: terminal)
+    func start(_ program: Program, _ arguments: [String]) throws -> RunningProgram {
+        try RunningProgram(program.path, arguments, in: folder.path, environment: environment)
     }
 
     /// Does all that is queued.
