@@ -215,7 +215,7 @@ public struct CorpusEncoder {
 
     private static func explain(_ error: StorageError, _ source: CorpusFile) -> String {
         switch error.code {
-        case .notFound: "the text \(source.path) does not exist; put it there, or mend the path in the job file"
+        case .notFound: "the text \(source.path) does not exist; put it there, or mend the path"
         case .notRegular: "\(source.path) is not a regular file; name a text file"
         case .denied: "the text \(source.path) may not be read by this user; give it the right to"
         case .outsideRoot:

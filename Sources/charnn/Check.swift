@@ -36,7 +36,8 @@ struct Check: ParsableCommand {
                     try check(file)
                 } catch {
                     bad += 1
-                    Terminal.error(Failure(error).message)
+                    let message = Failure(error).message
+                    Terminal.error(message.hasPrefix(file) ? message : "\(file): \(message)")
                 }
             }
             if bad > 0 { throw ExitCode(65) }
@@ -69,7 +70,9 @@ struct Check: ParsableCommand {
                 $0.pushing(FilePath(text)).lexicallyNormalized().real
             }
             guard let path = try candidates.first(where: { try storage.status(of: $0)?.kind == .regular }) else {
-                throw Failure("\(text): there is no such text in \(spool.layout.corpora); put it there", status: 66)
+                throw Failure(
+                    "\(text): there is no such text beside the job file or in \(spool.layout.corpora); put it there",
+                    status: 66)
             }
             return CorpusFile(path: path)
         }

@@ -2,6 +2,7 @@ import ArgumentParser
 import CharnnJobs
 import CharnnModel
 import CharnnSpool
+import CharnnStorage
 import Glibc
 
 /// An error for a person at a terminal: one sentence on standard error, and an exit status of `sysexits.h`.
@@ -25,6 +26,8 @@ struct Failure: Error {
             case .wrongState, .badName: self.init(error.description, status: EX_USAGE)
             case .storage: self.init(error.description, status: EX_IOERR)
             }
+        case let error as StorageError:
+            self.init("\(error)", status: error.code == .denied ? EX_NOPERM : EX_IOERR)
         case let error as JobFileError: self.init(error.description, status: EX_DATAERR)
         default:
             let error = JobError(error)

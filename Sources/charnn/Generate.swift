@@ -26,11 +26,21 @@ struct ModelArgument: ParsableArguments {
         }
         let ofJob = spool.layout.folder(of: model).appending("model.safetensors")
         guard FilePath.Component(model) != nil, try storage.status(of: ofJob) != nil else {
+            let names = Self.jobs(in: spool.layout, storage)
             throw Failure(
-                "\(model): there is no such model file, and no job of that name has a model in \(spool.layout.root); "
-                    + "`charnn list` shows the jobs", status: 66)
+                "\(model): there is no such model file, and no job of that name has a model in \(spool.layout.root)"
+                    + (names.isEmpty ? "; `charnn demo` makes one" : "; there are \(names.joined(separator: ", "))"),
+                status: 66)
         }
         return try Model(reading: ofJob, in: storage)
+    }
+
+    /// Jobs that have a model, the first ten.
+    private static func jobs(in layout: SpoolLayout, _ storage: any Storage) -> [String] {
+        let names = ((try? storage.list(layout.jobs)) ?? []).filter { name in
+            (try? storage.status(of: layout.folder(of: name).appending("model.safetensors"))) != nil
+        }.sorted()
+        return names.count > 10 ? names.prefix(10) + ["\(names.count - 10) more"] : names
     }
 }
 

@@ -13,10 +13,20 @@ struct SpoolOptions: ParsableArguments {
 
     var layout: SpoolLayout { SpoolLayout.choose(spool.map { FilePath($0) }, isDaemon: false) }
 
+    /// A spool that is there already: looking into one does not make it, for its name may be mistyped.
+    func existing(_ storage: any Storage) throws -> SpoolLayout {
+        guard try storage.status(of: layout.incoming)?.kind == .directory else {
+            throw Failure("there is no spool at \(layout.root); the first job or daemon makes it", status: 66)
+        }
+        return try prepared(storage)
+    }
+
     /// The spool with its directories made, where it is the person's own.
     func prepared(_ storage: any Storage) throws -> SpoolLayout {
         let layout = layout
-        if try storage.status(of: layout.incoming) == nil { try layout.create(.personal, on: storage) }
+        if try layout.directories(.personal).contains(where: { try storage.status(of: $0.path) == nil }) {
+            try layout.create(.personal, on: storage)
+        }
         return layout
     }
 }

@@ -23,10 +23,19 @@ struct List: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let jobs = try SpoolClient(spool.prepared(LocalStorage())).list()
+            let storage = LocalStorage()
+            let layout = try spool.existing(storage)
+            let jobs = try SpoolClient(layout).list()
             if json { return Terminal.line(try JobRow.json(jobs.map(JobRow.init))) }
-            guard !jobs.isEmpty else { return Terminal.line("There are no jobs in \(spool.layout.root).") }
-            Terminal.line(Table.text(header: JobRow.header, rows: jobs.map { JobRow($0).cells }))
+            if !jobs.isEmpty { Terminal.line(Table.text(header: JobRow.header, rows: jobs.map { JobRow($0).cells })) }
+            // Submitters may not look into a shared spool's incoming/.
+            let drops = ((try? storage.list(layout.incoming)) ?? []).filter { JobFileName($0) != nil }.count
+            if drops > 0 {
+                let what = drops == 1 ? "A job file waits" : "\(drops) job files wait"
+                Terminal.line("\(what) in \(layout.incoming) for a daemon.")
+            } else if jobs.isEmpty {
+                Terminal.line("There are no jobs in \(layout.root).")
+            }
         }
     }
 }
@@ -96,7 +105,7 @@ struct JobArgument: ParsableArguments {
 
     @OptionGroup var spool: SpoolOptions
 
-    func client() throws -> SpoolClient { SpoolClient(try spool.prepared(LocalStorage())) }
+    func client() throws -> SpoolClient { SpoolClient(try spool.existing(LocalStorage())) }
 }
 
 struct Show: ParsableCommand {
@@ -165,6 +174,10 @@ struct Follow: ParsableCommand {
             let storage = LocalStorage()
             let log = client.layout.log(of: job.name)
             var position = 0
+            // A job that waits may do so for long: why it does is told, on standard error, since it is not in the log.
+            if let state = try client.find(job.name)?.state, [.queue, .held].contains(state) {
+                Terminal.error("charnn: \(try client.why(job.name))")
+            }
             while true {
                 let found = try client.find(job.name)
                 if let file = try? storage.open(log, beneath: nil) {
@@ -275,7 +288,7 @@ struct Clean: ParsableCommand {
     func run() throws {
         try reporting {
             let age = try leastAge()
-            let client = SpoolClient(try spool.prepared(LocalStorage()))
+            let client = SpoolClient(try spool.existing(LocalStorage()))
             let removed = try client.clean(endedBefore: SpoolClock.system.wall() - age, dryRun: dryRun)
             for name in removed { Terminal.line("\(name): \(dryRun ? "would be removed" : "removed")") }
             if removed.isEmpty { Terminal.line("No job ended longer ago than \(duration(age)).") }

@@ -33,11 +33,11 @@ struct Run: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let path = FilePath(file).absolute
-            guard let bytes = try storage.contents(of: path.real, limit: 1 << 21) else {
-                throw Failure("\(file): there is no such file; name a job file", status: 66)
-            }
             guard let name = path.lastComponent.flatMap({ JobFileName($0.string) })?.name.text else {
                 throw Failure("\(file): a job file is named NAME.yaml, NAME.yml or NAME.json", status: Failure.usage)
+            }
+            guard let bytes = try storage.contents(of: path.real, limit: 1 << 21) else {
+                throw Failure("\(file): there is no such file; name a job file", status: 66)
             }
             let layout = try spool.prepared(storage)
             let folder = output.map { FilePath($0).absolute } ?? layout.folder(of: name)
@@ -49,7 +49,9 @@ struct Run: ParsableCommand {
             case .done:
                 Terminal.line("Everything lies in \(folder)")
             case .checkpointed:
-                Terminal.line("Stopped with a checkpoint. To go on: \(Terminal.program) run \(file)")
+                let options = [("--output", output), ("--spool", spool.spool)]
+                    .map { name, value in value.map { " \(name) \($0)" } ?? "" }.joined()
+                Terminal.line("Stopped with a checkpoint. To go on: \(Terminal.program) run \(file)\(options)")
                 throw ExitCode(exit.rawValue)
             default:
                 throw ExitCode(exit == .temporary ? exit.rawValue : 1)

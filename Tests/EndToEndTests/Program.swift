@@ -26,12 +26,9 @@ final class RunningProgram {
     private let files: (output: FilePath, error: FilePath)
     private var status: Int32?
 
-    /// - Parameters:
-    ///   - environment: Beside the test's own variables and instead of them.
-    ///   - terminal: A terminal's file for standard output; nil: a file.
+    /// - Parameter environment: Beside the test's own variables and instead of them.
     init(
-        _ executable: String, _ arguments: [String], in folder: FilePath, environment: [String: String],
-        terminal: Int32? = nil
+        _ executable: String, _ arguments: [String], in folder: FilePath, environment: [String: String]
     ) throws {
         let label = "\(FilePath(executable).lastComponent?.string ?? "")-\(UUID().uuidString)"
         files = (folder.appending(label + ".out"), folder.appending(label + ".err"))
@@ -44,11 +41,7 @@ final class RunningProgram {
             posix_spawnattr_destroy(&attributes)
         }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        if let terminal {
-            posix_spawn_file_actions_adddup2(&actions, terminal, 1)
-        } else {
-            posix_spawn_file_actions_addopen(&actions, 1, files.output.string, O_WRONLY | O_CREAT, 0o600)
-        }
+        posix_spawn_file_actions_addopen(&actions, 1, files.output.string, O_WRONLY | O_CREAT, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, files.error.string, O_WRONLY | O_CREAT, 0o600)
         // A process of its own group, with no signal blocked or ignored that a test runner blocks or ignores.
         var none = sigset_t()
