@@ -48,19 +48,100 @@ public struct CorpusEncoder {
     /// - Parameter base: A vocabulary whose indices are kept; new code points are appended to it in ascending order.
     public func encode(to path: FilePath, base: Vocabulary? = nil) throws(CorpusError) {
         let survey = try survey()
-        guard survey.count > 0 else {
-            let names = files.map(\.path.string).joined(separator: ", ")
-            throw CorpusError(.empty, "there is no text in \(names); name a file that has some")
-        }
-        let found = survey.present.indices.filter { survey.present[$0] }.map { UInt32($0) }
+        try requireText(survey.count)
+        let found = survey.occurrences.indices.filter { survey.occurrences[$0] > 0 }.map { UInt32($0) }
         let fresh = origin.encoding == .bytes ? .bytes : Vocabulary(codePoints: found)
         guard let vocabulary = base?.growing(by: found) ?? fresh else {
             throw CorpusError(.empty, "the text has no characters")
         }
+        try write(survey.count, digest: survey.digest, vocabulary, replacement: nil, to: path)
+    }
+
+    /// What a vocabulary lacked in a text.
+    public struct Unknown: Sendable {
+        public var count = 0
+        /// The first ten: place in the text (from 0) and code point.
+        public var first: [(position: Int, codePoint: UInt32)] = []
+    }
+
+    /// Encodes the text into `path` with a vocabulary that does not grow.
+    ///
+    /// - Returns: The characters that the vocabulary lacks, which were treated as `policy` says.
+    /// - Throws: ``CorpusError/Code/unknownCharacters`` if there are any and the policy is `error`.
+    public func encode(
+        to path: FilePath, with vocabulary: Vocabulary, unknown policy: UnknownPolicy
+    ) throws(CorpusError) -> Unknown {
+        let survey = try survey(known: vocabulary)
+        try requireText(survey.count)
+        let unknown = survey.unknown
+        if policy == .error, unknown.count > 0 {
+            let more = unknown.count > unknown.first.count ? ", \(unknown.count) such characters in all" : ""
+            throw CorpusError(.unknownCharacters, Vocabulary.describe(unknown.first) + more)
+        }
+        try write(
+            policy == .replace ? survey.count : survey.count - unknown.count, digest: survey.digest, vocabulary,
+            replacement: policy == .replace ? vocabulary.replacement : -1, to: path)
+        return unknown
+    }
+
+    private func requireText(_ count: Int) throws(CorpusError) {
+        guard count == 0 else { return }
+        let names = files.map(\.path.string).joined(separator: ", ")
+        throw CorpusError(.empty, "there is no text in \(names); name a file that has some")
+    }
+
+    /// Reads the text once: how many characters it has, and how many different ones its vocabulary.
+    public func measure() throws(CorpusError) -> (characters: Int, vocabulary: Int) {
+        let survey = try survey()
+        return (survey.count, origin.encoding == .bytes ? 256 : survey.occurrences.count { $0 > 0 })
+    }
+
+    private struct Survey {
+        var count = 0
+        /// How often each code point occurs.
+        var occurrences = [Int](repeating: 0, count: 0x11_0000)
+        var unknown = Unknown()
+        var digest = ""
+    }
+
+    /// The first reading: which code points there are, how many characters, and which of them a vocabulary lacks.
+    private func survey(known: Vocabulary? = nil) throws(CorpusError) -> Survey {
+        var survey = Survey()
+        let table = known.map(Self.table)
+        let digest = try pass(of: 0) { codePoints throws(CorpusError) in
+            for codePoint in codePoints { survey.occurrences[Int(codePoint)] += 1 }
+            if let table {
+                for (offset, codePoint) in codePoints.enumerated() where table[Int(codePoint)] < 0 {
+                    if survey.unknown.first.count < 10 {
+                        survey.unknown.first.append((survey.count + offset, codePoint))
+                    }
+                    survey.unknown.count += 1
+                }
+            }
+            survey.count += codePoints.count
+        }
+        survey.digest = digest
+        return survey
+    }
+
+    /// The index of every code point; -1 for those that the vocabulary lacks.
+    private static func table(_ vocabulary: Vocabulary) -> [Int32] {
+        var table = [Int32](repeating: -1, count: 0x11_0000)
+        for (index, codePoint) in vocabulary.codePoints.enumerated() { table[Int(codePoint)] = Int32(index) }
+        return table
+    }
+
+    /// The second reading: the symbols, behind a header, before a checksum.
+    ///
+    /// - Parameters:
+    ///   - count: The symbols that will be written.
+    ///   - digest: Of the bytes that the first reading saw.
+    ///   - replacement: The symbol of unknown characters; -1: they are left out; nil: there are none.
+    private func write(
+        _ count: Int, digest: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath
+    ) throws(CorpusError) {
         do {
-            try write(survey, vocabulary, to: path)
-        } catch let error as StorageError {
-            throw CorpusError(.unwritable, "cannot write the encoded text: \(error)")
+            try writeFile(count, digest: digest, vocabulary, replacement: replacement, to: path)
         } catch let error as CorpusError {
             throw error
         } catch {
@@ -68,38 +149,9 @@ public struct CorpusEncoder {
         }
     }
 
-    /// Reads the text once: how many characters it has, and how many different ones its vocabulary.
-    public func measure() throws(CorpusError) -> (characters: Int, vocabulary: Int) {
-        let survey = try survey()
-        return (survey.count, origin.encoding == .bytes ? 256 : survey.present.count(where: \.self))
-    }
-
-    /// The whole text as code points, for texts that are scored rather than trained on.
-    public func codePoints() throws(CorpusError) -> [UInt32] {
-        var all: [UInt32] = []
-        _ = try pass { codePoints throws(CorpusError) in all += codePoints }
-        return all
-    }
-
-    private struct Survey {
-        var count = 0
-        var present: [Bool]
-        var sourceDigest: String
-    }
-
-    /// The first reading: which code points there are, and how many characters.
-    private func survey() throws(CorpusError) -> Survey {
-        var present = [Bool](repeating: false, count: 0x11_0000)
-        var count = 0
-        let digest = try pass(of: 0) { codePoints throws(CorpusError) in
-            for codePoint in codePoints { present[Int(codePoint)] = true }
-            count += codePoints.count
-        }
-        return Survey(count: count, present: present, sourceDigest: digest)
-    }
-
-    /// The second reading: the symbols, behind a header, before a checksum.
-    private func write(_ survey: Survey, _ vocabulary: Vocabulary, to path: FilePath) throws {
+    private func writeFile(
+        _ count: Int, digest expected: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath
+    ) throws {
         let width = SymbolText.width(vocabularySize: vocabulary.count)
         let temporary = path.partial
         try storage.discard(temporary)
@@ -107,21 +159,24 @@ public struct CorpusEncoder {
         var hasher = SHA256()
         let prefix = EncodedCorpus.prefix(
             .init(
-                count: survey.count, width: width, encoding: origin.encoding, vocabulary: vocabulary.codePoints,
+                count: count, width: width, encoding: origin.encoding, vocabulary: vocabulary.codePoints,
                 origin: origin))
         hasher.update(data: prefix)
         try file.append(prefix)
 
-        var table = [Int32](repeating: -1, count: 0x11_0000)
-        for (index, codePoint) in vocabulary.codePoints.enumerated() { table[Int(codePoint)] = Int32(index) }
+        let table = Self.table(vocabulary)
         var written = 0
         var bytes: [UInt8] = []
         let changed = CorpusError(.damaged, "a text changed while it was read; start the job again when it is at rest")
         let digest = try pass(of: 1) { codePoints throws(CorpusError) in
             bytes.removeAll(keepingCapacity: true)
             for codePoint in codePoints {
-                let symbol = table[Int(codePoint)]
-                guard symbol >= 0 else { throw changed }
+                var symbol = table[Int(codePoint)]
+                if symbol < 0 {
+                    guard let replacement else { throw changed }
+                    if replacement < 0 { continue }
+                    symbol = replacement
+                }
                 bytes.append(UInt8(truncatingIfNeeded: symbol))
                 if width > 1 { bytes.append(UInt8(truncatingIfNeeded: symbol >> 8)) }
                 if width > 2 {
@@ -129,7 +184,7 @@ public struct CorpusEncoder {
                     bytes.append(UInt8(truncatingIfNeeded: symbol >> 24))
                 }
             }
-            written += codePoints.count
+            written += bytes.count / width
             hasher.update(data: bytes)
             do {
                 try file.append(bytes)
@@ -137,7 +192,7 @@ public struct CorpusEncoder {
                 throw CorpusError(.unwritable, "cannot write the encoded text: \(error)")
             }
         }
-        guard digest == survey.sourceDigest, written == survey.count else { throw changed }
+        guard digest == expected, written == count else { throw changed }
         try file.append([UInt8](hasher.finalize()))
         try file.synchronize()
         try storage.rename(temporary, to: path, replacing: true)

@@ -7,6 +7,8 @@ public struct CorpusError: Error, Hashable, CustomStringConvertible {
         case undecodable
         /// There is nothing to train on.
         case empty
+        /// Characters that the given vocabulary lacks.
+        case unknownCharacters
         /// A file changed while it was read, or the encoded text is damaged.
         case damaged
         /// The encoded text could not be written.

@@ -28,7 +28,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
                 case .unreadable: .noInput
                 case .unwritable: .temporary
                 case .interrupted: .checkpointed
-                case .undecodable, .empty, .damaged: .badData
+                case .undecodable, .empty, .damaged, .unknownCharacters: .badData
                 }
             self.init(exit, error.description)
         case let error as ModelError:

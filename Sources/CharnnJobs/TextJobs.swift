@@ -7,7 +7,7 @@ public import CharnnStorage
 public import CharnnTraining
 import FoundationEssentials
 import Glibc
-import SystemPackage
+public import SystemPackage
 
 /// A model in memory and what to call it.
 struct LoadedModel {
@@ -155,7 +155,7 @@ struct EvaluationJob {
         let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
         let scored = try TextScoring.score(
             files, encoding: section.encoding, unknown: section.unknown, with: loaded.model,
-            engine: try runner.engine(for: loaded.model), storage: runner.storage,
+            engine: try runner.engine(for: loaded.model), storage: runner.storage, in: runner.folder.path,
             shouldStop: {
                 runner.keeper.update { _ in }
                 return runner.shouldPause
@@ -209,35 +209,42 @@ public struct ScoredText: Sendable {
 
 /// Scores texts with a model.
 public enum TextScoring {
-    /// Scores some files read as one text.
+    /// Scores some files read as one text, of whatever size.
     ///
-    /// - Parameter encoding: nil: the model's.
+    /// - Parameters:
+    ///   - encoding: nil: the model's.
+    ///   - folder: Where the encoded text is kept meanwhile; it has no name there any more once it is mapped.
     /// - Returns: nil if it was stopped.
     public static func score(
         _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
-        engine: any Engine, storage: any Storage, shouldStop: @escaping () -> Bool = { false }
+        engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false }
     ) throws -> ScoredText? {
         let origin = CorpusOrigin(
             paths: files.map(\.path.string), encoding: encoding ?? model.encoding, stripsGutenberg: false,
             maximumCharacters: nil)
-        let codePoints: [UInt32]
+        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop)
+        let path = folder.appending(".evaluation.bin")
+        let unknown: CorpusEncoder.Unknown
+        let corpus: EncodedCorpus
         do {
-            codePoints = try CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop).codePoints()
+            unknown = try encoder.encode(to: path, with: model.vocabulary, unknown: policy)
+            corpus = try EncodedCorpus(reading: path, in: storage, shouldStop: shouldStop)
+            try? storage.discard(path)
         } catch {
+            try? storage.discard(path)
             if error.code == .interrupted { return nil }
             throw error
         }
-        let encoded = try model.vocabulary.encode(codePoints, unknown: policy)
-        guard encoded.symbols.count >= 2 else {
+        let text = corpus.text
+        guard text.count >= 2 else {
             throw JobError(
                 .badData,
                 "there is nothing to score in \(origin.paths.joined(separator: ", ")); "
                     + "name a text of two characters or more")
         }
-        let text = SymbolText(encoded.symbols)
         guard let score = try Evaluator(text, range: 0..<text.count).score(with: engine, shouldStop: shouldStop) else {
             return nil
         }
-        return ScoredText(score: score, unknownCount: encoded.unknown.count)
+        return ScoredText(score: score, unknownCount: unknown.count)
     }
 }

@@ -85,7 +85,7 @@ extension Vocabulary {
         let listed = unknown.prefix(10).map { "\(name(of: $0.codePoint)) at position \($0.position + 1)" }
         let more = unknown.count > 10 ? " and \(unknown.count - 10) more" : ""
         return "the model's vocabulary lacks \(listed.joined(separator: ", "))\(more); "
-            + "write the prompt without them, or set unknown to skip or replace"
+            + "leave them out, or set unknown to skip or replace"
     }
 
     /// A code point for people: `'é' (U+00E9)`.

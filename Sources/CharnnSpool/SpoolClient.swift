@@ -275,7 +275,8 @@ public struct SpoolClient: Sendable {
     }
 
     private func move(_ name: String, from states: [JobState], to state: JobState) throws(SpoolClientError) {
-        guard let job = try find(name) else { throw SpoolClientError(.notFound, "there is no job named \(name)") }
+        // One that still lies in incoming/ has a sentence of its own.
+        guard let job = try find(name) else { throw SpoolClientError(.notFound, try why(name)) }
         guard states.contains(job.state) else {
             throw SpoolClientError(.wrongState, "\(name) is in \(job.state.rawValue)/")
         }

@@ -182,8 +182,10 @@ struct Evaluate: ParsableCommand {
             let engine = try Engines().makeEngine(
                 EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
             let files = texts.map { CorpusFile(path: FilePath($0).absolute.real) }
+            let folder = try TemporaryFolder()
             let scored = try TextScoring.score(
-                files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage)
+                files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage,
+                in: folder.path)
             guard let scored else { return }
             if json {
                 Terminal.write(
@@ -193,4 +195,20 @@ struct Evaluate: ParsableCommand {
             }
         }
     }
+}
+
+/// A folder in `$TMPDIR` or `/tmp` that goes away with the value.
+private final class TemporaryFolder {
+    let path: FilePath
+
+    init() throws {
+        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(parent)/charnn-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw Failure("cannot make a folder in \(parent); set TMPDIR to one that can be written", status: 73)
+        }
+        path = FilePath(platformString: template)
+    }
+
+    deinit { rmdir(path.string) }
 }

@@ -136,6 +136,21 @@ import Testing
         #expect((0..<3).map { corpus.text[$0] } == [1, 2, 0])
     }
 
+    @Test func `a vocabulary that does not grow leaves out, replaces or refuses what it lacks`() throws {
+        let known = Vocabulary(codePoints: [32, 97, 98])!
+        let path = folder.path.appending("scored.bin")
+        let source = encoder([try file("a", Array("aXbY".utf8))])
+        let skipped = try source.encode(to: path, with: known, unknown: .skip)
+        let text = try EncodedCorpus(reading: path, in: storage).text
+        #expect(skipped.count == 2 && skipped.first.map(\.position) == [1, 3])
+        #expect((0..<text.count).map { text[$0] } == [1, 2])
+        _ = try source.encode(to: path, with: known, unknown: .replace)
+        let replaced = try EncodedCorpus(reading: path, in: storage).text
+        #expect((0..<replaced.count).map { replaced[$0] } == [1, 0, 2, 0])
+        let error = #expect(throws: CorpusError.self) { try source.encode(to: path, with: known, unknown: .error) }
+        #expect(error?.description.contains("'X' (U+0058) at position 2") == true)
+    }
+
     @Test func `nothing to read is an error that says so`() throws {
         let empty = try file("empty", [])
         let error = #expect(throws: CorpusError.self) { try roundTrip(encoder([empty])) }
