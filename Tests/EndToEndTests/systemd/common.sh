@@ -28,7 +28,8 @@ within() {
 
 install_charnnd() {
     CHARNND_BIN=/programs /src/systemd/install --no-build
-    getent passwd alice >/dev/null || useradd -m -G charnnd-submit alice
+    getent passwd alice >/dev/null || useradd -m alice
+    usermod --append --groups charnnd-submit alice
 }
 
 as_alice() { runuser -u alice -- "$@"; }

@@ -3,7 +3,7 @@
 . /src/Tests/EndToEndTests/systemd/common.sh
 
 CHARNND_BIN=/programs /src/systemd/install --no-build --no-start
-useradd -m bob
+getent passwd bob >/dev/null || useradd -m bob
 uid=$(id -u bob)
 mkdir -p "/run/user/$uid"
 chown bob "/run/user/$uid"
