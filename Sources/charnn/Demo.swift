@@ -55,8 +55,8 @@ struct Demo: ParsableCommand {
           warmup_steps: 50
         generate:
           prompt: \(prompt.map { "\"\($0)\"" } ?? "null")
-          length: 600
-          temperature: 0.6
+          length: 400
+          temperature: 0.5
 
         """
     }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Trains one network on one text in PyTorch and here, and prints both curves.
 #
-#   CHARNND_PYTHON=/tmp/venv/bin/python Tests/Benchmarks/learning.sh TEXT [--epochs 25] [--cell lstm] [--seed 1]
+#   CHARNND_PYTHON=.venv/bin/python Tests/Benchmarks/learning.sh TEXT [--epochs 25] [--cell lstm] [--seed 1]
 #
 # TEXT is tinyshakespeare.txt (1,115,394 characters). Without $CHARNND_PYTHON only ours is run. 25 epochs are 3,900
 # steps: PyTorch takes some hours for them on two cores. The release build must be there: swift build -c release

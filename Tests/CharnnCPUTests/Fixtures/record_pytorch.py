@@ -1,7 +1,7 @@
 """Records training runs of PyTorch that the engines have to repeat.
 
-    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch numpy
-    /tmp/venv/bin/python record_pytorch.py
+    python3 -m venv .venv && .venv/bin/pip install torch numpy
+    .venv/bin/python record_pytorch.py
 
 Writes pytorch.json beside this file: for each cell its first parameters, and for each of its runs the batches, losses,
 gradient norms and last parameters. Floats are base64 of little-endian fp32, in the order of ParameterLayout.

@@ -1,7 +1,7 @@
 """The PyTorch class that model files are made for, and what the tests ask of it.
 
-    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch numpy safetensors
-    export CHARNND_PYTHON=/tmp/venv/bin/python     # then `swift test` runs the tests that need it
+    python3 -m venv .venv && .venv/bin/pip install torch numpy safetensors
+    export CHARNND_PYTHON=.venv/bin/python     # then `swift test` runs the tests that need it
 
     seed_model.py logits MODEL PROMPT      loads a model strictly; prints JSON, the logits after each character
     seed_model.py make CELL MODEL          saves a new model of that class with a vocabulary; prints its logits
