@@ -180,6 +180,7 @@ static void matrix_vector(float *result, const float *matrix, const float *vecto
 #include "KernelCells.h"
 #include "KernelProducts.h"
 #include "KernelTraining.h"
+#include "KernelMeasures.h"
 
 const CharnnKernels LEVEL_TABLE = {
     .name = LEVEL_NAME,
@@ -208,4 +209,6 @@ const CharnnKernels LEVEL_TABLE = {
     .packedCount = packed_count,
     .pack = pack,
     .multiplyPacked = multiply_packed,
+    .peak = peak,
+    .read = read_all,
 };

@@ -35,22 +35,18 @@ public final class CPUEngine: Engine {
     ///   - parameters: In ``ParameterLayout``.
     ///   - threads: How many threads compute; nil: as many as ``usableProcessorCount()``.
     ///   - kernels: Which kernels run; nil: the best this processor has.
+    ///   - usesLibraryOnly: Whether OpenBLAS does every product, for comparison; plain kernels always leave them to it.
     /// - Throws: ``EngineError/Code/unavailable`` without OpenBLAS or where the processor lacks the kernels,
     ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` without memory.
     public init(
-        architecture: Architecture, parameters: [Float], threads: Int? = nil, kernels: KernelLevel? = nil
+        architecture: Architecture, parameters: [Float], threads: Int? = nil, kernels: KernelLevel? = nil,
+        usesLibraryOnly: Bool = false
     ) throws(EngineError) {
-        // The kernels are chosen before the library is opened, because the library chooses when it is opened.
-        let level = kernels ?? KernelLevel.available.last ?? .plain
-        let table = try level.kernels()
-        let blas = try OpenBLAS.load()
         let dimensions = Dimensions(architecture)
         self.architecture = architecture
-        compute = Compute(
-            kernels: table, blas: blas, pool: ThreadPool(count: max(1, threads ?? usableProcessorCount())),
-            packsWeights: level != .plain)
+        compute = try Compute(threads: threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly)
         configuration = EngineConfiguration(
-            device: "cpu", deviceName: processorName(), precision: "fp32", kernels: "\(level.rawValue) + \(blas.name)",
+            device: "cpu", deviceName: processorName(), precision: "fp32", kernels: compute.name,
             threads: compute.pool.count)
         weights = try Weights(dimensions)
         tasks = WeightGradients(dimensions)

@@ -104,6 +104,19 @@ struct Compute {
     /// instructions that the plain kernels do not.
     let packsWeights: Bool
 
+    /// - Parameters: As for ``CPUEngine``.
+    init(threads: Int?, kernels: KernelLevel?, usesLibraryOnly: Bool) throws(EngineError) {
+        // The kernels are chosen before the library is opened, because the library chooses when it is opened.
+        let level = kernels ?? KernelLevel.available.last ?? .plain
+        self.kernels = try level.kernels()
+        blas = try OpenBLAS.load()
+        pool = ThreadPool(count: max(1, threads ?? usableProcessorCount()))
+        packsWeights = level != .plain && !usesLibraryOnly
+    }
+
+    /// The kernels in use, such as `avx512 + OpenBLAS 0.3.21 SkylakeX`.
+    var name: String { "\(String(cString: kernels.name)) + \(blas.name)\(packsWeights ? "" : " (all products)")" }
+
     /// `c = a w^T` for `a [m, k]` and weights `w [n, k]`, both packed.
     ///
     /// A few rows are cheaper without the library, which rearranges the weights at each call.

@@ -1,10 +1,12 @@
 public import ArgumentParser
+public import CharnnCPU
 public import CharnnEngine
 public import CharnnJobs
 import CharnnReports
 import FoundationEssentials
 
 extension Cell: ExpressibleByArgument {}
+extension KernelLevel: ExpressibleByArgument {}
 extension DeviceChoice: ExpressibleByArgument {}
 extension PrecisionChoice: ExpressibleByArgument {}
 
@@ -37,10 +39,20 @@ struct Bench: ParsableCommand {
     var precision = PrecisionChoice.auto
     @Option(name: .long, help: "Default: all cores that the process may use.")
     var threads: Int?
+    @Option(name: .long, help: "plain, avx2 or avx512. Default: the best that the processor has.")
+    var kernels: KernelLevel?
+    @Flag(name: .long, help: "Leave every product to OpenBLAS, for comparison.")
+    var libraryOnly = false
+    @Option(name: .long, help: "What is measured: all, training or generation; the rest reads 0.")
+    var measure = Part.all
     @Option(name: .long, help: "For how long training is measured, seconds.")
     var seconds = 5.0
     @Flag(name: .long, help: "Print a JSON object.")
     var json = false
+
+    enum Part: String, ExpressibleByArgument, CaseIterable {
+        case all, training, generation
+    }
 
     func validate() throws {
         for (name, value) in [
@@ -62,17 +74,9 @@ struct Bench: ParsableCommand {
                 layerCount: numLayers, dropout: 0.5)
             let benchmark = Benchmark(
                 architecture: architecture, batchSize: batchSize, sequenceLength: seqLength,
-                choice: EngineChoice(device: device, precision: precision, threads: threads))
-            let training = try benchmark.training(seconds: seconds)
-            let result = Result(
-                cell: cell.rawValue, hiddenSize: hiddenSize, numLayers: numLayers,
-                embeddingSize: architecture.embeddingSize, batchSize: batchSize, seqLength: seqLength,
-                vocabularySize: vocabularySize, device: training.engine.device, precision: training.engine.precision,
-                threads: training.engine.threads, kernels: training.engine.kernels,
-                trainingMsPerStep: training.secondsPerStep * 1000,
-                trainingCharsPerSecond: Double(batchSize * seqLength) / training.secondsPerStep,
-                trainingGflops: benchmark.neededOperations / training.secondsPerStep / 1e9,
-                generationCharsPerSecond: try benchmark.generation(characters: 2000))
+                choice: EngineChoice(device: device, precision: precision, threads: threads), kernels: kernels,
+                usesLibraryOnly: libraryOnly)
+            let result = try result(of: benchmark)
             if json {
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -84,7 +88,41 @@ struct Bench: ParsableCommand {
         }
     }
 
+    private func result(of benchmark: Benchmark) throws -> Result {
+        var result = Result(
+            cell: cell.rawValue, hiddenSize: hiddenSize, numLayers: numLayers,
+            embeddingSize: benchmark.architecture.embeddingSize, batchSize: batchSize, seqLength: seqLength,
+            vocabularySize: vocabularySize, device: "", precision: "", threads: 0, kernels: "")
+        let processor = try benchmark.processor()
+        if measure != .generation {
+            // Before and after, and the larger counts: what runs beside us only ever takes time away.
+            let before = try processor?.peakGflops() ?? 0
+            result.set(try benchmark.training(seconds: seconds), operations: benchmark.neededOperations)
+            result.peakMemoryMb = peakMemory() / 1e6
+            result.peakGflops = max(before, try processor?.peakGflops() ?? 0)
+            if result.peakGflops > 0 { result.fractionOfPeak = result.trainingGflops / result.peakGflops }
+        }
+        if measure == .all {
+            let products = try processor?.products(
+                of: benchmark.architecture, batchSize: batchSize, sequenceLength: seqLength)
+            result.products = (products ?? []).map { Result.Product(name: $0.name, gflops: $0.gflops) }
+        }
+        if measure != .training {
+            let generation = try benchmark.generation(characters: 2000)
+            result.set(generation.engine)
+            result.generationCharsPerSecond = generation.charactersPerSecond
+            result.generationMbPerChar = Double(benchmark.generationBytes) / 1e6
+            result.readGbPerSecond = try processor?.readGigabytesPerSecond(bytes: benchmark.generationBytes) ?? 0
+        }
+        return result
+    }
+
     private struct Result: Encodable {
+        struct Product: Encodable {
+            var name: String
+            var gflops: Double
+        }
+
         var cell: String
         var hiddenSize: Int
         var numLayers: Int
@@ -96,18 +134,46 @@ struct Bench: ParsableCommand {
         var precision: String
         var threads: Int
         var kernels: String
-        var trainingMsPerStep: Double
-        var trainingCharsPerSecond: Double
-        var trainingGflops: Double
-        var generationCharsPerSecond: Double
+        var trainingMsPerStep = 0.0
+        var trainingMsPerStepLeast = 0.0
+        var trainingCpuMsPerStep = 0.0
+        var trainingCharsPerSecond = 0.0
+        var trainingGflops = 0.0
+        var peakGflops = 0.0
+        var fractionOfPeak = 0.0
+        /// The most that the process has occupied when training ended.
+        var peakMemoryMb = 0.0
+        var products: [Product] = []
+        var generationCharsPerSecond = 0.0
+        var generationMbPerChar = 0.0
+        var readGbPerSecond = 0.0
+
+        mutating func set(_ engine: EngineConfiguration) {
+            (device, precision, threads, kernels) = (engine.device, engine.precision, engine.threads, engine.kernels)
+        }
+
+        mutating func set(_ training: Benchmark.Training, operations: Double) {
+            set(training.engine)
+            trainingMsPerStep = training.secondsPerStep * 1000
+            trainingMsPerStepLeast = training.leastSecondsPerStep * 1000
+            trainingCpuMsPerStep = training.processorSecondsPerStep * 1000
+            trainingCharsPerSecond = Double(batchSize * seqLength) / training.secondsPerStep
+            trainingGflops = operations / training.secondsPerStep / 1e9
+        }
 
         var table: String {
             """
             \(cell) \(numLayers) x \(hiddenSize), batch \(batchSize), sequence \(seqLength), \
             vocabulary \(vocabularySize), \(precision), \(threads) threads, \(kernels)
-            training    \(fixed(trainingMsPerStep, 1)) ms a step   \
-            \(grouped(Int(trainingCharsPerSecond))) characters/s   \(fixed(trainingGflops, 0)) GFLOP/s
-            generation  \(grouped(Int(generationCharsPerSecond))) characters/s
+            training    \(fixed(trainingMsPerStep, 1)) ms a step (least \(fixed(trainingMsPerStepLeast, 1)), \
+            \(fixed(trainingCpuMsPerStep, 1)) of processor time)   \
+            \(grouped(Int(trainingCharsPerSecond))) characters/s   \(fixed(peakMemoryMb, 0)) MB at most
+            products    \(fixed(trainingGflops, 0)) GFLOP/s, \(fixed(fractionOfPeak * 100, 0)) % of the \
+            \(fixed(peakGflops, 0)) that the processor can do at most
+            \(products.map { "            \(fixed($0.gflops, 0)) GFLOP/s  \($0.name)\n" }.joined())\
+            generation  \(grouped(Int(generationCharsPerSecond))) characters/s, \
+            \(fixed(generationCharsPerSecond * generationMbPerChar / 1000, 1)) GB/s of weights; \
+            memory reads \(fixed(readGbPerSecond, 1)) GB/s of so many bytes
             """
         }
     }

@@ -1,8 +1,10 @@
+import CharnnCPU
 import CharnnEngine
 import CharnnJobs
 import CharnnModel
 import CharnnPrograms
 import CharnnSpool
+import Glibc
 
 /// Times whole training steps and generation of one network on random text.
 struct Benchmark {
@@ -10,16 +12,33 @@ struct Benchmark {
     var batchSize: Int
     var sequenceLength: Int
     var choice: EngineChoice
+    /// nil: the best this processor has.
+    var kernels: KernelLevel?
+    var usesLibraryOnly = false
 
     struct Training {
-        /// The median.
+        /// The median, and the least.
         var secondsPerStep: Double
+        var leastSecondsPerStep: Double
+        /// What all threads together took of the processors, the mean.
+        var processorSecondsPerStep: Double
         var engine: EngineConfiguration
     }
 
     private func makeEngine() throws -> any Engine {
-        try Engines().makeEngine(
-            choice, architecture: architecture, parameters: Initialisation.parameters(of: architecture, seed: 1))
+        let parameters = Initialisation.parameters(of: architecture, seed: 1)
+        guard kernels != nil || usesLibraryOnly else {
+            return try Engines().makeEngine(choice, architecture: architecture, parameters: parameters)
+        }
+        return try CPUEngine(
+            architecture: architecture, parameters: parameters, threads: choice.threads, kernels: kernels,
+            usesLibraryOnly: usesLibraryOnly)
+    }
+
+    /// What the processor can do at most; nil for another device.
+    func processor() throws -> ProcessorMeasurements? {
+        guard choice.device != .cuda else { return nil }
+        return try ProcessorMeasurements(threads: choice.threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly)
     }
 
     /// Times whole steps: forward, backward, clipping, Adam, with dropout as the architecture says.
@@ -37,8 +56,10 @@ struct Benchmark {
         var times: [Double] = []
         var number = 0
         let start = now()
+        var processorStart = 0.0
         while times.count < 5 || now() - start < seconds {
             number += 1
+            if number == 3 { processorStart = processorSeconds() }
             let began = now()
             try engine.submit(
                 TrainingStep(
@@ -50,25 +71,35 @@ struct Benchmark {
             _ = try engine.drain()
             times.append(now() - began)
         }
-        return Training(secondsPerStep: Self.median(times.dropFirst(2)), engine: engine.configuration)
+        let measured = times.dropFirst(2)
+        return Training(
+            secondsPerStep: Self.median(measured), leastSecondsPerStep: measured.min() ?? 0,
+            processorSecondsPerStep: (processorSeconds() - processorStart) / Double(measured.count),
+            engine: engine.configuration)
     }
 
-    /// Characters a second that one stream writes, sampling included.
-    func generation(characters: Int) throws -> Double {
+    /// Characters a second that one stream writes, sampling included; the median of five texts.
+    func generation(
+        characters: Int
+    ) throws -> (charactersPerSecond: Double, engine: EngineConfiguration) {
         let engine = try makeEngine()
         let vocabulary = Vocabulary.bytes.growing(
             by: (0..<UInt32(max(0, architecture.vocabularySize - 256))).map { $0 + 256 })
         guard vocabulary.count == architecture.vocabularySize || architecture.vocabularySize < 256,
             let own = Vocabulary(codePoints: Array(vocabulary.codePoints.prefix(architecture.vocabularySize)))
-        else { return 0 }
+        else { return (0, engine.configuration) }
         let predictor = try engine.makePredictor(streams: 1)
         let writer = try TextWriter(TextRequest(length: characters), vocabulary: own, encoding: .utf8)
         let now = SpoolClock.system.monotonic
         _ = try TextWriter(TextRequest(length: 20), vocabulary: own, encoding: .utf8)
             .write(0..<1, with: predictor, emit: { _, _ in })
-        let began = now()
-        _ = try writer.write(0..<1, with: predictor, emit: { _, _ in })
-        return Double(characters) / (now() - began)
+        var times: [Double] = []
+        for _ in 0..<5 {
+            let began = now()
+            _ = try writer.write(0..<1, with: predictor, emit: { _, _ in })
+            times.append(now() - began)
+        }
+        return (Double(characters) / Self.median(times[...]), engine.configuration)
     }
 
     /// Floating-point operations of a training step that no way of computing can leave out: the products of all
@@ -81,8 +112,28 @@ struct Benchmark {
         return 3 * ((2 * layers - 1) * 2 * characters * gates * h * h + 2 * characters * h * v)
     }
 
+    /// Bytes of the weights that are read for every character that is written.
+    var generationBytes: Int {
+        let (h, v) = (architecture.hiddenSize, architecture.vocabularySize)
+        return 4 * ((2 * architecture.layerCount - 1) * architecture.cell.gates * h * h + v * h)
+    }
+
     private static func median(_ values: ArraySlice<Double>) -> Double {
         let sorted = values.sorted()
         return sorted[sorted.count / 2]
     }
+}
+
+/// What this process has had of the processors so far.
+private func processorSeconds() -> Double {
+    var now = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now)
+    return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+}
+
+/// The most memory that this process has occupied so far, bytes.
+func peakMemory() -> Double {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Double(usage.ru_maxrss) * 1024
 }

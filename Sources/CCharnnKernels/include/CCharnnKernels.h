@@ -137,6 +137,12 @@ typedef struct {
                           size_t n_stride, size_t first_panel, size_t panels);
     // A row of c depends on that row of a alone, bit for bit.
     void (*_Nonnull multiplyPacked)(const CharnnPackedProduct *_Nonnull);
+
+    // For measuring the machine. Multiplies and adds in registers alone, `rounds` times, and returns the number of
+    // operations; the sums, of no use but to be kept from the optimiser, are added to `sink`.
+    double (*_Nonnull peak)(size_t rounds, float *_Nonnull sink);
+    // Reads memory from end to end as fast as one thread can; the sum as above.
+    void (*_Nonnull read)(const float *_Nonnull x, size_t count, float *_Nonnull sink);
 } CharnnKernels;
 
 enum { CharnnLevelPlain = 0, CharnnLevelAVX2 = 1, CharnnLevelAVX512 = 2 };
