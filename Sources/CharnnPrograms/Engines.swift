@@ -18,11 +18,14 @@ public struct Engines: EngineProvider {
             switch choice.precision {
             case .auto, .fp32:
                 return try CPUEngine(architecture: architecture, parameters: parameters, threads: choice.threads)
-            case .bf16, .fp16:
+            case .bf16:
+                return try CPUEngine(
+                    architecture: architecture, parameters: parameters, threads: choice.threads, precision: .bf16)
+            case .fp16:
                 throw EngineError(
                     .unavailable,
-                    "precision: \(choice.precision.rawValue) was asked for, and this build's CPU engine has fp32 only; "
-                        + "set precision to auto or fp32")
+                    "precision: fp16 was asked for, and the CPU engine has fp32 and bf16 only; "
+                        + "set precision to auto, fp32 or bf16")
             }
         }
     }
@@ -30,6 +33,8 @@ public struct Engines: EngineProvider {
     public func predictedBytes(
         _ choice: EngineChoice, architecture: Architecture, batchSize: Int, sequenceLength: Int
     ) -> UInt64 {
-        CPUEngine.predictedBytes(architecture, batchSize: batchSize, sequenceLength: sequenceLength)
+        CPUEngine.predictedBytes(
+            architecture, batchSize: batchSize, sequenceLength: sequenceLength,
+            precision: choice.precision == .bf16 ? .bf16 : .fp32)
     }
 }

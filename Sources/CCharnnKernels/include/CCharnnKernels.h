@@ -10,6 +10,8 @@
 #ifndef CCHARNN_KERNELS_H
 #define CCHARNN_KERNELS_H
 
+#include "CCharnnHalf.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
