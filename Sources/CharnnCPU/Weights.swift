@@ -148,7 +148,7 @@ struct Compute {
         into c: UnsafeMutablePointer<Float>
     ) {
         if m <= 4 {
-            kernels.matrixVector(c, w, a, n, k, m)
+            kernels.matrixVector(c, w, a, n, k, m, n)
         } else {
             blas.multiply(m, n, k, .plain(a, stride: k), .transposed(w, stride: k), into: c, stride: n)
         }
