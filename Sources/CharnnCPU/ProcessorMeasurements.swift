@@ -7,7 +7,7 @@ import Glibc
 /// Every figure is the best of several short rounds, because other programs only ever take time away.
 public final class ProcessorMeasurements {
     private let compute: Compute
-    private let rounds = 30
+    private let rounds = 60
 
     /// - Parameters:
     ///   - threads: How many threads compute; nil: as many as ``usableProcessorCount()``.
