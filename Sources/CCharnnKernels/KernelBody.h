@@ -151,7 +151,7 @@ static void scatter_add(float *table, const float *source, const int32_t *symbol
 
 // Four rows at a time share the loads of the vector; a row's sum is that of its W lanes, whatever runs beside it.
 static void matrix_vector(float *result, const float *matrix, const float *vectors, size_t rows, size_t columns,
-                          size_t streams) {
+                          size_t streams, size_t stride) {
     for (size_t r = 0; r < rows; r += 4) {
         size_t group = rows - r < 4 ? rows - r : 4;
         const float *m0 = matrix + r * columns;
@@ -172,7 +172,7 @@ static void matrix_vector(float *result, const float *matrix, const float *vecto
             OVER(columns, BLOCK);
 #undef BLOCK
             float sums[4] = {lane_sum(a0), lane_sum(a1), lane_sum(a2), lane_sum(a3)};
-            memcpy(result + s * rows + r, sums, group * sizeof(float));
+            memcpy(result + s * stride + r, sums, group * sizeof(float));
         }
     }
 }

@@ -11,8 +11,10 @@ extension CPUEngine {
     ///   - batchSize: `B`
     ///   - sequenceLength: `T`
     ///   - threads: As for the engine.
+    ///   - precision: As for the engine.
     public static func predictedBytes(
-        _ architecture: Architecture, batchSize: Int, sequenceLength: Int, threads: Int? = nil
+        _ architecture: Architecture, batchSize: Int, sequenceLength: Int, threads: Int? = nil,
+        precision: Precision = .fp32
     ) -> UInt64 {
         let (V, E, H) =
             (Size(architecture.vocabularySize), Size(architecture.embeddingSize), Size(architecture.hiddenSize))
@@ -26,7 +28,13 @@ extension CPUEngine {
         let packed = Size(architecture.layerCount) * gH * H * Size(2 * 4)
         let network = parameters * Size(7 * 4) + packed
         let total = network + workspace.trainingBytes(architecture) + state * Size(4) + library
-        return total.value
+        guard precision == .bf16 else { return total.value }
+        // Rounded copies: of what weight gradients read, rows as a shard has them at hand, and of all weights twice.
+        let inputs = Size(architecture.layerCount - 1) * H + E
+        let operands = Size(architecture.layerCount) * (gH + H + H) + inputs
+        let rounded = workspace.rows * operands * Size(2)
+        let atHand = Size(workspace.shardCount * HalfWorkspace.chunkRows) * (gH + E) * Size(2)
+        return (total + rounded + atHand + parameters * Size(4)).value
     }
 
     /// What OpenBLAS touches of its buffer for rearranged operands, for each thread that calls it.

@@ -10,8 +10,17 @@ public final class CPUEngine: Engine {
     public let configuration: EngineConfiguration
     public var stepsInFlight: Int { 1 }
 
+    /// What the operands of a training step's large products are; sums, weights and all else are fp32.
+    public enum Precision: String, Sendable {
+        case fp32
+        /// Half the memory traffic and up to twice the speed; for processors with AVX-512 BF16.
+        case bf16
+    }
+
     let weights: Weights
     let compute: Compute
+    /// For training with bf16 operands.
+    private let half: CharnnHalfKernels?
     private let tasks: WeightGradients
     private let gradient: Buffer<Float>
     private let firstMoment: Buffer<Float>
@@ -36,18 +45,20 @@ public final class CPUEngine: Engine {
     ///   - threads: How many threads compute; nil: as many as ``usableProcessorCount()``.
     ///   - kernels: Which kernels run; nil: the best this processor has.
     ///   - usesLibraryOnly: Whether OpenBLAS does every product, for comparison; plain kernels always leave them to it.
+    ///   - precision: Of training; scorers and predictors take fp32 always.
     /// - Throws: ``EngineError/Code/unavailable`` without OpenBLAS or where the processor lacks the kernels,
     ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` without memory.
     public init(
         architecture: Architecture, parameters: [Float], threads: Int? = nil, kernels: KernelLevel? = nil,
-        usesLibraryOnly: Bool = false
+        usesLibraryOnly: Bool = false, precision: Precision = .fp32
     ) throws(EngineError) {
         let dimensions = Dimensions(architecture)
         self.architecture = architecture
         compute = try Compute(threads: threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly)
+        half = precision == .bf16 ? try Self.halfKernels() : nil
         configuration = EngineConfiguration(
-            device: "cpu", deviceName: processorName(), precision: "fp32", kernels: compute.name,
-            threads: compute.pool.count)
+            device: "cpu", deviceName: processorName(), precision: precision.rawValue,
+            kernels: (half == nil ? "" : "avx512bf16 + ") + compute.name, threads: compute.pool.count)
         weights = try Weights(dimensions)
         tasks = WeightGradients(dimensions)
         gradient = try Buffer(dimensions.parameterCount)
@@ -56,6 +67,17 @@ public final class CPUEngine: Engine {
         partialNorms = try Buffer(CPUEngine.chunks(dimensions.parameterCount))
         try requireCount(parameters.count, of: "parameters")
         weights.parameters.fill(parameters)
+    }
+
+    /// Whether this processor can train with bf16 operands.
+    public static var hasBF16: Bool { charnn_half_kernels() != nil }
+
+    static func halfKernels() throws(EngineError) -> CharnnHalfKernels {
+        guard let kernels = charnn_half_kernels() else {
+            throw EngineError(
+                .unavailable, "This processor has no AVX-512 BF16, which precision: bf16 needs; take auto or fp32.")
+        }
+        return kernels.pointee
     }
 
     public func install(_ state: EngineState) throws(EngineError) {
@@ -146,8 +168,12 @@ public final class CPUEngine: Engine {
         } else {
             workspace.setState(nil, nil, units: architecture.hiddenSize)
         }
-        try weights.prepare(table: workspace.usesTable, forward: true, backward: true, compute)
+        try weights.prepare(table: workspace.usesTable, forward: half == nil, backward: half == nil, compute)
         var pass = Pass(compute: compute, weights: weights, workspace: workspace)
+        if let half, let buffers = workspace.half {
+            try weights.prepareHalf(half, table: workspace.usesTable, compute.pool)
+            pass.half = HalfPass(kernels: half, weights: weights.half, workspace: buffers)
+        }
         if architecture.dropout > 0 { pass.dropout = (step.seed, UInt64(step.number)) }
         compute.pool.run(workspace.shards.count) { shard in
             pass.forward(shard)
@@ -163,7 +189,7 @@ public final class CPUEngine: Engine {
         workspace = nil  // Freed before the new one is allocated.
         let new = try Workspace(
             weights.dimensions, streams: streams, capacity: steps, isTraining: true,
-            packsWeights: compute.packsWeights)
+            packsWeights: compute.packsWeights, half: half)
         workspace = new
         return new
     }

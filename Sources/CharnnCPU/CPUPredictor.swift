@@ -1,9 +1,10 @@
 import CCharnnKernels
 import CharnnEngine
 
-/// Predicts symbol after symbol on the calling thread, without allocation or lock.
+/// Predicts symbol after symbol, without allocation or lock.
 ///
-/// A stream's sums do not depend on how many streams there are; several streams share the reading of the weights.
+/// One symbol takes a look at every weight and hardly more, so that memory is the limit. Where the weights of a layer are
+/// many, all threads read them, each its own rows. A stream's sums do not depend on how many streams there are; several streams share the reading of the weights.
 final class CPUPredictor: Predictor {
     let streams: Int
     private let engine: CPUEngine
@@ -63,7 +64,7 @@ final class CPUPredictor: Predictor {
         let top = hidden.now.base + (d.layerCount - 1) * streams * d.units
         logits.withUnsafeMutableBufferPointer { logits in
             guard let result = logits.baseAddress else { return }
-            kernels.matrixVector(result, parameters + d.headWeight, top, d.symbols, d.units, streams)
+            kernels.matrixVector(result, parameters + d.headWeight, top, d.symbols, d.units, streams, d.symbols)
             for s in 0..<streams { kernels.add(result + s * d.symbols, parameters + d.headBias, d.symbols) }
         }
     }
@@ -75,22 +76,19 @@ final class CPUPredictor: Predictor {
         let parameters = weights.parameters.base
         let place = layer * streams * d.units
         let table = layer == 0 && usesTable ? weights.table : nil
-        if table == nil {
-            var input = UnsafePointer(hidden.next.base) + place - streams * d.units * (layer == 0 ? 0 : 1)
-            if layer == 0 {
-                for s in 0..<streams {
-                    let source = parameters + Int(symbols[s]) * d.embedding
-                    (embedded.base + s * d.embedding).update(from: source, count: d.embedding)
-                }
-                input = UnsafePointer(embedded.base)
+        var input = UnsafePointer(hidden.next.base) + place - streams * d.units * (layer == 0 ? 0 : 1)
+        if layer == 0, table == nil {
+            for s in 0..<streams {
+                let source = parameters + Int(symbols[s]) * d.embedding
+                (embedded.base + s * d.embedding).update(from: source, count: d.embedding)
             }
-            kernels.matrixVector(
-                gates.base, parameters + d.layers[layer].inputWeight, input, d.gateUnits, d.layers[layer].inputSize,
-                streams)
+            input = UnsafePointer(embedded.base)
         }
-        kernels.matrixVector(
-            recurrent.base, parameters + d.layers[layer].recurrentWeight, hidden.now.base + place, d.gateUnits,
-            d.units, streams)
+        multiply(
+            Products(
+                input: table == nil ? input : nil, inputWeight: parameters + d.layers[layer].inputWeight,
+                inputSize: d.layers[layer].inputSize, hidden: hidden.now.base + place,
+                recurrentWeight: parameters + d.layers[layer].recurrentWeight))
         let isGRU = d.architecture.cell == .gru
         var step = CharnnCellForward(
             rows: streams, units: d.units, input: table.map { UnsafePointer($0.base) } ?? UnsafePointer(gates.base),
@@ -100,5 +98,47 @@ final class CPUPredictor: Predictor {
             hiddenBefore: hidden.now.base + place, cellBefore: cell.now.base + (cell.now.count == 0 ? 0 : place),
             hidden: hidden.next.base + place, cell: cell.next.base + (cell.next.count == 0 ? 0 : place))
         kernels.forward(d.architecture)(&step)
+    }
+    /// The products of one layer: every row of both weights with every stream's vector.
+    private struct Products {
+        /// `[streams, in]`; nil: looked up.
+        let input: UnsafePointer<Float>?
+        let inputWeight: UnsafePointer<Float>
+        let inputSize: Int
+        /// `[streams, H]`
+        let hidden: UnsafePointer<Float>
+        let recurrentWeight: UnsafePointer<Float>
+    }
+
+    private func multiply(_ products: Products) {
+        let d = engine.weights.dimensions
+        let bytes = 4 * d.gateUnits * (d.units + (products.input == nil ? 0 : products.inputSize))
+        // A round of the threads costs about what one thread needs to read this much from its cache.
+        let tasks = bytes < 1 << 18 ? 1 : min(engine.compute.pool.count * 2, max(1, d.gateUnits / 64))
+        var context = (predictor: Unmanaged.passUnretained(self), products: products, tasks: tasks)
+        withUnsafeMutablePointer(to: &context) { pointer in
+            engine.compute.pool.run(tasks, UnsafeMutableRawPointer(pointer)) { context, task in
+                typealias Context = (predictor: Unmanaged<CPUPredictor>, products: Products, tasks: Int)
+                let context = context.assumingMemoryBound(to: Context.self)
+                context.pointee.predictor._withUnsafeGuaranteedRef {
+                    $0.multiply(context.pointee.products, part: task, of: context.pointee.tasks)
+                }
+            }
+        }
+    }
+
+    /// Some rows, a multiple of four but for the last: so many share the reading of a vector.
+    private func multiply(_ products: Products, part: Int, of parts: Int) {
+        let d = engine.weights.dimensions
+        let first = part * d.gateUnits / parts / 4 * 4
+        let rows = (part + 1 == parts ? d.gateUnits : (part + 1) * d.gateUnits / parts / 4 * 4) - first
+        if let input = products.input {
+            kernels.matrixVector(
+                gates.base + first, products.inputWeight + first * products.inputSize, input, rows,
+                products.inputSize, streams, d.gateUnits)
+        }
+        kernels.matrixVector(
+            recurrent.base + first, products.recurrentWeight + first * d.units, products.hidden, rows, d.units,
+            streams, d.gateUnits)
     }
 }

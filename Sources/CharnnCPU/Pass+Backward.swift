@@ -10,6 +10,7 @@ extension Pass {
         scratch.candidateBiasGradient.base.update(repeating: 0, count: scratch.candidateBiasGradient.count)
         for layer in (0..<d.layerCount).reversed() {
             backwardThroughTime(layer, place)
+            half?.packGradients(layer, self, place)
             backwardToInput(layer, place)
         }
     }
@@ -39,27 +40,32 @@ extension Pass {
                 step.cell = UnsafePointer(cell.base + (place.firstState + (t + 1) * R) * H)
             }
             retreat(&step)
-            if t > 0 { backwardToHidden(layer, step) }
+            if t > 0 { backwardToHidden(layer, place, step) }
         }
     }
 
     /// The gradient of the hidden state before a time step, from the gradient of its gates.
-    private func backwardToHidden(_ layer: Int, _ step: CharnnCellBackward) {
+    private func backwardToHidden(_ layer: Int, _ place: Place, _ step: CharnnCellBackward) {
         let (H, gH) = (d.units, d.gateUnits)
         guard let candidate = step.candidate else {
-            return addToHidden(layer, step, step.gates, columns: 0..<gH, stride: gH, accumulates: false)
+            return addToHidden(layer, place, step, step.gates, columns: 0..<gH, stride: gH, accumulates: false)
         }
         // The kernel has left what passes beside the weights; n's gradient is that inside the reset product.
-        addToHidden(layer, step, step.gates, columns: 0..<2 * H, stride: gH, accumulates: true)
-        addToHidden(layer, step, candidate, columns: 2 * H..<gH, stride: H, accumulates: true)
+        addToHidden(layer, place, step, step.gates, columns: 0..<2 * H, stride: gH, accumulates: true)
+        addToHidden(layer, place, step, candidate, columns: 2 * H..<gH, stride: H, accumulates: true)
     }
 
     /// The product of gradients and those rows of the recurrent weights that belong to them.
     private func addToHidden(
-        _ layer: Int, _ step: CharnnCellBackward, _ gradient: UnsafePointer<Float>, columns: Range<Int>, stride: Int,
-        accumulates: Bool
+        _ layer: Int, _ place: Place, _ step: CharnnCellBackward, _ gradient: UnsafePointer<Float>,
+        columns: Range<Int>, stride: Int, accumulates: Bool
     ) {
         let (R, H) = (step.rows, d.units)
+        if let half {
+            return half.multiply(
+                gradient, rows: R, columns: columns.count, stride: stride, by: half.weights[layer].recurrentBackward,
+                firstRow: columns.lowerBound, into: step.hiddenGradient, accumulates: accumulates, shard: place.index)
+        }
         guard compute.packsWeights else {
             let weight = weights.parameters.base + d.layers[layer].recurrentWeight + columns.lowerBound * H
             return compute.blas.multiply(
@@ -79,9 +85,17 @@ extension Pass {
         if layer == 0 && workspace.usesTable { return }
         let (gH, width, R) = (d.gateUnits, d.layers[layer].inputSize, place.rows)
         let target = outputGradient(place)
-        compute.blas.multiply(
-            workspace.steps * R, width, gH, .plain(workspace.layers[layer].gates.base + place.first * gH, stride: gH),
-            .plain(weights.parameters.base + d.layers[layer].inputWeight, stride: width), into: target, stride: width)
+        let gates = UnsafePointer(workspace.layers[layer].gates.base + place.first * gH)
+        if let half {
+            half.multiply(
+                gates, rows: workspace.steps * R, columns: gH, stride: gH, by: half.weights[layer].inputBackward,
+                into: target, shard: place.index)
+        } else {
+            compute.blas.multiply(
+                workspace.steps * R, width, gH, .plain(gates, stride: gH),
+                .plain(weights.parameters.base + d.layers[layer].inputWeight, stride: width), into: target,
+                stride: width)
+        }
         guard layer > 0, dropout != nil else { return }
         for t in 0..<workspace.steps {
             let row = target + t * R * width

@@ -11,6 +11,8 @@ struct Pass {
     let workspace: Workspace
     /// Dropout's key and step number; nil: no dropout.
     var dropout: (seed: UInt64, step: UInt64)?
+    /// The large products with bf16 operands; nil: fp32.
+    var half: HalfPass?
 
     var d: Dimensions { weights.dimensions }
     var kernels: CharnnKernels { compute.kernels }
@@ -67,9 +69,7 @@ struct Pass {
         let table = layer == 0 && workspace.usesTable ? weights.table : nil
         if table == nil {
             if layer == 0 { embed(place) }
-            compute.product(
-                workspace.steps * R, gH, d.layers[layer].inputSize, input(layer, place),
-                weights: weights.parameters.base + d.layers[layer].inputWeight, into: gates)
+            inputProduct(layer, place, into: gates)
         }
         let advance = kernels.forward(d.architecture)
         var step = CharnnCellForward(
@@ -79,7 +79,7 @@ struct Pass {
         if d.architecture.cell == .gru { step.candidateBias = weights.candidateBias(layer) }
         for t in 0..<workspace.steps {
             let before = hidden + t * R * H
-            recurrentProduct(layer, rows: R, before, into: scratch.recurrent.base)
+            recurrentProduct(layer, place, before, into: scratch.recurrent.base)
             step.gates = gates + t * R * gH
             step.input = UnsafePointer(step.gates)
             if let table {
@@ -100,11 +100,30 @@ struct Pass {
         }
     }
 
+    /// The product of a layer's input at all time steps, `[T R, in]`, and its weights.
+    private func inputProduct(_ layer: Int, _ place: Place, into result: UnsafeMutablePointer<Float>) {
+        let (rows, width) = (workspace.steps * place.rows, d.layers[layer].inputSize)
+        if let half {
+            half.multiply(
+                input(layer, place), rows: rows, columns: width, stride: width, by: half.weights[layer].inputForward,
+                into: result, shard: place.index)
+        } else {
+            compute.product(
+                rows, d.gateUnits, width, input(layer, place),
+                weights: weights.parameters.base + d.layers[layer].inputWeight, into: result)
+        }
+    }
+
     /// The product of a hidden state, `[R, H]`, and a layer's recurrent weights.
     private func recurrentProduct(
-        _ layer: Int, rows: Int, _ hidden: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>
+        _ layer: Int, _ place: Place, _ hidden: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>
     ) {
-        let (H, gH) = (d.units, d.gateUnits)
+        let (H, gH, rows) = (d.units, d.gateUnits, place.rows)
+        if let half {
+            return half.multiply(
+                hidden, rows: rows, columns: H, stride: H, by: half.weights[layer].recurrentForward, into: result,
+                shard: place.index)
+        }
         guard compute.packsWeights else {
             let weight = weights.parameters.base + d.layers[layer].recurrentWeight
             return compute.product(rows, gH, H, hidden, weights: weight, into: result)

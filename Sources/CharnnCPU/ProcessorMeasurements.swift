@@ -7,7 +7,7 @@ import Glibc
 /// Every figure is the best of several short rounds, because other programs only ever take time away.
 public final class ProcessorMeasurements {
     private let compute: Compute
-    private let rounds = 30
+    private let rounds = 60
 
     /// - Parameters:
     ///   - threads: How many threads compute; nil: as many as ``usableProcessorCount()``.
@@ -21,13 +21,15 @@ public final class ProcessorMeasurements {
     }
 
     /// Multiplications and additions in registers alone, all threads together, 10⁹ operations a second.
-    public func peakGflops() throws(EngineError) -> Double {
-        let kernels = compute.kernels
+    ///
+    /// - Parameter precision: Of the operands of multiplications.
+    public func peakGflops(_ precision: CPUEngine.Precision = .fp32) throws(EngineError) -> Double {
+        let peak = precision == .bf16 ? try CPUEngine.halfKernels().peak : compute.kernels.peak
         let operations = try Buffer<Double>(compute.pool.count)
         let seconds = best {
             compute.pool.run(compute.pool.count) { thread in
                 var sink: Float = 0
-                operations.base[thread] = kernels.peak(20_000, &sink)
+                operations.base[thread] = peak(20_000, &sink)
             }
         }
         return operations.array.reduce(0, +) / seconds / 1e9

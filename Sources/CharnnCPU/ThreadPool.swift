@@ -42,23 +42,47 @@ final class ThreadPool {
             for task in 0..<tasks { body(task) }
             return
         }
-        withoutActuallyEscaping(body) { shared.run(tasks, helpers: threads.count, $0) }
+        withoutActuallyEscaping(body) { body in
+            var body = body
+            withUnsafeMutablePointer(to: &body) { pointer in
+                shared.run(tasks, UnsafeMutableRawPointer(pointer)) { context, task in
+                    context.assumingMemoryBound(to: ((Int) -> Void).self).pointee(task)
+                }
+            }
+        }
+    }
+
+    /// What a task of ``run(_:_:task:)`` is: a function of its context and number that captures nothing.
+    typealias Task = @convention(c) (_ context: UnsafeMutableRawPointer, _ task: Int) -> Void
+
+    /// The same without allocation and, while the helpers have not gone to sleep, without a lock.
+    func run(_ tasks: Int, _ context: UnsafeMutableRawPointer, task: Task) {
+        guard tasks > 1, !threads.isEmpty else {
+            for number in 0..<tasks { task(context, number) }
+            return
+        }
+        shared.run(tasks, context, task)
     }
 }
 
 /// What caller and helpers share.
 ///
-/// A round is opened by the caller under the lock: it sets `body`, `tasks` and `pending`, then counts `round` up. Every
-/// helper takes part in every round, if only to find no task left, and counts `pending` down when it is through; the
-/// caller goes on when `pending` is zero. Thus no helper can be in an old round when a new one is opened.
+/// A round is opened by the caller: it sets what is to be run, then `ticket`, whose low half counts the tasks that nobody
+/// has taken and whose high half counts rounds. Who takes one off the low half runs that task and counts `done` up; the
+/// caller takes part and goes on when `done` is the number of tasks. Thus whoever runs a task keeps its round open, and
+/// a helper that was not scheduled holds nobody up.
 private final class Shared: @unchecked Sendable {
-    // Sound: `body` and `tasks` are written only while no helper is in a round, and `round` publishes them.
-    private var body: ((Int) -> Void)?
+    // Sound: these are written only while no task is left or running, and `ticket` publishes them.
+    private var task: ThreadPool.Task = { _, _ in }
+    private var context = UnsafeMutableRawPointer(bitPattern: 1)
     private var tasks = 0
-    private let next = Atomic<Int>(0)
-    private let pending = Atomic<Int>(0)
-    private let round = Atomic<Int>(0)
+    private let ticket = Atomic<UInt64>(0)
+    private let done = Atomic<Int>(0)
     private let stopped = Atomic<Bool>(false)
+    /// Who sleeps says so before a last look; who changes something looks for sleepers afterwards. One of the two sees the
+    /// other, because both are sequentially consistent.
+    private let sleepingHelpers = Atomic<Int>(0)
+    private let callerSleeps = Atomic<Bool>(false)
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let opened = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private let closed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -80,56 +104,69 @@ private final class Shared: @unchecked Sendable {
         closed.deallocate()
     }
 
-    func run(_ tasks: Int, helpers: Int, _ body: @escaping (Int) -> Void) {
+    func run(_ tasks: Int, _ context: UnsafeMutableRawPointer, _ task: ThreadPool.Task) {
+        precondition(tasks <= Int(UInt32.max))
+        (self.tasks, self.context, self.task) = (tasks, context, task)
+        done.store(0, ordering: .relaxed)
+        let round = (ticket.load(ordering: .relaxed) >> 32) &+ 1
+        ticket.store(round << 32 | UInt64(tasks), ordering: .sequentiallyConsistent)
+        if sleepingHelpers.load(ordering: .sequentiallyConsistent) > 0 { wake(opened) }
+        while takeTask() {}
+        for _ in 0..<Shared.patience where done.load(ordering: .acquiring) == tasks { return }
         pthread_mutex_lock(mutex)
-        self.body = body
-        self.tasks = tasks
-        next.store(0, ordering: .relaxed)
-        pending.store(helpers, ordering: .relaxed)
-        round.add(1, ordering: .releasing)
-        pthread_cond_broadcast(opened)
+        callerSleeps.store(true, ordering: .sequentiallyConsistent)
+        while done.load(ordering: .sequentiallyConsistent) != tasks { pthread_cond_wait(closed, mutex) }
+        callerSleeps.store(false, ordering: .relaxed)
         pthread_mutex_unlock(mutex)
-        takeTasks(body)
-        wait(closed) { $0.pending.load(ordering: .acquiring) == 0 }
-        self.body = nil
     }
 
     func stop() {
-        pthread_mutex_lock(mutex)
-        stopped.store(true, ordering: .releasing)
-        round.add(1, ordering: .releasing)
-        pthread_cond_broadcast(opened)
-        pthread_mutex_unlock(mutex)
+        stopped.store(true, ordering: .sequentiallyConsistent)
+        wake(opened)
     }
 
     func work() {
-        var seen = 0
-        while true {
-            wait(opened) { $0.round.load(ordering: .acquiring) != seen }
-            seen += 1
-            if stopped.load(ordering: .acquiring) { return }
-            if let body { takeTasks(body) }
-            if pending.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
-                // Taking the lock keeps the caller from missing this between its look and its sleep.
-                pthread_mutex_lock(mutex)
-                pthread_cond_signal(closed)
-                pthread_mutex_unlock(mutex)
+        while !stopped.load(ordering: .acquiring) {
+            if !takeTask() { waitForTask() }
+        }
+    }
+
+    /// Runs one task if there is one.
+    private func takeTask() -> Bool {
+        var seen = ticket.load(ordering: .acquiring)
+        while UInt32(truncatingIfNeeded: seen) > 0 {
+            let (taken, now) = ticket.weakCompareExchange(
+                expected: seen, desired: seen - 1, ordering: .acquiringAndReleasing)
+            guard taken else {
+                seen = now
+                continue
             }
+            let tasks = tasks
+            if let context { task(context, tasks - Int(UInt32(truncatingIfNeeded: seen))) }
+            // From here on, once all are done, the next round may begin.
+            let ended = done.add(1, ordering: .sequentiallyConsistent).newValue
+            if ended == tasks, callerSleeps.load(ordering: .sequentiallyConsistent) { wake(closed) }
+            return true
         }
+        return false
     }
 
-    private func takeTasks(_ body: (Int) -> Void) {
-        while true {
-            let task = next.add(1, ordering: .relaxed).oldValue
-            if task >= tasks { return }
-            body(task)
-        }
-    }
+    private var hasTask: Bool { UInt32(truncatingIfNeeded: ticket.load(ordering: .sequentiallyConsistent)) > 0 }
 
-    private func wait(_ condition: UnsafeMutablePointer<pthread_cond_t>, until holds: (Shared) -> Bool) {
-        for _ in 0..<Shared.patience where holds(self) { return }
+    private func waitForTask() {
+        for _ in 0..<Shared.patience {
+            if UInt32(truncatingIfNeeded: ticket.load(ordering: .relaxed)) > 0 { return }
+        }
         pthread_mutex_lock(mutex)
-        while !holds(self) { pthread_cond_wait(condition, mutex) }
+        sleepingHelpers.add(1, ordering: .sequentiallyConsistent)
+        while !hasTask, !stopped.load(ordering: .sequentiallyConsistent) { pthread_cond_wait(opened, mutex) }
+        sleepingHelpers.subtract(1, ordering: .relaxed)
+        pthread_mutex_unlock(mutex)
+    }
+
+    private func wake(_ condition: UnsafeMutablePointer<pthread_cond_t>) {
+        pthread_mutex_lock(mutex)
+        pthread_cond_broadcast(condition)
         pthread_mutex_unlock(mutex)
     }
 }

@@ -54,6 +54,7 @@ extension Pass {
         switch task {
         case .recurrent(let layer, let rows):
             let target = gradient + d.layers[layer].recurrentWeight + rows.lowerBound * H
+            if let half { return halfRecurrent(half, layer, rows, into: target) }
             let buffers = workspace.layers[layer]
             for index in workspace.shards.indices {
                 let place = place(index)
@@ -73,6 +74,11 @@ extension Pass {
         case .input(let layer, let rows):
             let width = d.layers[layer].inputSize
             let target = gradient + d.layers[layer].inputWeight + rows.lowerBound * width
+            if let half {
+                let own = half.workspace.layers[layer]
+                return half.weightGradient(
+                    own.gates, leftColumns: gH, rows: rows, own.input, rightColumns: width, self, into: target)
+            }
             for index in workspace.shards.indices {
                 let place = place(index)
                 let gates = workspace.layers[layer].gates.base + place.first * gH + rows.lowerBound
@@ -94,6 +100,20 @@ extension Pass {
             }
         case .embedding(let columns):
             embeddingGradient(columns, gradient)
+        }
+    }
+
+    private func halfRecurrent(
+        _ half: HalfPass, _ layer: Int, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>
+    ) {
+        let own = half.workspace.layers[layer]
+        if let candidate = own.candidate, rows.lowerBound >= 2 * d.units {
+            let rows = rows.lowerBound - 2 * d.units..<rows.upperBound - 2 * d.units
+            half.weightGradient(
+                candidate, leftColumns: d.units, rows: rows, own.hidden, rightColumns: d.units, self, into: target)
+        } else {
+            half.weightGradient(
+                own.gates, leftColumns: d.gateUnits, rows: rows, own.hidden, rightColumns: d.units, self, into: target)
         }
     }
 

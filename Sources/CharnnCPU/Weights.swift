@@ -12,6 +12,9 @@ final class Weights {
     private(set) var table: Buffer<Float>?
     /// The recurrent weights as right operands, packed: `[H, gH]` forward and `[gH, H]` backward, a layer each.
     private(set) var packed: [(forward: Buffer<Float>, backward: Buffer<Float>)] = []
+    /// The same for bf16 operands, and the input weights beside them.
+    private(set) var half: [HalfWeights] = []
+    private var isHalfCurrent = false
     private var isPackedForward = false
     private var isPackedBackward = false
     private var isBiasCurrent = false
@@ -29,6 +32,7 @@ final class Weights {
         isTableCurrent = false
         isPackedForward = false
         isPackedBackward = false
+        isHalfCurrent = false
     }
 
     /// Brings biases, the table where it is needed, and packed weights up to date.
@@ -78,6 +82,25 @@ final class Weights {
         isPackedBackward = isPackedBackward || backward
     }
 
+    /// Brings the weights for bf16 operands up to date.
+    ///
+    /// - Parameter table: Whether the first layer's input product is looked up.
+    func prepareHalf(_ kernels: CharnnHalfKernels, table: Bool, _ pool: ThreadPool) throws(EngineError) {
+        guard !isHalfCurrent else { return }
+        if half.isEmpty {
+            var layers: [HalfWeights] = []
+            for layer in dimensions.layers { layers.append(try HalfWeights(layer, dimensions, kernels)) }
+            half = layers
+        }
+        let operands = half.enumerated().flatMap { $1.operands(withInput: $0 > 0 || !table) }
+        pool.run(operands.count) { task in
+            for panel in 0..<operands[task].panels(kernels) {
+                operands[task].pack(panel: panel, from: parameters.base, kernels)
+            }
+        }
+        isHalfCurrent = true
+    }
+
     private func prepareBias() {
         let d = dimensions
         let added = d.architecture.cell == .gru ? 2 * d.units : d.gateUnits
@@ -125,7 +148,7 @@ struct Compute {
         into c: UnsafeMutablePointer<Float>
     ) {
         if m <= 4 {
-            kernels.matrixVector(c, w, a, n, k, m)
+            kernels.matrixVector(c, w, a, n, k, m, n)
         } else {
             blas.multiply(m, n, k, .plain(a, stride: k), .transposed(w, stride: k), into: c, stride: n)
         }

@@ -1,3 +1,4 @@
+import CCharnnKernels
 import CharnnEngine
 
 /// All memory that computing over `B` streams and up to `T` steps needs, allocated once and used for every step.
@@ -53,11 +54,14 @@ final class Workspace {
     let embedded: Buffer<Float>
     /// `[B T, max(H, E)]`: the gradient of the output of the layer at hand; empty without training.
     let outputGradient: Buffer<Float>
+    /// Training with bf16 operands.
+    let half: HalfWorkspace?
     /// `[V, gH]`, training with a table.
     let tableGradient: Buffer<Float>
 
     init(
-        _ dimensions: Dimensions, streams: Int, capacity: Int, isTraining: Bool, packsWeights: Bool
+        _ dimensions: Dimensions, streams: Int, capacity: Int, isTraining: Bool, packsWeights: Bool,
+        half: CharnnHalfKernels? = nil
     ) throws(EngineError) {
         let architecture = dimensions.architecture
         let size = WorkspaceSize(
@@ -70,6 +74,12 @@ final class Workspace {
         self.steps = capacity
         shards = Shard.partition(streams, isFine: packsWeights)
         usesTable = size.usesTable
+        if let half {
+            self.half = try HalfWorkspace(
+                dimensions, shards: shards, capacity: capacity, usesTable: size.usesTable, half)
+        } else {
+            self.half = nil
+        }
         chunkRows = size.chunkRows
         inputs = try Buffer(streams * capacity)
         targets = try Buffer(streams * capacity)

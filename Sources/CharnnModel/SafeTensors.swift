@@ -110,25 +110,27 @@ public struct SafeTensors: Sendable {
         guard bytes.count == tensor.range.count else {
             throw ModelError(.damaged, "\(file.path) ends within the tensor \(name); take another copy of it")
         }
+        // The type is looked at once: a comparison of strings an element would take most of the time to open a model.
         return bytes.withUnsafeBytes { raw in
-            (0..<tensor.count).map { index in
-                switch tensor.type {
-                case "F64":
-                    Float(
-                        Double(
-                            bitPattern: UInt64(
-                                littleEndian: raw.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self))))
-                case "F32":
-                    Float(
-                        bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)))
-                case "F16":
-                    Self.half(UInt16(littleEndian: raw.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)))
-                default:
-                    Float(
-                        bitPattern: UInt32(
-                            UInt16(littleEndian: raw.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self))) << 16)
-                }
+            switch tensor.type {
+            case "F64": Self.elements(raw, tensor.count) { (bits: UInt64) in Float(Double(bitPattern: bits)) }
+            case "F32": Self.elements(raw, tensor.count) { (bits: UInt32) in Float(bitPattern: bits) }
+            case "F16": Self.elements(raw, tensor.count) { (bits: UInt16) in Self.half(bits) }
+            default: Self.elements(raw, tensor.count) { (bits: UInt16) in Float(bitPattern: UInt32(bits) << 16) }
             }
+        }
+    }
+
+    @inline(__always)
+    private static func elements<Bits: FixedWidthInteger & BitwiseCopyable>(
+        _ raw: UnsafeRawBufferPointer, _ count: Int, _ value: (Bits) -> Float
+    ) -> [Float] {
+        [Float](unsafeUninitializedCapacity: count) { elements, initialized in
+            for index in 0..<count {
+                let bits = raw.loadUnaligned(fromByteOffset: index * MemoryLayout<Bits>.size, as: Bits.self)
+                elements.initializeElement(at: index, to: value(Bits(littleEndian: bits)))
+            }
+            initialized = count
         }
     }
 

@@ -95,11 +95,10 @@ struct Bench: ParsableCommand {
             vocabularySize: vocabularySize, device: "", precision: "", threads: 0, kernels: "")
         let processor = try benchmark.processor()
         if measure != .generation {
-            // Before and after, and the larger counts: what runs beside us only ever takes time away.
-            let before = try processor?.peakGflops() ?? 0
-            result.set(try benchmark.training(seconds: seconds), operations: benchmark.neededOperations)
+            let training = try benchmark.training(seconds: seconds)
+            result.set(training, operations: benchmark.neededOperations)
             result.peakMemoryMb = peakMemory() / 1e6
-            result.peakGflops = max(before, try processor?.peakGflops() ?? 0)
+            result.peakGflops = try processor?.peakGflops(training.engine.precision == "bf16" ? .bf16 : .fp32) ?? 0
             if result.peakGflops > 0 { result.fractionOfPeak = result.trainingGflops / result.peakGflops }
         }
         if measure == .all {

@@ -4,6 +4,9 @@ import CharnnTestSupport
 import Testing
 
 @Suite struct CPUEngineTests {
+    /// Those that this processor can train with.
+    static let precisions: [CPUEngine.Precision] = CPUEngine.hasBF16 ? [.fp32, .bf16] : [.fp32]
+
     static let architecture = Architecture(
         cell: .lstm, vocabularySize: 23, embeddingSize: 9, hiddenSize: 20, layerCount: 2, dropout: 0.5)
 
@@ -16,11 +19,31 @@ import Testing
     }
 
     @Test(arguments: ConformanceCase.all)
-    func `the number of threads changes no bit`(tested: ConformanceCase) throws {
+    func `it computes the same with OpenBLAS alone`(tested: ConformanceCase) throws {
+        let differences = try EngineConformance.differences(of: tested, tolerance: 1e-4) {
+            try CPUEngine(architecture: $0, parameters: $1, threads: 2, usesLibraryOnly: true)
+        }
+        #expect(differences == [])
+    }
+
+    // bf16 has eight bits: a rounded operand is off by 2^-9 at most. Through time and layers errors add up. relu is left
+    // out: its derivative jumps at zero, so that a sum that rounding moves past zero changes the gradient at will.
+    @Test(
+        .enabled(if: CPUEngine.hasBF16, "needs AVX-512 BF16"),
+        arguments: ConformanceCase.all.filter { $0.architecture.nonlinearity != .relu })
+    func `with bf16 operands it comes near the reference engine`(tested: ConformanceCase) throws {
+        let differences = try EngineConformance.differences(of: tested, tolerance: 0.03) {
+            try CPUEngine(architecture: $0, parameters: $1, threads: 2, precision: .bf16)
+        }
+        #expect(differences == [])
+    }
+
+    @Test(arguments: ConformanceCase.all, CPUEngineTests.precisions)
+    func `the number of threads changes no bit`(tested: ConformanceCase, precision: CPUEngine.Precision) throws {
         let states = try [1, 2, 3, 8].map { threads in
             let engine = try CPUEngine(
                 architecture: tested.architecture, parameters: EngineConformance.parameters(of: tested.architecture),
-                threads: threads)
+                threads: threads, precision: precision)
             for number in 1...3 { try engine.submit(step(number, tested), of: text(tested)) }
             return try engine.snapshot()
         }
@@ -41,8 +64,10 @@ import Testing
         #expect(undisturbed == resumed)
     }
 
-    @Test(arguments: [Float.nan, .infinity])
-    func `a loss that is not finite changes nothing, and nothing is applied until another state`(value: Float) throws {
+    @Test(arguments: [Float.nan, .infinity], CPUEngineTests.precisions)
+    func `a loss that is not finite changes nothing, and nothing is applied until another state`(
+        value: Float, precision: CPUEngine.Precision
+    ) throws {
         let tested = ConformanceCase(Self.architecture, batchSize: 9, sequenceLength: 5)
         var broken = EngineConformance.parameters(of: tested.architecture)
         for layer in 0..<2 {
@@ -50,7 +75,7 @@ import Testing
             broken[slot.offset + 7] = value
         }
         let state = EngineState(parameters: broken)
-        let engine = try engine(tested)
+        let engine = try engine(tested, precision)
         try engine.install(state)
         for number in 1...2 { try engine.submit(step(number, tested), of: text(tested)) }
         let outcomes = try engine.drain()
@@ -103,8 +128,8 @@ import Testing
         #expect(throws: EngineError.self) { try engine.submit(step, of: SymbolText([1, -2, 3, 4, 5])) }
     }
 
-    @Test(arguments: Cell.allCases)
-    func `a short text is memorised`(cell: Cell) throws {
+    @Test(arguments: Cell.allCases, CPUEngineTests.precisions)
+    func `a short text is memorised`(cell: Cell, precision: CPUEngine.Precision) throws {
         let sentence = Array("In the beginning God created the heaven and the earth. ".utf8)
         let vocabulary = Set(sentence).sorted()
         let symbols = (0..<1200).map { i in
@@ -113,7 +138,7 @@ import Testing
         let architecture = Architecture(
             cell: cell, vocabularySize: vocabulary.count, hiddenSize: 48, layerCount: 2, dropout: 0.1)
         let parameters = EngineConformance.parameters(of: architecture).map { $0 * 0.35 }
-        let engine = try CPUEngine(architecture: architecture, parameters: parameters)
+        let engine = try CPUEngine(architecture: architecture, parameters: parameters, precision: precision)
         let text = SymbolText(symbols)
         for number in 1...200 {
             let rule = OptimizerStep(learningRate: 0.005, clipNorm: 1, updateNumber: number)
@@ -138,10 +163,10 @@ import Testing
         #expect(CPUEngine.predictedBytes(more, batchSize: .max, sequenceLength: .max) == .max)
     }
 
-    private func engine(_ tested: ConformanceCase) throws -> CPUEngine {
+    private func engine(_ tested: ConformanceCase, _ precision: CPUEngine.Precision = .fp32) throws -> CPUEngine {
         try CPUEngine(
             architecture: tested.architecture, parameters: EngineConformance.parameters(of: tested.architecture),
-            threads: 2)
+            threads: 2, precision: precision)
     }
 
     private func text(_ tested: ConformanceCase) -> SymbolText {

@@ -10,6 +10,8 @@
 #ifndef CCHARNN_KERNELS_H
 #define CCHARNN_KERNELS_H
 
+#include "CCharnnHalf.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -123,10 +125,10 @@ typedef struct {
     void (*_Nonnull rmsprop)(const CharnnUpdate *_Nonnull);
     void (*_Nonnull sgd)(const CharnnUpdate *_Nonnull);
 
-    // result[s, r] = sum over k of matrix[r, k] * vectors[s, k]; each element's sum has the same order whatever
-    // `streams` is.
+    // result[s * stride + r] = sum over k of matrix[r, k] * vectors[s, k]; each element's sum has the same order
+    // whatever `rows` and `streams` are.
     void (*_Nonnull matrixVector)(float *_Nonnull result, const float *_Nonnull matrix, const float *_Nonnull vectors,
-                                  size_t rows, size_t columns, size_t streams);
+                                  size_t rows, size_t columns, size_t streams, size_t stride);
 
     // The columns of a panel of a packed operand.
     size_t panel;
