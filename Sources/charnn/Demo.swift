@@ -26,7 +26,7 @@ struct Demo: ParsableCommand {
     private var prompt: String? { text == Self.license ? "You may" : nil }
 
     @Option(name: .long, help: "How often the text is gone through.")
-    var epochs = 110
+    var epochs = 125
 
     @OptionGroup var spool: SpoolOptions
 
