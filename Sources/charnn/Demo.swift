@@ -26,7 +26,7 @@ struct Demo: ParsableCommand {
     private var prompt: String? { text == Self.license ? "You may" : nil }
 
     @Option(name: .long, help: "How often the text is gone through.")
-    var epochs = 125
+    var epochs = 170
 
     @OptionGroup var spool: SpoolOptions
 
@@ -56,7 +56,8 @@ struct Demo: ParsableCommand {
         generate:
           prompt: \(prompt.map { "\"\($0)\"" } ?? "null")
           length: 400
-          temperature: 0.5
+          temperature: 0.7
+          top_p: 0.95
 
         """
     }
