@@ -91,7 +91,7 @@ extension TrainSection {
         if nonlinearity == .relu, cell != .rnn, from == nil {
             reader.report(key: "nonlinearity", "relu is for cell: rnn only; found cell: \(cell.rawValue)")
         }
-        if settings.warmupSteps > 0, settings.leastLearningRate > settings.learningRate {
+        if settings.leastLearningRate > settings.learningRate {
             reader.report(key: "lr_min", "must not be above lr")
         }
         if valFraction == 0 {
@@ -135,7 +135,7 @@ extension TrainingSettings {
         }
         let notNegative = "a number from 0"
         let positive = "a number above 0"
-        reader.read("eps", &epsilon, positive) { $0 > 0 }
+        reader.read("eps", &epsilon, "a number from 1e-30") { $0 >= 1e-30 }
         reader.read("momentum", &momentum, "a number from 0 up to, not including, 1") { (0..<1).contains($0) }
         reader.read("weight_decay", &weightDecay, notNegative) { $0 >= 0 }
         reader.read("lr", &learningRate, positive) { $0 > 0 }

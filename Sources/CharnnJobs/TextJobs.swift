@@ -62,7 +62,9 @@ struct GenerationJob {
         let writer = try TextWriter(
             section.request, vocabulary: loaded.model.vocabulary, encoding: loaded.model.encoding)
         if !writer.unknown.isEmpty {
-            runner.keeper.warn("In the prompt \(Vocabulary.describe(writer.unknown)).")
+            runner.keeper.warn(
+                "The prompt has characters that the model's vocabulary lacks, and unknown is "
+                    + "\(section.request.unknown.rawValue): \(Vocabulary.list(writer.unknown)).")
         }
         let engine = try runner.engine(for: loaded.model)
         var first = 0

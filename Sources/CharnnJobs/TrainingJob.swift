@@ -30,13 +30,15 @@ final class TrainingJob {
     /// Trains to the end, or throws the reason why not.
     func run() throws -> LoadedModel {
         try runner.storage.createDirectories(folder.path, mode: 0o750)
-        let base = try baseModel()
         let (checkpoint, damaged) = try folder.checkpoints.newest()
         for (_, error) in damaged {
             keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)")
         }
         try folder.checkpoints.sweep(damaged)
-        let corpus = try encodedCorpus(base?.vocabulary, expecting: checkpoint?.model.corpusSHA256)
+        // A checkpoint has all that came from the model that the run began with, which may be gone by now.
+        let base = try section.from.map { try checkpoint?.model ?? baseModel($0) }
+        if let base, let from = section.from { try checkWishes(base, from) }
+        let corpus = try encodedCorpus(base, resuming: checkpoint?.model)
         var model = try freshModel(base, corpus)
         try checkPrompts(model)
         identity = RunIdentity.text(section, architecture: model.architecture, corpus: corpus)
@@ -75,10 +77,13 @@ final class TrainingJob {
 
     // MARK: - Before the first step
 
-    private func baseModel() throws -> Model? {
-        guard let reference = section.from else { return nil }
+    private func baseModel(_ reference: ModelReference) throws -> Model {
         let file = try runner.environment.modelFile(reference, in: runner.storage)
-        let model = try Model(reading: file.path, beneath: file.root, in: runner.storage)
+        return try Model(reading: file.path, beneath: file.root, in: runner.storage)
+    }
+
+    /// Refuses sizes that the job file asks for and the model does not have.
+    private func checkWishes(_ model: Model, _ reference: ModelReference) throws {
         let architecture = model.architecture
         let wishes: [(key: String, wanted: String, found: String)] = [
             ("cell", section.cell.rawValue, architecture.cell.rawValue),
@@ -94,38 +99,34 @@ final class TrainingJob {
                 "train.\(wish.key) is \(wish.wanted), but the model \(reference) that it goes on from has "
                     + "\(wish.found); leave the key out")
         }
-        return model
     }
 
-    /// The frozen text of this job: the one beside it, or a new one.
-    private func encodedCorpus(_ base: Vocabulary?, expecting sha256: String?) throws -> EncodedCorpus {
-        let origin = CorpusOrigin(
-            paths: section.corpus, encoding: section.encoding, stripsGutenberg: section.stripGutenberg,
-            maximumCharacters: section.maxChars)
-        if folder.exists(folder.corpus) {
+    /// The text of this job: frozen as soon as there is a checkpoint, encoded anew before.
+    private func encodedCorpus(_ base: Model?, resuming model: Model?) throws -> EncodedCorpus {
+        if let model, folder.exists(folder.corpus) {
             do {
-                let corpus = try EncodedCorpus(
-                    reading: folder.corpus, in: runner.storage, expecting: sha256,
+                return try EncodedCorpus(
+                    reading: folder.corpus, in: runner.storage, expecting: model.corpusSHA256,
                     shouldStop: { [runner] in runner.shouldPause })
-                // With a checkpoint the text stays what it was; RunIdentity tells if the job file asks for another.
-                if sha256 != nil || corpus.origin == origin { return corpus }
             } catch {
-                if error.code == .interrupted { throw runner.paused() }
-                guard error.code == .damaged, sha256 == nil else { throw error }
-                keeper.warn(error.description)
+                throw error.code == .interrupted ? runner.paused() : error
             }
         }
+        let origin = CorpusOrigin(
+            paths: section.corpus,
+            encoding: section.given.contains("encoding") ? section.encoding : base?.encoding ?? section.encoding,
+            stripsGutenberg: section.stripGutenberg, maximumCharacters: section.maxChars)
         keeper.enter("encoding")
         let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
         let encoder = CorpusEncoder(
             files, origin: origin, storage: runner.storage, shouldStop: { [runner] in runner.shouldPause },
             progress: { [keeper] part in keeper.update { $0.phase = "encoding \(Int(part * 100)) %" } })
         do {
-            try encoder.encode(to: folder.corpus, base: base)
+            try encoder.encode(to: folder.corpus, base: (model ?? base)?.vocabulary)
         } catch {
             throw error.code == .interrupted ? runner.paused() : error
         }
-        let corpus = try EncodedCorpus(reading: folder.corpus, in: runner.storage, expecting: sha256)
+        let corpus = try EncodedCorpus(reading: folder.corpus, in: runner.storage, expecting: model?.corpusSHA256)
         keeper.event(
             .encoded, .info,
             "The text has \(grouped(corpus.text.count)) characters, \(corpus.vocabulary.count) different ones.",
@@ -227,6 +228,15 @@ final class TrainingJob {
             + "\(grouped(parameters)) parameters, \(grouped(split.training.count)) characters to train on, "
             + "\(grouped(trainer.totalSteps)) steps, on \(engine.configuration.deviceName) "
             + "(\(engine.configuration.kernels), \(engine.configuration.precision))"
+        if section.valFraction > 0, split.validation.count < 2 {
+            guard section.settings.earlyStop == nil, section.settings.schedule != .plateau else {
+                throw JobError(
+                    .badData,
+                    "early_stop and lr_schedule: plateau need validation, but val_fraction \(section.valFraction) of "
+                        + "\(grouped(corpus.text.count)) characters is less than two; raise val_fraction")
+            }
+            keeper.warn("There is no validation: val_fraction leaves fewer than two characters for it.")
+        }
         let step = trainer.progress.step
         if resuming {
             keeper.event(

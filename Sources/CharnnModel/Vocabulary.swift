@@ -80,12 +80,16 @@ extension Vocabulary {
         return result
     }
 
-    /// Names unknown characters and where they stand, the first ten of them.
+    /// Names unknown characters and where they stand, the first ten of them, and what can be done.
     public static func describe(_ unknown: [(position: Int, codePoint: UInt32)]) -> String {
+        "the model's vocabulary lacks \(list(unknown)); leave them out, or set unknown to skip or replace"
+    }
+
+    /// Names unknown characters and where they stand, the first ten of them.
+    public static func list(_ unknown: [(position: Int, codePoint: UInt32)]) -> String {
         let listed = unknown.prefix(10).map { "\(name(of: $0.codePoint)) at position \($0.position + 1)" }
         let more = unknown.count > 10 ? " and \(unknown.count - 10) more" : ""
-        return "the model's vocabulary lacks \(listed.joined(separator: ", "))\(more); "
-            + "leave them out, or set unknown to skip or replace"
+        return listed.joined(separator: ", ") + more
     }
 
     /// A code point for people: `'é' (U+00E9)`.

@@ -116,7 +116,9 @@ struct Generate: ParsableCommand {
     static func write(_ request: TextRequest, with model: Model) throws {
         let writer = try TextWriter(request, vocabulary: model.vocabulary, encoding: model.encoding)
         if !writer.unknown.isEmpty {
-            Terminal.error("charnn: in the prompt \(Vocabulary.describe(writer.unknown))")
+            Terminal.error(
+                "charnn: the prompt has characters that the model's vocabulary lacks: \(Vocabulary.list(writer.unknown))"
+            )
         }
         let engine = try Engines().makeEngine(
             EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)

@@ -67,8 +67,12 @@ struct TextProvider {
             if path.isRelative {
                 try provideRelative(path, beside: file)
             } else if !isReadable(path) {
-                let name = try provideAbsolute(path)
-                text = text.replacing(named, with: name)
+                guard text.ranges(of: named).count == 1 else {
+                    throw Failure(
+                        "\(named): stands in \(fileName) more than once; copy this text into \(layout.corpora) and name "
+                            + "it there", status: Failure.usage)
+                }
+                text = text.replacing(named, with: try provideAbsolute(path))
             }
         }
         let changed = Array(text.utf8)
@@ -96,7 +100,7 @@ struct TextProvider {
         let source = file.removingLastComponent().pushing(path).lexicallyNormalized().real
         let found = try storage.status(of: source)
         if let there = try storage.status(of: target) {
-            if let found, found.kind == .regular, found.size != there.size {
+            if found?.kind == .regular, there.kind == .regular, try !isEqual(source, target) {
                 Terminal.line("\(path): the text of that name in \(layout.corpora) is taken, not \(source)")
             }
             return
@@ -112,20 +116,33 @@ struct TextProvider {
     /// - Returns: The name in `corpora/`.
     private func provideAbsolute(_ path: FilePath) throws -> String {
         let source = path.real
-        guard let found = try storage.status(of: source), found.kind == .regular, let last = path.lastComponent else {
+        guard try storage.status(of: source)?.kind == .regular, let last = path.lastComponent else {
             throw Failure("\(path): there is no such text", status: 66)
         }
-        let target = layout.corpora.appending(last)
-        if let there = try storage.status(of: target) {
-            guard there.size == found.size, there.modified >= found.modified else {
-                throw Failure(
-                    "\(path): \(layout.corpora) has another text named \(last.string); give one of them another name",
-                    status: Failure.usage)
+        // Another text of that name stays; this one takes the next free number.
+        var number = 1
+        while true {
+            let name = number == 1 ? last.string : "\(last.stem)-\(number)" + (last.extension.map { ".\($0)" } ?? "")
+            let target = layout.corpora.appending(name)
+            guard try storage.status(of: target) != nil else {
+                try copy(source, to: target)
+                return name
             }
-            return last.string
+            if (try? isEqual(source, target)) == true { return name }
+            number += 1
         }
-        try copy(source, to: target)
-        return last.string
+    }
+
+    /// Whether two files have the same contents.
+    private func isEqual(_ one: FilePath, _ other: FilePath) throws -> Bool {
+        let (first, second) = (try storage.open(one, beneath: nil), try storage.open(other, beneath: nil))
+        var position = 0
+        while true {
+            let piece = try first.read(at: position, count: 1 << 20)
+            if try second.read(at: position, count: 1 << 20) != piece { return false }
+            if piece.isEmpty { return true }
+            position += piece.count
+        }
     }
 
     private func copy(_ source: FilePath, to target: FilePath) throws {
@@ -133,6 +150,8 @@ struct TextProvider {
         let temporary = target.partial
         try storage.discard(temporary)
         let writing = try storage.create(temporary, mode: 0o640)
+        // The daemon is another user of a shared spool's group, and must read it whatever this user's mask.
+        try storage.setMode(0o640, of: temporary)
         var position = 0
         while true {
             let piece = try reading.read(at: position, count: 1 << 20)

@@ -151,6 +151,8 @@ import Testing
         ("train:\n  corpus: a\n  checkpoint_every: soon\n", "a number of steps, or a duration"),
         ("train:\n  corpus: a\n  betas: [0.9]\n", "two numbers"), ("a: 1\n---\nb: 2\n", "this is not YAML"),
         ("train:\n  corpus: a\n  nonlinearity: relu\n", "cell: rnn only"),
+        ("train:\n  corpus: a\n  lr_min: 1\n", "must not be above lr"),
+        ("train:\n  corpus: a\n  eps: 1e-50\n", "1e-30"),
     ])
     func `what makes no sense is refused in words`(text: String, expected: String) {
         #expect(problems(text).joined(separator: "\n").contains(expected))

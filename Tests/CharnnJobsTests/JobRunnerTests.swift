@@ -173,6 +173,38 @@ private final class JobFixture: JobReporter {
         #expect(try fixture.run("c", tune.replacing("from: a", with: "from: a\n  hidden_size: 99")) == .badJob)
     }
 
+    @Test func `a fine-tuning job goes on when the model it began with is gone`() throws {
+        try fixture.run("a", JobFixture.training)
+        let tune =
+            "train:\n  corpus: text.txt\n  from: a\n  epochs: 2\n  batch_size: 4\n  seq_length: 10\n"
+            + "  checkpoint_every: 5\n"
+        fixture.onEvent = { [unowned fixture] event in
+            if event.kind == .checkpointSaved { fixture.stop.set() }
+        }
+        #expect(try fixture.run("b", tune) == .checkpointed)
+        fixture.onEvent = nil
+        try fixture.storage.remove(fixture.output("a").model)
+        #expect(try fixture.run("b", tune) == .done)
+    }
+
+    @Test func `a text that was too short can be made longer`() throws {
+        let path = fixture.corpora.appending("short.txt")
+        let job = JobFixture.training.replacing("text.txt", with: "short.txt")
+        try fixture.storage.replace(path, with: Array("too short".utf8))
+        #expect(try fixture.run("a", job) == .badData)
+        try fixture.storage.replace(path, with: Array(String(repeating: "long enough now\n", count: 500).utf8))
+        #expect(try fixture.run("a", job) == .done)
+    }
+
+    @Test(arguments: ["early_stop: 2", "lr_schedule: plateau"])
+    func `what needs validation is refused where the text leaves none`(setting: String) throws {
+        let job = JobFixture.training.replacing("lr: 0.01", with: "lr: 0.01\n  val_fraction: 0.00001\n  \(setting)")
+        #expect(try fixture.run("a", job) == .badData)
+        let plain = JobFixture.training.replacing("lr: 0.01", with: "lr: 0.01\n  val_fraction: 0.00001")
+        #expect(try fixture.run("b", plain) == .done)
+        #expect(fixture.output("b").status()?.warnings.joined().contains("no validation") == true)
+    }
+
     @Test(arguments: [
         ("corpus: text.txt", "corpus: missing.txt", WorkerExit.noInput, "does not exist"),
         ("corpus: text.txt", "corpus: /etc/passwd", .noInput, "outside the folders"),
