@@ -30,6 +30,7 @@ final class TrainingJob {
     /// Trains to the end, or throws the reason why not.
     func run() throws -> LoadedModel {
         try runner.storage.createDirectories(folder.path, mode: 0o750)
+        try requireEngine()
         let (checkpoint, damaged) = try folder.checkpoints.newest()
         for (_, error) in damaged {
             keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)")
@@ -76,6 +77,14 @@ final class TrainingJob {
     }
 
     // MARK: - Before the first step
+
+    /// Refuses a device or precision that this machine lacks before a long text is read for nothing.
+    private func requireEngine() throws {
+        let tiny = Architecture(cell: .rnn, vocabularySize: 2, hiddenSize: 2, layerCount: 1)
+        let parameters = Initialisation.parameters(of: tiny, seed: 0)
+        _ = try runner.engines.makeEngine(
+            runner.engineChoice(precision: section.precision), architecture: tiny, parameters: parameters)
+    }
 
     private func baseModel(_ reference: ModelReference) throws -> Model {
         let file = try runner.environment.modelFile(reference, in: runner.storage)
