@@ -64,10 +64,13 @@ struct PyTorchRecording: Decodable {
         #expect(Set(runs.map(\.batching)) == ["stream", "windows"])
         for run in runs {
             let first = PyTorchRecording.floats(cellRuns.first)
-            let engines: [any Engine] = [
-                try CPUEngine(architecture: architecture, parameters: first),
+            var engines: [any Engine] = [
                 try ReferenceEngine<Double>(architecture: architecture, parameters: first.map { Double($0) }),
+                try CPUEngine(architecture: architecture, parameters: first, usesLibraryOnly: true),
             ]
+            for level in KernelLevel.available {
+                engines.append(try CPUEngine(architecture: architecture, parameters: first, kernels: level))
+            }
             for engine in engines { try compare(engine, run, recording) }
         }
     }
