@@ -147,6 +147,7 @@ final class MainLoop {
     private func scan(_ now: Double) {
         nextScan = now + (watch == nil ? Self.scanInterval.unwatched : Self.scanInterval.watched)
         attempt { () throws(StorageError) in try keeper.scan() }
+        if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
     }
 
     // Telling.

@@ -123,7 +123,9 @@ extension SpoolKeeper {
         for drop in drops { isPending.remove(drop) }
         var passages: [Passage] = []
         for drop in drops {
-            if let passage = try takeIn(drop) { passages.append(passage) }
+            guarding("take \(drop.path)") { () throws(StorageError) in
+                if let passage = try takeIn(drop) { passages.append(passage) }
+            }
         }
         try bringThrough(passages)
     }
@@ -264,12 +266,25 @@ extension SpoolKeeper {
     func place(_ job: String, _ file: String, in state: JobState, sequence: UInt64) throws(StorageError) {
         let bytes = try storage.contents(of: layout.jobFile(of: job), limit: Self.largestFile) ?? []
         // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
-        let copy = layout.file(".\(sequence).copy", in: state)
-        try storage.discard(copy)
+        let copy = try freeCopy(sequence, in: state)
         let writing = try storage.create(copy, mode: 0o640)
         try writing.append(bytes)
         try writing.synchronize()
         try storage.rename(copy, to: layout.file(file, in: state), replacing: false)
+    }
+
+    /// A hidden name to write a job file under; what is left of an earlier attempt is removed.
+    private func freeCopy(_ sequence: UInt64, in state: JobState) throws(StorageError) -> FilePath {
+        for number in 1..<Self.mostOddNames {
+            let copy = layout.file(number == 1 ? ".\(sequence).copy" : ".\(sequence).\(number).copy", in: state)
+            do {
+                try storage.discard(copy)
+                return copy
+            } catch let error where error.code == .notRegular || error.code == .denied {
+                // A person made a directory of that name.
+            }
+        }
+        return layout.file(".\(sequence).copy", in: state)
     }
 
     /// Binds what a job waits for to the jobs that bear the names now.
@@ -310,7 +325,16 @@ extension SpoolKeeper {
             guard try storage.status(of: destination) == nil, index.jobOfFile[target] == nil || number == 2 else {
                 continue
             }
-            try storage.replace(layout.directory(.rejected).appending("\(target).reason.txt"), with: Array(text.utf8))
+            do {
+                let beside = layout.directory(.rejected).appending("\(target).reason.txt")
+                try storage.replace(beside, with: Array(text.utf8))
+            } catch let error
+                where (error.code == .notRegular || error.code == .denied || error.code == .alreadyExists)
+                && number < Self.mostOddNames
+            {
+                // A person made a directory of one of the names.
+                continue
+            }
             do {
                 try storage.rename(path, to: destination, replacing: false)
             } catch let error where error.code == .alreadyExists {

@@ -6,11 +6,15 @@ extension SpoolKeeper {
     /// Makes the spool whole after whatever ended the last daemon; called once, before anything else.
     public func recover() throws(StorageError) {
         for name in try storage.list(layout.jobs) where name.hasPrefix(".") && name.hasSuffix(".new") {
-            try removeFolder(layout.jobs.appending(name))
+            guarding(layout.jobs.appending(name).string) { () throws(StorageError) in
+                try removeFolder(layout.jobs.appending(name))
+            }
         }
         for state in JobState.allCases {
             for name in try storage.list(layout.directory(state)) where Self.isLeftover(name) {
-                try storage.discard(layout.file(name, in: state))
+                guarding(layout.file(name, in: state).string) { () throws(StorageError) in
+                    try sweep(layout.file(name, in: state))
+                }
             }
         }
         try scan()
@@ -19,7 +23,9 @@ extension SpoolKeeper {
             if let passage = Passage(name) {
                 passages.append(passage)
             } else if !name.hasPrefix(".") || Self.isLeftover(name) {
-                try storage.discard(layout.accepting.appending(name))
+                guarding(layout.accepting.appending(name).string) { () throws(StorageError) in
+                    try sweep(layout.accepting.appending(name))
+                }
             }
         }
         for passage in passages { sequences.skip(passage.sequence) }
@@ -34,6 +40,12 @@ extension SpoolKeeper {
     /// Whether a hidden file is one that a crash kept from getting its name.
     private static func isLeftover(_ name: String) -> Bool {
         name.hasPrefix(".") && (name.hasSuffix(".copy") || name.hasSuffix(".partial"))
+    }
+
+    /// Removes a leftover. Only a regular file is one: people can write in the state directories, and what else they
+    /// make there is theirs.
+    private func sweep(_ path: FilePath) throws(StorageError) {
+        if try storage.status(of: path)?.kind == .regular { try storage.discard(path) }
     }
 
     /// Whether the job of a passage exists; then only the original is left to be removed, or the job file to be
@@ -57,6 +69,8 @@ extension SpoolKeeper {
     ///
     /// - Complexity: O(jobs and drops), with one system call for each waiting job.
     public func scan() throws(StorageError) {
+        formerTroubles = troubles
+        troubles = [:]
         try scanDrops()
         var found: [String: [JobState]] = [:]
         for state in JobState.allCases {
@@ -64,23 +78,31 @@ extension SpoolKeeper {
                 if JobFileName(name) != nil {
                     found[name, default: []].append(state)
                 } else if state == .rejected {
-                    try discardOrphan(name)
+                    guarding(layout.file(name, in: state).string) { () throws(StorageError) in
+                        try discardOrphan(name)
+                    }
                 }
             }
         }
         let folders = Set(try storage.list(layout.jobs).filter { !$0.hasPrefix(".") })
-        for folder in folders where index[folder] == nil { try load(folder) }
+        for folder in folders where index[folder] == nil {
+            guarding(layout.status(of: folder).string) { () throws(StorageError) in try load(folder) }
+        }
         for (job, entry) in index.entries {
             let places = found.removeValue(forKey: entry.ticket.file) ?? []
-            if places.isEmpty, !folders.contains(job), entry.state.isFinished {
-                index.remove(job)
-            } else if places == [entry.state.home], entry.state.isWaiting, entry.absentSince == nil {
-                try noteEdit(job, entry, entry.state.home)
-            } else if places != [entry.state.home] || !entry.state.isFinished || entry.absentSince != nil {
-                try reconcile(job: job)
+            guarding(job) { () throws(StorageError) in
+                if places.isEmpty, !folders.contains(job), entry.state.isFinished {
+                    index.remove(job)
+                } else if places == [entry.state.home], entry.state.isWaiting, entry.absentSince == nil {
+                    try noteEdit(job, entry, entry.state.home)
+                } else if places != [entry.state.home] || !entry.state.isFinished || entry.absentSince != nil {
+                    try reconcile(job: job)
+                }
             }
         }
-        for (file, _) in found { try reconcile(file: file) }
+        for (file, _) in found {
+            guarding(file) { () throws(StorageError) in try reconcile(file: file) }
+        }
         try holdStranded()
     }
 
@@ -94,7 +116,11 @@ extension SpoolKeeper {
             told[drop] = nil
         }
         // In the order of their names: there is no better one for files that were found together.
-        for name in names.sorted() { try look(atDrop: name, isArrival: false) }
+        for name in names.sorted() {
+            guarding(layout.incoming.appending(name).string) { () throws(StorageError) in
+                try look(atDrop: name, isArrival: false)
+            }
+        }
     }
 
     /// Removes a reason whose file a person has taken away.
@@ -103,13 +129,13 @@ extension SpoolKeeper {
         guard name.hasSuffix(ending) else { return }
         let file = layout.file(String(name.dropLast(ending.count)), in: .rejected)
         if try storage.status(of: file) == nil {
-            try storage.discard(layout.directory(.rejected).appending(name))
+            try sweep(layout.directory(.rejected).appending(name))
         }
     }
 
     /// Takes a job folder into the index, if it is one of the queue's.
     private func load(_ job: String) throws(StorageError) {
-        guard let status = try JobStatus.read(layout.status(of: job), on: storage), status.job == job,
+        guard let status = try status(of: job), status.job == job,
             let ticket = status.ticket
         else { return }
         index.insert(
@@ -149,7 +175,7 @@ extension SpoolKeeper {
     /// Makes a status for a job whose own was lost, from where its file lies.
     private func rebuild(_ file: JobFileName) throws(StorageError) -> Bool {
         let job = file.name.text
-        guard try JobStatus.read(layout.status(of: job), on: storage) == nil,
+        guard try status(of: job) == nil,
             let place = try places(of: "\(file)").first,
             try storage.status(of: layout.jobFile(of: job)) != nil
         else { return false }
@@ -276,9 +302,13 @@ extension SpoolKeeper {
         try storage.synchronizeDirectory(layout.directory(place))
     }
 
-    /// A job's status, or a new one from what the index knows should the file be lost.
+    /// A job's status; nil if there is none, or something that the daemon cannot read stands in its place.
     func status(of job: String) throws(StorageError) -> JobStatus? {
-        try JobStatus.read(layout.status(of: job), on: storage)
+        do {
+            return try JobStatus.read(layout.status(of: job), on: storage)
+        } catch let error where error.code == .notRegular || error.code == .denied {
+            return nil
+        }
     }
 
     /// Changes a job's status on disk and in the index.
@@ -377,7 +407,9 @@ extension SpoolKeeper {
     public func holdStranded() throws(StorageError) {
         for job in index.stranded {
             guard case .gone(let other, let what)? = blocker(of: job) else { continue }
-            try hold(job, "\(other), which must succeed first, \(what).")
+            guarding("hold \(job)") { () throws(StorageError) in
+                try hold(job, "\(other), which must succeed first, \(what).")
+            }
         }
     }
 

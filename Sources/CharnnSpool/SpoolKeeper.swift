@@ -19,6 +19,8 @@ public final class SpoolKeeper {
     public static let largestFile = 1 << 20
     /// Drops that are accepted in one go, sharing the syncs of directories.
     static let batch = 128
+    /// Names that are tried where something odd stands under the wanted one.
+    static let mostOddNames = 1000
 
     public let layout: SpoolLayout
     let storage: any Storage
@@ -39,6 +41,10 @@ public final class SpoolKeeper {
     /// For names that were taken, the number from which on to look for a free one.
     var numbers: [String: Int] = [:]
     var rejectedNumbers: [String: Int] = [:]
+    /// What could not be done, by what it was, as it was told.
+    var troubles: [String: String] = [:]
+    /// The same as of the scan before, so that what lasts is told once.
+    var formerTroubles: [String: String] = [:]
     var sequences: SequenceNumbers
 
     /// Takes the spool: one daemon has it at a time.
@@ -108,19 +114,45 @@ public final class SpoolKeeper {
         case .overflow: try scan()
         case .arrived(let directory, let name), .changed(let directory, let name):
             let isArrival = if case .arrived = hint { true } else { false }
-            if directory == layout.incoming {
-                try look(atDrop: name, isArrival: isArrival)
-            } else {
-                try reconcile(file: name)
+            guarding(directory.appending(name).string) { () throws(StorageError) in
+                if directory == layout.incoming {
+                    try look(atDrop: name, isArrival: isArrival)
+                } else {
+                    try reconcile(file: name)
+                }
             }
         }
     }
 
     /// Does what only time brings: files that stay away, drops that have become quiet.
     public func tick() throws(StorageError) {
-        for drop in Array(watched.keys) { try look(at: drop, isArrival: false) }
-        for job in index.absent.union(index.active) { try reconcile(job: job) }
+        for drop in Array(watched.keys) {
+            guarding(drop.path.string) { () throws(StorageError) in try look(at: drop, isArrival: false) }
+        }
+        for job in index.absent.union(index.active) {
+            guarding(job) { () throws(StorageError) in try reconcile(job: job) }
+        }
         try holdStranded()
+    }
+
+    /// Whether something could not be done and is to be tried again by ``scan()``.
+    public var hasTrouble: Bool { !troubles.isEmpty }
+
+    /// Does what concerns one name. If it fails, that is told once, and the rest of the spool goes on.
+    @discardableResult
+    func guarding(_ name: String, _ body: () throws(StorageError) -> Void) -> Bool {
+        do throws(StorageError) {
+            try body()
+            troubles[name] = nil
+            formerTroubles[name] = nil
+            return true
+        } catch {
+            let former = troubles.updateValue("\(error)", forKey: name) ?? formerTroubles[name]
+            if former != "\(error)" {
+                events.append(.trouble("\(name): \(error); the rest goes on, and it is tried again."))
+            }
+            return false
+        }
     }
 }
 

@@ -1,0 +1,53 @@
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import Foundation
+import SystemPackage
+import Testing
+
+/// What people with rights to the state directories, or a full disk, can put in the queue's way.
+@Suite(.timeLimit(.minutes(2)))
+struct SpoolOddityTests {
+    let spool: SpoolFixture
+    init() throws { spool = try SpoolFixture() }
+
+    private func accepted(_ drops: (String, String)...) throws -> SpoolKeeper {
+        let keeper = try spool.open()
+        try keeper.recover()
+        for (name, text) in drops {
+            try spool.drop(name, text)
+            try keeper.settle()
+        }
+        _ = keeper.takeEvents()
+        return keeper
+    }
+
+    @Test func `odd directories stop nothing`() throws {
+        let rejected = spool.layout.directory(.rejected)
+        for odd in [
+            rejected.appending("x.yaml.reason.txt"), rejected.appending(".bad.yaml.reason.txt.partial"),
+            spool.layout.directory(.queue).appending(".1.copy"), spool.layout.directory(.queue).appending(".77.copy"),
+            spool.layout.folder(of: "zz").appending("status.json"),
+        ] {
+            try spool.disk.createDirectories(odd, mode: 0o700)
+        }
+        try spool.disk.createDirectories(spool.layout.folder(of: "link"), mode: 0o700)
+        #expect(symlink("/etc/passwd", spool.layout.status(of: "link").string) == 0)
+        try spool.disk.createDirectories(spool.layout.folder(of: "pipe"), mode: 0o700)
+        #expect(mkfifo(spool.layout.status(of: "pipe").string, 0o600) == 0)
+        let keeper = try accepted(("a.yaml", "priority: 1"), ("bad.yaml", "bad"), ("b.yaml", "priority: 0"))
+        #expect(try spool.files(.rejected).contains("bad-2.yaml"))
+        #expect(try keeper.claimNext()?.job == "a")
+        #expect(try keeper.claimNext()?.job == "b")
+    }
+
+    @Test func `a job whose folder cannot be used does not keep the next one from being started`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 1"), ("b.yaml", "priority: 0"))
+        try spool.disk.remove(spool.layout.status(of: "a"))
+        try spool.disk.createDirectories(spool.layout.status(of: "a").appending("x"), mode: 0o700)
+        #expect(try keeper.claimNext()?.job == "b")
+        #expect(try spool.state("a") == .queue)
+        #expect(keeper.takeEvents().contains { if case .trouble = $0 { true } else { false } })
+        #expect(try keeper.claimNext() == nil)
+    }
+}
