@@ -127,7 +127,7 @@ extension SpoolKeeper {
                 if let passage = try takeIn(drop) { passages.append(passage) }
             }
         }
-        try bringThrough(passages)
+        guarding("accepting") { () throws(StorageError) in try bringThrough(passages) }
     }
 
     /// Moves a drop to `accepting/`.
@@ -168,18 +168,37 @@ extension SpoolKeeper {
     /// Brings passages to `queue/`, `held/` or `rejected/`.
     func bringThrough(_ passages: [Passage]) throws(StorageError) {
         guard !passages.isEmpty else { return }
+        unfinished.formUnion(passages.map(\.sequence))
         try storage.synchronizeDirectory(layout.accepting)
         var ready: [(passage: Passage, status: JobStatus)] = []
         for passage in passages {
-            if let status = try prepare(passage) { ready.append((passage, status)) }
+            guarding(passage.text) { () throws(StorageError) in
+                if let status = try prepare(passage) {
+                    ready.append((passage, status))
+                } else {
+                    unfinished.remove(passage.sequence)
+                }
+            }
         }
+        guard !ready.isEmpty else { return }
         try storage.synchronizeDirectory(layout.jobs)
-        for (passage, status) in ready { try publish(passage, status) }
-        if ready.contains(where: { !$0.passage.isHeld }) { try storage.synchronizeDirectory(layout.directory(.queue)) }
-        if ready.contains(where: { $0.passage.isHeld }) { try storage.synchronizeDirectory(layout.directory(.held)) }
+        var published: [(passage: Passage, status: JobStatus)] = []
         for (passage, status) in ready {
-            try storage.discard(layout.accepting.appending(passage.text))
-            events.append(.accepted(job: status.job, sequence: passage.sequence, file: "\(passage.file)"))
+            guarding(passage.text) { () throws(StorageError) in
+                try publish(passage, status)
+                published.append((passage, status))
+            }
+        }
+        for (state, isHeld) in [(JobState.queue, false), (.held, true)]
+        where published.contains(where: { $0.passage.isHeld == isHeld }) {
+            try storage.synchronizeDirectory(layout.directory(state))
+        }
+        for (passage, status) in published {
+            guarding(passage.text) { () throws(StorageError) in
+                try storage.discard(layout.accepting.appending(passage.text))
+                unfinished.remove(passage.sequence)
+                events.append(.accepted(job: status.job, sequence: passage.sequence, file: "\(passage.file)"))
+            }
         }
     }
 

@@ -17,24 +17,29 @@ extension SpoolKeeper {
                 }
             }
         }
-        try scan()
-        var passages: [Passage] = []
-        for name in try storage.list(layout.accepting).sorted() {
-            if let passage = Passage(name) {
-                passages.append(passage)
-            } else if !name.hasPrefix(".") || Self.isLeftover(name) {
-                guarding(layout.accepting.appending(name).string) { () throws(StorageError) in
-                    try sweep(layout.accepting.appending(name))
-                }
+        for name in try storage.list(layout.accepting) where Passage(name) == nil {
+            guard !name.hasPrefix(".") || Self.isLeftover(name) else { continue }
+            guarding(layout.accepting.appending(name).string) { () throws(StorageError) in
+                try sweep(layout.accepting.appending(name))
             }
         }
-        for passage in passages { sequences.skip(passage.sequence) }
+        try scan()
+    }
+
+    /// Brings through what lies in `accepting/`: drops that a crash or a full disk kept from becoming jobs.
+    private func finishPassages() throws(StorageError) {
+        let passages = try storage.list(layout.accepting).sorted().compactMap { Passage($0) }
         for (_, entry) in index.entries { sequences.skip(entry.sequence) }
-        var unfinished: [Passage] = []
+        for passage in passages { sequences.skip(passage.sequence) }
+        unfinished = Set(passages.map(\.sequence))
+        guard !passages.isEmpty else { return }
+        var left: [Passage] = []
         for passage in passages {
-            if try !wasAccepted(passage) { unfinished.append(passage) }
+            guarding(passage.text) { () throws(StorageError) in
+                if try wasAccepted(passage) { unfinished.remove(passage.sequence) } else { left.append(passage) }
+            }
         }
-        try bringThrough(unfinished)
+        try bringThrough(left)
     }
 
     /// Whether a hidden file is one that a crash kept from getting its name.
@@ -58,9 +63,11 @@ extension SpoolKeeper {
             let state: JobState = entry.state == .held ? .held : .queue
             try place(job, entry.ticket.file, in: state, sequence: passage.sequence)
             try storage.synchronizeDirectory(layout.directory(state))
+            guard let published = try storage.status(of: layout.file(entry.ticket.file, in: state)) else { return false }
+            index.update(job) { $0.ticket.identity = FileIdentity(published) }
             events.append(.accepted(job: job, sequence: passage.sequence, file: "\(passage.file)"))
-            try reconcile(job: job)
         }
+        if entry.state.isWaiting { try storage.synchronizeDirectory(layout.directory(entry.state.home)) }
         try storage.discard(layout.accepting.appending(passage.text))
         return true
     }
@@ -88,6 +95,8 @@ extension SpoolKeeper {
         for folder in folders where index[folder] == nil {
             guarding(layout.status(of: folder).string) { () throws(StorageError) in try load(folder) }
         }
+        // Before the files are compared: an accepted job whose file could not be published yet is not a removed one.
+        guarding("accepting") { () throws(StorageError) in try finishPassages() }
         for (job, entry) in index.entries {
             let places = found.removeValue(forKey: entry.ticket.file) ?? []
             guarding(job) { () throws(StorageError) in
@@ -195,7 +204,7 @@ extension SpoolKeeper {
     func reconcile(job: String) throws(StorageError) {
         // A transition can call for another: a file that is moved back is then recorded there. None calls for more.
         for _ in 0..<3 {
-            guard let entry = index[job] else { return }
+            guard let entry = index[job], !unfinished.contains(entry.sequence) else { return }
             if entry.state == .interrupted {
                 // A worker whose daemon is gone still ends; its result may yet be written.
                 if isOccupied(job) { return }

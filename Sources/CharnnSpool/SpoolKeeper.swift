@@ -38,6 +38,8 @@ public final class SpoolKeeper {
     var watched: [Drop: (identity: FileIdentity, since: Double)] = [:]
     /// Drops that stay, by what they were when that was told.
     var told: [Drop: FileIdentity] = [:]
+    /// Sequence numbers of drops that lie in `accepting/` because something failed; ``scan()`` brings them through.
+    var unfinished: Set<UInt64> = []
     /// For names that were taken, the number from which on to look for a free one.
     var numbers: [String: Int] = [:]
     var rejectedNumbers: [String: Int] = [:]

@@ -50,4 +50,24 @@ struct SpoolOddityTests {
         #expect(keeper.takeEvents().contains { if case .trouble = $0 { true } else { false } })
         #expect(try keeper.claimNext() == nil)
     }
+
+    @Test func `drops that a full disk caught on their way are accepted when there is room again`() throws {
+        for changes in 0..<60 {
+            let spool = try SpoolFixture()
+            let storage = CrashingStorage(changes: .max)
+            let keeper = try spool.open(storage)
+            try keeper.recover()
+            for name in ["a.yaml", "b.yaml", "c.yaml"] { try spool.drop(name) }
+            storage.allow(changes: changes)
+            do { try keeper.settle() } catch is StorageError {}
+            spool.time.pass(5)
+            do { try keeper.settle() } catch is StorageError {}
+            storage.allow(changes: .max)
+            try keeper.settle()
+            try keeper.settle()
+            #expect(try spool.files(.queue) == ["a.yaml", "b.yaml", "c.yaml"], "after \(changes) changes")
+            #expect(try spool.disk.list(spool.layout.accepting).filter { !$0.hasPrefix(".") } == [])
+            #expect(keeper.count(.queue) == 3 && !keeper.hasTrouble)
+        }
+    }
 }
