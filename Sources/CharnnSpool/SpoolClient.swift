@@ -156,7 +156,7 @@ public struct SpoolClient: Sendable {
 
     /// Lets a finished job go on from its newest checkpoint.
     public func retry(_ name: String) throws(SpoolClientError) {
-        try move(name, from: [.failed, .cancelled, .done], to: .queue)
+        try move(name, from: [.failed, .cancelled, .done, .rejected], to: .queue)
     }
 
     /// One sentence on why a job is where it is.

@@ -143,6 +143,11 @@ extension SpoolKeeper {
                 return nil
             }
             let file = try storage.open(drop.path, beneath: nil)
+            if try isOwn(try file.status()) {
+                try reject(
+                    drop.path, as: JobFileName(name: name, ending: ending), Self.movedReason, isForeign: true)
+                return nil
+            }
             let passage = Passage(
                 sequence: try sequences.take(), isHeld: drop.isHeld, file: JobFileName(name: name, ending: ending))
             let path = layout.accepting.appending(passage.text)
@@ -163,6 +168,27 @@ extension SpoolKeeper {
             default: throw error
             }
         }
+    }
+
+    static let movedReason = "This file was moved from another job; drop it into incoming/ again."
+
+    /// Whether a file belongs to the daemon of a shared spool. It then is the copy of some job's file, of which the
+    /// daemon is not the submitter: taken as a drop, it would read with the daemon's rights.
+    func isOwn(_ file: FileStatus) throws(StorageError) -> Bool {
+        guard sharing == .group else { return false }
+        return try storage.status(of: layout.accepting)?.owner == file.owner
+    }
+
+    /// Whether what lies under a job's name is the daemon's copy of another job's file, moved there by a person.
+    func isForeign(_ file: FileStatus, _ bytes: [UInt8], in job: String, _ ticket: JobTicket) throws(StorageError) -> Bool {
+        guard try isOwn(file), ticket.identity != FileIdentity(file) else { return false }
+        // Whoever may write in the daemon's own file in place is its administrator.
+        if ticket.identity?.inode == file.inode,
+            !index.entries.contains(where: { $0.key != job && $0.value.ticket.identity?.inode == file.inode })
+        {
+            return false
+        }
+        return try storage.contents(of: layout.jobFile(of: job), limit: Self.largestFile) != bytes
     }
 
     /// Brings passages to `queue/`, `held/` or `rejected/`.
@@ -238,13 +264,12 @@ extension SpoolKeeper {
                 file: "\(JobFileName(name: name, ending: passage.file.ending))", priority: requirements.priority,
                 predecessors: bind(requirements, of: name.text, old: []))
             job.ticket = ticket
-            if let circle = index.circle(from: name.text, ticket.predecessors) {
-                try removeFolder(folder)
-                let way = circle.joined(separator: " waits for ")
-                try reject(path, as: passage.file, "after: the jobs would wait for each other for ever: \(way).")
-                return nil
-            }
             if try isFree(ticket.file, name.text) {
+                if let circle = index.circle(from: name.text, ticket.predecessors) {
+                    try removeFolder(folder)
+                    try reject(path, as: passage.file, Self.circleReason(circle))
+                    return nil
+                }
                 try job.save(folder.appending("status.json"), on: storage)
                 do {
                     try storage.rename(folder, to: layout.folder(of: name.text), replacing: false)
@@ -260,6 +285,10 @@ extension SpoolKeeper {
                 state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: job.ticket!, notBefore: nil
             ))
         return job
+    }
+
+    static func circleReason(_ circle: [String]) -> String {
+        "after: the jobs would wait for each other for ever: \(circle.joined(separator: " waits for "))."
     }
 
     /// Whether no job bears the name, nor a file in any state.
@@ -334,8 +363,12 @@ extension SpoolKeeper {
     /// The reason is there before the file, so that nobody finds a file without one.
     /// - Returns: The file's name in `rejected/`.
     @discardableResult
-    func reject(_ path: FilePath, as file: JobFileName, _ reason: String) throws(StorageError) -> String {
+    func reject(
+        _ path: FilePath, as file: JobFileName, _ reason: String, isForeign: Bool = false
+    ) throws(StorageError) -> String {
         var number = max(1, rejectedNumbers["\(file)"] ?? 1)
+        // Under the very name of a job it would count as that job's file.
+        if isForeign, index.jobOfFile["\(file)"] != nil { number = max(2, number) }
         let text = reason.hasSuffix("\n") ? reason : reason + "\n"
         while true {
             let target = "\(JobFileName(name: file.name.numbered(number), ending: file.ending))"

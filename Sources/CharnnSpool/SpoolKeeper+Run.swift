@@ -59,6 +59,12 @@ extension SpoolKeeper {
                 throw JobRejection("The file has \(found.size) bytes; a job file has at most \(Self.largestFile).")
             }
             bytes = try read(file)
+            if try isForeign(found, bytes, in: job, entry.ticket), let file = JobFileName(entry.ticket.file) {
+                // The job's own file is gone; it counts as removed.
+                try reject(path, as: file, Self.movedReason, isForeign: true)
+                try reconcile(job: job)
+                return nil
+            }
             _ = try check(bytes, entry.ticket.file)
         } catch {
             let reason: String

@@ -356,8 +356,15 @@ extension SpoolKeeper {
             case .cancelled:
                 status.reason = "Cancelled by a person."
                 status.endedAt = time
-            case .held: status.reason = "Held by a person."
+            case .held:
+                status.reason = "Held by a person."
+                status.temporaryFailures = nil
+                status.notBefore = nil
             default:
+                if entry.state == .held {
+                    status.temporaryFailures = nil
+                    status.notBefore = nil
+                }
                 if entry.state == .held { status.crashes = 0 }
                 if entry.state == .held { status.outages = nil }
                 status.reason = nil
@@ -370,7 +377,8 @@ extension SpoolKeeper {
         case .held: events.append(.held(job: job, reason: nil))
         default: events.append(entry.state == .held ? .released(job: job) : .requeued(job: job, reason: nil))
         }
-        if let outage, outage >= Self.mostOutages, state == .queue {
+        if state == .queue { try holdCircle(job) }
+        if let outage, outage >= Self.mostOutages, index[job]?.state == .queued {
             try hold(
                 job, "Daemon or machine went down \(outage) times in a row while it ran, without a newer checkpoint.")
         }
@@ -399,9 +407,12 @@ extension SpoolKeeper {
         guard let found = try storage.status(of: path), entry.ticket.identity != FileIdentity(found) else { return }
         var ticket = entry.ticket
         ticket.identity = FileIdentity(found)
-        if found.size <= Self.largestFile, let bytes = try? read(try storage.open(path, beneath: nil)),
-            let requirements = try? check(bytes, ticket.file)
-        {
+        let bytes = found.size <= Self.largestFile ? try? read(try storage.open(path, beneath: nil)) : nil
+        if try isForeign(found, bytes ?? [], in: job, entry.ticket), let file = JobFileName(ticket.file) {
+            try reject(path, as: file, Self.movedReason, isForeign: true)
+            return
+        }
+        if let bytes, let requirements = try? check(bytes, ticket.file) {
             ticket.priority = requirements.priority
             ticket.predecessors = bind(requirements, of: job, old: ticket.predecessors)
         }
@@ -409,6 +420,21 @@ extension SpoolKeeper {
         if var status = try status(of: job) {
             status.ticket = ticket
             try status.save(layout.status(of: job), on: storage)
+        }
+        try holdCircle(job)
+    }
+
+    /// Holds a job of which an edit made it wait for itself.
+    private func holdCircle(_ job: String) throws(StorageError) {
+        guard let entry = index[job], entry.state.isWaiting,
+            let circle = index.circle(from: job, entry.ticket.predecessors)
+        else { return }
+        let reason = Self.circleReason(circle)
+        if entry.state == .queued {
+            try hold(job, reason)
+        } else {
+            try change(job, entry, to: .held) { $0.reason = reason }
+            events.append(.held(job: job, reason: reason))
         }
     }
 

@@ -26,6 +26,7 @@ public final class SpoolKeeper {
     let storage: any Storage
     let clock: SpoolClock
     let check: JobCheck
+    let sharing: SpoolLayout.Sharing
     private let lock: any StorageLock
 
     var index = SpoolIndex()
@@ -59,17 +60,18 @@ public final class SpoolKeeper {
         try layout.create(sharing, on: storage)
         guard let lock = try storage.lock(layout.lock) else { return nil }
         let sequences = try SequenceNumbers(layout.sequence, storage)
-        return SpoolKeeper(layout, storage, clock, check, lock, sequences)
+        return SpoolKeeper(layout, sharing, storage, clock, check, lock, sequences)
     }
 
     private init(
-        _ layout: SpoolLayout, _ storage: any Storage, _ clock: SpoolClock, _ check: @escaping JobCheck,
-        _ lock: any StorageLock, _ sequences: SequenceNumbers
+        _ layout: SpoolLayout, _ sharing: SpoolLayout.Sharing, _ storage: any Storage, _ clock: SpoolClock,
+        _ check: @escaping JobCheck, _ lock: any StorageLock, _ sequences: SequenceNumbers
     ) {
         self.layout = layout
         self.storage = storage
         self.clock = clock
         self.check = check
+        self.sharing = sharing
         self.lock = lock
         self.sequences = sequences
     }
@@ -102,7 +104,11 @@ public final class SpoolKeeper {
     public var hasDrops: Bool { !pending.isEmpty }
 
     /// Whether drops are waited for, or files that lie nowhere: ``tick()`` should be called again soon.
-    public var isExpecting: Bool { !watched.isEmpty || !index.absent.isEmpty || !index.active.isEmpty }
+    ///
+    /// What was told to stay where it is, such as a file with several names, is not waited for.
+    public var isExpecting: Bool {
+        watched.contains { told[$0.key] != $0.value.identity } || !index.absent.isEmpty || !index.active.isEmpty
+    }
 
     /// Seconds since 1970 when a delayed job may run.
     public var nextDelay: Double? { index.nextDelay }

@@ -70,4 +70,82 @@ struct SpoolOddityTests {
             #expect(keeper.count(.queue) == 3 && !keeper.hasTrouble)
         }
     }
+
+    @Test func `in a shared spool a job's file under another name is not adopted as the daemon's`() throws {
+        var keeper: SpoolKeeper? = try accepted(
+            ("att.yaml", "priority: 1"), ("other.yaml", "priority: 5"), ("victim.yaml", "priority: 0"))
+        keeper = nil
+        _ = keeper
+        let next = try spool.open(sharing: .group)
+        try next.recover()
+        let queue = spool.layout.directory(.queue)
+        try spool.disk.rename(
+            queue.appending("other.yaml"), to: queue.appending("victim.yaml"), replacing: true)
+        try spool.move("att.yaml", .queue, .held)
+        try spool.disk.rename(
+            spool.layout.file("att.yaml", in: .held), to: queue.appending("att9.yaml"), replacing: false)
+        try next.settle()
+        #expect(
+            try spool.files(.rejected) == [
+                "att9.yaml", "att9.yaml.reason.txt", "victim-2.yaml", "victim-2.yaml.reason.txt",
+            ])
+        #expect(try next.claimNext() == nil)
+        spool.time.pass(3)
+        try next.settle()
+        #expect(try spool.files(.cancelled) == ["att.yaml", "other.yaml", "victim.yaml"])
+    }
+
+    @Test func `a told drop is not waited for`() throws {
+        try spool.drop("first.yaml")
+        let incoming = spool.layout.incoming
+        #expect(link(incoming.appending("first.yaml").string, incoming.appending("second.yaml").string) == 0)
+        let keeper = try accepted()
+        try keeper.settle()
+        #expect(!keeper.isExpecting)
+        try spool.disk.remove(incoming.appending("second.yaml"))
+        try keeper.settle()
+        try keeper.settle()
+        #expect(try spool.files(.queue) == ["first.yaml"])
+    }
+
+    @Test func `a circle is looked for under the name taken, and one made by an edit is held`() throws {
+        let keeper = try accepted(
+            ("a.yaml", "priority: 0"), ("a.yaml", "after: a"), ("b.yaml", "after: a"))
+        #expect(try spool.files(.queue) == ["a-2.yaml", "a.yaml", "b.yaml"])
+        try spool.disk.replace(spool.layout.file("a.yaml", in: .queue), with: Array("after: b".utf8))
+        try keeper.settle()
+        #expect(try spool.state("a") == .held)
+        #expect(try spool.client.why("a").contains("a waits for b waits for a"))
+        try spool.client.release("a")
+        try keeper.settle()
+        #expect(try spool.state("a") == .held)
+        try spool.disk.replace(spool.layout.file("a.yaml", in: .held), with: Array("priority: 0".utf8))
+        try spool.client.release("a")
+        try keeper.settle()
+        try keeper.settle()
+        if try spool.state("a") == .held { try spool.client.release("a") }
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "a")
+    }
+
+    @Test func `hold and release end the wait after a temporary failure`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"))
+        _ = try keeper.claimNext()
+        try keeper.workerEnded("a", .exited(75), wasStopped: false, lastWords: "busy")
+        #expect(try keeper.claimNext() == nil)
+        try spool.client.hold("a")
+        try keeper.settle()
+        try spool.client.release("a")
+        try keeper.settle()
+        #expect(try spool.status("a").temporaryFailures == nil)
+        #expect(try keeper.claimNext()?.job == "a")
+    }
+
+    @Test func `a rejected job can be tried again`() throws {
+        let keeper = try accepted(("a.yaml", "bad"))
+        try spool.disk.replace(spool.layout.file("a.yaml", in: .rejected), with: Array("priority: 0".utf8))
+        try spool.client.retry("a")
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "a")
+    }
 }
