@@ -343,8 +343,7 @@ extension SpoolKeeper {
             if let known = old.first(where: { $0.job == name && $0.sequence != nil }) {
                 bound.append(known)
             } else if let other = index[name], name != job {
-                // A model that is there already is no predecessor.
-                if isModel, other.state == .done { continue }
+                // Also a model that is there already: it is not to be removed while a job waits to use it.
                 bound.append(Predecessor(job: name, sequence: other.sequence, isModel: isModel))
             } else if !(isModel && name == job) {
                 bound.append(Predecessor(job: name, isModel: isModel))

@@ -377,7 +377,10 @@ extension SpoolKeeper {
         case .held: events.append(.held(job: job, reason: nil))
         default: events.append(entry.state == .held ? .released(job: job) : .requeued(job: job, reason: nil))
         }
-        if state == .queue { try holdCircle(job) }
+        if state == .queue, let released = index[job] {
+            try noteEdit(job, released, state)
+            try holdCircle(job)
+        }
         if let outage, outage >= Self.mostOutages, index[job]?.state == .queued {
             try hold(
                 job, "Daemon or machine went down \(outage) times in a row while it ran, without a newer checkpoint.")

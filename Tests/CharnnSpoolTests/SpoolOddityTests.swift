@@ -122,9 +122,6 @@ struct SpoolOddityTests {
         try spool.disk.replace(spool.layout.file("a.yaml", in: .held), with: Array("priority: 0".utf8))
         try spool.client.release("a")
         try keeper.settle()
-        try keeper.settle()
-        if try spool.state("a") == .held { try spool.client.release("a") }
-        try keeper.settle()
         #expect(try keeper.claimNext()?.job == "a")
     }
 
@@ -147,5 +144,23 @@ struct SpoolOddityTests {
         try spool.client.retry("a")
         try keeper.settle()
         #expect(try keeper.claimNext()?.job == "a")
+    }
+
+    @Test func `cleaning leaves jobs that are in use and models that are waited for`() throws {
+        let keeper = try accepted(("kjv.yaml", "priority: 2"), ("used.yaml", "priority: 1"))
+        for job in ["kjv", "used"] {
+            _ = try keeper.claimNext()
+            try spool.finish(job)
+            try keeper.workerEnded(job, .exited(0), wasStopped: false, lastWords: "")
+        }
+        try spool.drop("text.yaml", "model: kjv")
+        try keeper.settle()
+        var lock = try spool.disk.lock(spool.layout.lock(of: "used"))
+        #expect(try spool.client.clean(endedBefore: 4e9) == [])
+        #expect(try spool.files(.done) == ["kjv.yaml", "used.yaml"])
+        lock = nil
+        _ = lock
+        #expect(try spool.client.clean(endedBefore: 4e9) == ["used"])
+        #expect(try keeper.claimNext()?.job == "text")
     }
 }
