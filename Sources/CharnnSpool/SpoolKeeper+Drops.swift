@@ -180,7 +180,9 @@ extension SpoolKeeper {
     }
 
     /// Whether what lies under a job's name is the daemon's copy of another job's file, moved there by a person.
-    func isForeign(_ file: FileStatus, _ bytes: [UInt8], in job: String, _ ticket: JobTicket) throws(StorageError) -> Bool {
+    func isForeign(
+        _ file: FileStatus, _ bytes: [UInt8], in job: String, _ ticket: JobTicket
+    ) throws(StorageError) -> Bool {
         guard try isOwn(file), ticket.identity != FileIdentity(file) else { return false }
         // Whoever may write in the daemon's own file in place is its administrator.
         if ticket.identity?.inode == file.inode,

@@ -63,7 +63,8 @@ extension SpoolKeeper {
             let state: JobState = entry.state == .held ? .held : .queue
             try place(job, entry.ticket.file, in: state, sequence: passage.sequence)
             try storage.synchronizeDirectory(layout.directory(state))
-            guard let published = try storage.status(of: layout.file(entry.ticket.file, in: state)) else { return false }
+            let path = layout.file(entry.ticket.file, in: state)
+            guard let published = try storage.status(of: path) else { return false }
             index.update(job) { $0.ticket.identity = FileIdentity(published) }
             events.append(.accepted(job: job, sequence: passage.sequence, file: "\(passage.file)"))
         }

@@ -35,7 +35,8 @@ final class SpoolFixture {
     ) throws -> SpoolKeeper {
         let time = time
         let clock = SpoolClock(monotonic: { time.now }, wall: { 1_700_000_000 + time.now })
-        return try #require(try SpoolKeeper.open(
+        return try #require(
+            try SpoolKeeper.open(
                 layout, sharing: sharing, storage: storage, clock: clock, check: Self.check))
     }
 
