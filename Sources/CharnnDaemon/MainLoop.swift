@@ -30,6 +30,8 @@ final class MainLoop {
     private let hints = HintBuffer()
     private var watch: (any StorageWatch)?
     private var nextScan = 0.0
+    /// Whether the spool was made whole after the last daemon.
+    private var isRecovered = false
     private var retryAt: Double?
     private var timer: Task<Void, Never>?
     private var timerDue = Double.infinity
@@ -49,7 +51,7 @@ final class MainLoop {
         announcer.tell(
             .started, .info, "charnnd \(options.version) works in \(options.spool.root).",
             ["version": options.version, "spool": options.spool.root.string])
-        attempt { () throws(StorageError) in try keeper.recover() }
+        recover()
         setUpWatch()
         report()
         options.manager.ready(statusText)
@@ -96,7 +98,7 @@ final class MainLoop {
             settleWorker()
         }
         report()
-        if running == nil, !isStopping, retryAt == nil { startNext() }
+        if running == nil, !isStopping, retryAt == nil, isRecovered { startNext() }
         report()
         if keeper.hasDrops, retryAt == nil { daemon.send.yield(.wake) }
         tellManager()
@@ -144,9 +146,14 @@ final class MainLoop {
         }
     }
 
+    private func recover() {
+        isRecovered = attempt { () throws(StorageError) in try keeper.recover() }
+    }
+
     private func scan(_ now: Double) {
         nextScan = now + (watch == nil ? Self.scanInterval.unwatched : Self.scanInterval.watched)
-        attempt { () throws(StorageError) in try keeper.scan() }
+        if isRecovered { attempt { () throws(StorageError) in try keeper.scan() } } else { recover() }
+        if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
     }
 
     // Telling.
@@ -216,7 +223,7 @@ final class MainLoop {
         if isStopping { return running == nil }
         guard options.once, running == nil, !keeper.hasDrops, !keeper.isExpecting, retryAt == nil else { return false }
         // What waits for a time, for a person or for what failed does not hold the program up.
-        if keeper.count(.queue) > 0 { hasFailures = true }
+        if keeper.count(.queue) > 0 || keeper.hasTrouble { hasFailures = true }
         return true
     }
 

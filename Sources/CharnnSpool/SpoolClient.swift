@@ -156,7 +156,7 @@ public struct SpoolClient: Sendable {
 
     /// Lets a finished job go on from its newest checkpoint.
     public func retry(_ name: String) throws(SpoolClientError) {
-        try move(name, from: [.failed, .cancelled, .done], to: .queue)
+        try move(name, from: [.failed, .cancelled, .done, .rejected], to: .queue)
     }
 
     /// One sentence on why a job is where it is.
@@ -238,28 +238,54 @@ public struct SpoolClient: Sendable {
         for job in jobs where states.contains(job.state) && !needed.contains(job.name) {
             guard [.done, .failed, .cancelled, .rejected].contains(job.state) else { continue }
             if let ended = job.status?.endedAt ?? job.status?.updatedAt, ended >= limit { continue }
-            removed.append(job.name)
-            if dryRun { continue }
+            if dryRun {
+                removed.append(job.name)
+                continue
+            }
             do throws(StorageError) {
-                try remove(job)
+                if try remove(job) { removed.append(job.name) }
             } catch {
+                if error.code == .denied { throw denied(job) }
                 throw SpoolClientError(error)
             }
         }
         return removed
     }
 
-    /// Removes the job's file first: what a crash leaves is a folder that still keeps the name.
-    private func remove(_ job: Job) throws(StorageError) {
+    private func denied(_ job: Job) -> SpoolClientError {
+        SpoolClientError(
+            .denied,
+            "\(job.name) may not be removed by this user: its folder belongs to the daemon. Nothing of it was removed; "
+                + "run this as the daemon's user.")
+    }
+
+    /// Whether this user may take names out of a directory.
+    private func mayChange(_ directory: FilePath) -> Bool { access(directory.string, W_OK | X_OK) == 0 }
+
+    /// Removes the job's file first: what a crash leaves is a folder that still keeps the name. Before, it is seen that
+    /// the folder is not in use and may be removed.
+    ///
+    /// - Returns: Whether it was removed; false where the folder is in use.
+    private func remove(_ job: Job) throws(StorageError) -> Bool {
+        let folder = layout.folder(of: job.name)
+        let hasFolder = job.status?.state == job.state
+        var directories = [layout.directory(job.state)]
+        if hasFolder { directories += [layout.jobs, folder] }
+        for directory in directories where !mayChange(directory) {
+            throw StorageError(.denied, call: "access", path: directory, errno: .permissionDenied)
+        }
+        var lock: (any StorageLock)?
+        if hasFolder {
+            lock = try storage.lock(layout.lock(of: job.name))
+            if lock == nil { return false }
+        }
         try storage.discard(layout.file(job.file, in: job.state))
         if job.state == .rejected {
             try storage.discard(layout.directory(.rejected).appending("\(job.file).reason.txt"))
         }
-        guard let status = job.status, status.state == job.state else { return }
-        let folder = layout.folder(of: job.name)
-        guard let lock = try storage.lock(layout.lock(of: job.name)) else { return }
-        try removeTree(folder)
+        if hasFolder { try removeTree(folder) }
         withExtendedLifetime(lock) {}
+        return true
     }
 
     private func removeTree(_ folder: FilePath) throws(StorageError) {

@@ -123,9 +123,11 @@ extension SpoolKeeper {
         for drop in drops { isPending.remove(drop) }
         var passages: [Passage] = []
         for drop in drops {
-            if let passage = try takeIn(drop) { passages.append(passage) }
+            guarding("take \(drop.path)") { () throws(StorageError) in
+                if let passage = try takeIn(drop) { passages.append(passage) }
+            }
         }
-        try bringThrough(passages)
+        guarding("accepting") { () throws(StorageError) in try bringThrough(passages) }
     }
 
     /// Moves a drop to `accepting/`.
@@ -141,6 +143,11 @@ extension SpoolKeeper {
                 return nil
             }
             let file = try storage.open(drop.path, beneath: nil)
+            if try isOwn(try file.status()) {
+                try reject(
+                    drop.path, as: JobFileName(name: name, ending: ending), Self.movedReason, isForeign: true)
+                return nil
+            }
             let passage = Passage(
                 sequence: try sequences.take(), isHeld: drop.isHeld, file: JobFileName(name: name, ending: ending))
             let path = layout.accepting.appending(passage.text)
@@ -163,21 +170,63 @@ extension SpoolKeeper {
         }
     }
 
+    static let movedReason = "This file was moved from another job; drop it into incoming/ again."
+
+    /// Whether a file belongs to the daemon of a shared spool. It then is the copy of some job's file, of which the
+    /// daemon is not the submitter: taken as a drop, it would read with the daemon's rights.
+    func isOwn(_ file: FileStatus) throws(StorageError) -> Bool {
+        guard sharing == .group else { return false }
+        return try storage.status(of: layout.accepting)?.owner == file.owner
+    }
+
+    /// Whether what lies under a job's name is the daemon's copy of another job's file, moved there by a person.
+    func isForeign(
+        _ file: FileStatus, _ bytes: [UInt8], in job: String, _ ticket: JobTicket
+    ) throws(StorageError) -> Bool {
+        guard try isOwn(file), ticket.identity != FileIdentity(file) else { return false }
+        // Whoever may write in the daemon's own file in place is its administrator.
+        if ticket.identity?.inode == file.inode,
+            !index.entries.contains(where: { $0.key != job && $0.value.ticket.identity?.inode == file.inode })
+        {
+            return false
+        }
+        return try storage.contents(of: layout.jobFile(of: job), limit: Self.largestFile) != bytes
+    }
+
     /// Brings passages to `queue/`, `held/` or `rejected/`.
     func bringThrough(_ passages: [Passage]) throws(StorageError) {
         guard !passages.isEmpty else { return }
+        unfinished.formUnion(passages.map(\.sequence))
         try storage.synchronizeDirectory(layout.accepting)
         var ready: [(passage: Passage, status: JobStatus)] = []
         for passage in passages {
-            if let status = try prepare(passage) { ready.append((passage, status)) }
+            guarding(passage.text) { () throws(StorageError) in
+                if let status = try prepare(passage) {
+                    ready.append((passage, status))
+                } else {
+                    unfinished.remove(passage.sequence)
+                }
+            }
         }
+        guard !ready.isEmpty else { return }
         try storage.synchronizeDirectory(layout.jobs)
-        for (passage, status) in ready { try publish(passage, status) }
-        if ready.contains(where: { !$0.passage.isHeld }) { try storage.synchronizeDirectory(layout.directory(.queue)) }
-        if ready.contains(where: { $0.passage.isHeld }) { try storage.synchronizeDirectory(layout.directory(.held)) }
+        var published: [(passage: Passage, status: JobStatus)] = []
         for (passage, status) in ready {
-            try storage.discard(layout.accepting.appending(passage.text))
-            events.append(.accepted(job: status.job, sequence: passage.sequence, file: "\(passage.file)"))
+            guarding(passage.text) { () throws(StorageError) in
+                try publish(passage, status)
+                published.append((passage, status))
+            }
+        }
+        for (state, isHeld) in [(JobState.queue, false), (.held, true)]
+        where published.contains(where: { $0.passage.isHeld == isHeld }) {
+            try storage.synchronizeDirectory(layout.directory(state))
+        }
+        for (passage, status) in published {
+            guarding(passage.text) { () throws(StorageError) in
+                try storage.discard(layout.accepting.appending(passage.text))
+                unfinished.remove(passage.sequence)
+                events.append(.accepted(job: status.job, sequence: passage.sequence, file: "\(passage.file)"))
+            }
         }
     }
 
@@ -217,13 +266,12 @@ extension SpoolKeeper {
                 file: "\(JobFileName(name: name, ending: passage.file.ending))", priority: requirements.priority,
                 predecessors: bind(requirements, of: name.text, old: []))
             job.ticket = ticket
-            if let circle = index.circle(from: name.text, ticket.predecessors) {
-                try removeFolder(folder)
-                let way = circle.joined(separator: " waits for ")
-                try reject(path, as: passage.file, "after: the jobs would wait for each other for ever: \(way).")
-                return nil
-            }
             if try isFree(ticket.file, name.text) {
+                if let circle = index.circle(from: name.text, ticket.predecessors) {
+                    try removeFolder(folder)
+                    try reject(path, as: passage.file, Self.circleReason(circle))
+                    return nil
+                }
                 try job.save(folder.appending("status.json"), on: storage)
                 do {
                     try storage.rename(folder, to: layout.folder(of: name.text), replacing: false)
@@ -239,6 +287,10 @@ extension SpoolKeeper {
                 state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: job.ticket!, notBefore: nil
             ))
         return job
+    }
+
+    static func circleReason(_ circle: [String]) -> String {
+        "after: the jobs would wait for each other for ever: \(circle.joined(separator: " waits for "))."
     }
 
     /// Whether no job bears the name, nor a file in any state.
@@ -264,12 +316,25 @@ extension SpoolKeeper {
     func place(_ job: String, _ file: String, in state: JobState, sequence: UInt64) throws(StorageError) {
         let bytes = try storage.contents(of: layout.jobFile(of: job), limit: Self.largestFile) ?? []
         // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
-        let copy = layout.file(".\(sequence).copy", in: state)
-        try storage.discard(copy)
+        let copy = try freeCopy(sequence, in: state)
         let writing = try storage.create(copy, mode: 0o640)
         try writing.append(bytes)
         try writing.synchronize()
         try storage.rename(copy, to: layout.file(file, in: state), replacing: false)
+    }
+
+    /// A hidden name to write a job file under; what is left of an earlier attempt is removed.
+    private func freeCopy(_ sequence: UInt64, in state: JobState) throws(StorageError) -> FilePath {
+        for number in 1..<Self.mostOddNames {
+            let copy = layout.file(number == 1 ? ".\(sequence).copy" : ".\(sequence).\(number).copy", in: state)
+            do {
+                try storage.discard(copy)
+                return copy
+            } catch let error where error.code == .notRegular || error.code == .denied {
+                // A person made a directory of that name.
+            }
+        }
+        return layout.file(".\(sequence).copy", in: state)
     }
 
     /// Binds what a job waits for to the jobs that bear the names now.
@@ -280,8 +345,7 @@ extension SpoolKeeper {
             if let known = old.first(where: { $0.job == name && $0.sequence != nil }) {
                 bound.append(known)
             } else if let other = index[name], name != job {
-                // A model that is there already is no predecessor.
-                if isModel, other.state == .done { continue }
+                // Also a model that is there already: it is not to be removed while a job waits to use it.
                 bound.append(Predecessor(job: name, sequence: other.sequence, isModel: isModel))
             } else if !(isModel && name == job) {
                 bound.append(Predecessor(job: name, isModel: isModel))
@@ -300,8 +364,12 @@ extension SpoolKeeper {
     /// The reason is there before the file, so that nobody finds a file without one.
     /// - Returns: The file's name in `rejected/`.
     @discardableResult
-    func reject(_ path: FilePath, as file: JobFileName, _ reason: String) throws(StorageError) -> String {
+    func reject(
+        _ path: FilePath, as file: JobFileName, _ reason: String, isForeign: Bool = false
+    ) throws(StorageError) -> String {
         var number = max(1, rejectedNumbers["\(file)"] ?? 1)
+        // Under the very name of a job it would count as that job's file.
+        if isForeign, index.jobOfFile["\(file)"] != nil { number = max(2, number) }
         let text = reason.hasSuffix("\n") ? reason : reason + "\n"
         while true {
             let target = "\(JobFileName(name: file.name.numbered(number), ending: file.ending))"
@@ -310,7 +378,16 @@ extension SpoolKeeper {
             guard try storage.status(of: destination) == nil, index.jobOfFile[target] == nil || number == 2 else {
                 continue
             }
-            try storage.replace(layout.directory(.rejected).appending("\(target).reason.txt"), with: Array(text.utf8))
+            do {
+                let beside = layout.directory(.rejected).appending("\(target).reason.txt")
+                try storage.replace(beside, with: Array(text.utf8))
+            } catch let error
+                where (error.code == .notRegular || error.code == .denied || error.code == .alreadyExists)
+                && number < Self.mostOddNames
+            {
+                // A person made a directory of one of the names.
+                continue
+            }
             do {
                 try storage.rename(path, to: destination, replacing: false)
             } catch let error where error.code == .alreadyExists {

@@ -12,6 +12,8 @@ public struct Claim: Sendable, Equatable {
 extension SpoolKeeper {
     /// Outages in a row without a newer checkpoint after which a job is held.
     static let mostOutages = 5
+    /// Seconds before a job is tried again of which the folder cannot be used.
+    static let oddDelay = 60.0
 
     /// Takes the job to run next: its file goes to `active/`, and what it says is fixed in `job.yaml`.
     ///
@@ -34,7 +36,14 @@ extension SpoolKeeper {
                 }
                 continue
             }
-            if let claim = try begin(job, entry) { return claim }
+            do {
+                if let claim = try begin(job, entry) { return claim }
+            } catch let error where error.code == .notRegular || error.code == .denied || error.code == .alreadyExists {
+                // Something odd in its folder concerns no other job.
+                guarding("start \(job)") { () throws(StorageError) in throw error }
+                guarding(job) { () throws(StorageError) in try reconcile(job: job) }
+                index.update(job) { $0.notBefore = clock.wall() + Self.oddDelay }
+            }
         }
         return nil
     }
@@ -50,6 +59,12 @@ extension SpoolKeeper {
                 throw JobRejection("The file has \(found.size) bytes; a job file has at most \(Self.largestFile).")
             }
             bytes = try read(file)
+            if try isForeign(found, bytes, in: job, entry.ticket), let file = JobFileName(entry.ticket.file) {
+                // The job's own file is gone; it counts as removed.
+                try reject(path, as: file, Self.movedReason, isForeign: true)
+                try reconcile(job: job)
+                return nil
+            }
             _ = try check(bytes, entry.ticket.file)
         } catch {
             let reason: String

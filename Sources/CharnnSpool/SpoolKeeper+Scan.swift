@@ -6,34 +6,51 @@ extension SpoolKeeper {
     /// Makes the spool whole after whatever ended the last daemon; called once, before anything else.
     public func recover() throws(StorageError) {
         for name in try storage.list(layout.jobs) where name.hasPrefix(".") && name.hasSuffix(".new") {
-            try removeFolder(layout.jobs.appending(name))
+            guarding(layout.jobs.appending(name).string) { () throws(StorageError) in
+                try removeFolder(layout.jobs.appending(name))
+            }
         }
         for state in JobState.allCases {
             for name in try storage.list(layout.directory(state)) where Self.isLeftover(name) {
-                try storage.discard(layout.file(name, in: state))
+                guarding(layout.file(name, in: state).string) { () throws(StorageError) in
+                    try sweep(layout.file(name, in: state))
+                }
+            }
+        }
+        for name in try storage.list(layout.accepting) where Passage(name) == nil {
+            guard !name.hasPrefix(".") || Self.isLeftover(name) else { continue }
+            guarding(layout.accepting.appending(name).string) { () throws(StorageError) in
+                try sweep(layout.accepting.appending(name))
             }
         }
         try scan()
-        var passages: [Passage] = []
-        for name in try storage.list(layout.accepting).sorted() {
-            if let passage = Passage(name) {
-                passages.append(passage)
-            } else if !name.hasPrefix(".") || Self.isLeftover(name) {
-                try storage.discard(layout.accepting.appending(name))
+    }
+
+    /// Brings through what lies in `accepting/`: drops that a crash or a full disk kept from becoming jobs.
+    private func finishPassages() throws(StorageError) {
+        let passages = try storage.list(layout.accepting).sorted().compactMap { Passage($0) }
+        for (_, entry) in index.entries { sequences.skip(entry.sequence) }
+        for passage in passages { sequences.skip(passage.sequence) }
+        unfinished = Set(passages.map(\.sequence))
+        guard !passages.isEmpty else { return }
+        var left: [Passage] = []
+        for passage in passages {
+            guarding(passage.text) { () throws(StorageError) in
+                if try wasAccepted(passage) { unfinished.remove(passage.sequence) } else { left.append(passage) }
             }
         }
-        for passage in passages { sequences.skip(passage.sequence) }
-        for (_, entry) in index.entries { sequences.skip(entry.sequence) }
-        var unfinished: [Passage] = []
-        for passage in passages {
-            if try !wasAccepted(passage) { unfinished.append(passage) }
-        }
-        try bringThrough(unfinished)
+        try bringThrough(left)
     }
 
     /// Whether a hidden file is one that a crash kept from getting its name.
     private static func isLeftover(_ name: String) -> Bool {
         name.hasPrefix(".") && (name.hasSuffix(".copy") || name.hasSuffix(".partial"))
+    }
+
+    /// Removes a leftover. Only a regular file is one: people can write in the state directories, and what else they
+    /// make there is theirs.
+    private func sweep(_ path: FilePath) throws(StorageError) {
+        if try storage.status(of: path)?.kind == .regular { try storage.discard(path) }
     }
 
     /// Whether the job of a passage exists; then only the original is left to be removed, or the job file to be
@@ -46,9 +63,12 @@ extension SpoolKeeper {
             let state: JobState = entry.state == .held ? .held : .queue
             try place(job, entry.ticket.file, in: state, sequence: passage.sequence)
             try storage.synchronizeDirectory(layout.directory(state))
+            let path = layout.file(entry.ticket.file, in: state)
+            guard let published = try storage.status(of: path) else { return false }
+            index.update(job) { $0.ticket.identity = FileIdentity(published) }
             events.append(.accepted(job: job, sequence: passage.sequence, file: "\(passage.file)"))
-            try reconcile(job: job)
         }
+        if entry.state.isWaiting { try storage.synchronizeDirectory(layout.directory(entry.state.home)) }
         try storage.discard(layout.accepting.appending(passage.text))
         return true
     }
@@ -57,6 +77,8 @@ extension SpoolKeeper {
     ///
     /// - Complexity: O(jobs and drops), with one system call for each waiting job.
     public func scan() throws(StorageError) {
+        formerTroubles = troubles
+        troubles = [:]
         try scanDrops()
         var found: [String: [JobState]] = [:]
         for state in JobState.allCases {
@@ -64,23 +86,33 @@ extension SpoolKeeper {
                 if JobFileName(name) != nil {
                     found[name, default: []].append(state)
                 } else if state == .rejected {
-                    try discardOrphan(name)
+                    guarding(layout.file(name, in: state).string) { () throws(StorageError) in
+                        try discardOrphan(name)
+                    }
                 }
             }
         }
         let folders = Set(try storage.list(layout.jobs).filter { !$0.hasPrefix(".") })
-        for folder in folders where index[folder] == nil { try load(folder) }
+        for folder in folders where index[folder] == nil {
+            guarding(layout.status(of: folder).string) { () throws(StorageError) in try load(folder) }
+        }
+        // Before the files are compared: an accepted job whose file could not be published yet is not a removed one.
+        guarding("accepting") { () throws(StorageError) in try finishPassages() }
         for (job, entry) in index.entries {
             let places = found.removeValue(forKey: entry.ticket.file) ?? []
-            if places.isEmpty, !folders.contains(job), entry.state.isFinished {
-                index.remove(job)
-            } else if places == [entry.state.home], entry.state.isWaiting, entry.absentSince == nil {
-                try noteEdit(job, entry, entry.state.home)
-            } else if places != [entry.state.home] || !entry.state.isFinished || entry.absentSince != nil {
-                try reconcile(job: job)
+            guarding(job) { () throws(StorageError) in
+                if places.isEmpty, !folders.contains(job), entry.state.isFinished {
+                    index.remove(job)
+                } else if places == [entry.state.home], entry.state.isWaiting, entry.absentSince == nil {
+                    try noteEdit(job, entry, entry.state.home)
+                } else if places != [entry.state.home] || !entry.state.isFinished || entry.absentSince != nil {
+                    try reconcile(job: job)
+                }
             }
         }
-        for (file, _) in found { try reconcile(file: file) }
+        for (file, _) in found {
+            guarding(file) { () throws(StorageError) in try reconcile(file: file) }
+        }
         try holdStranded()
     }
 
@@ -94,7 +126,11 @@ extension SpoolKeeper {
             told[drop] = nil
         }
         // In the order of their names: there is no better one for files that were found together.
-        for name in names.sorted() { try look(atDrop: name, isArrival: false) }
+        for name in names.sorted() {
+            guarding(layout.incoming.appending(name).string) { () throws(StorageError) in
+                try look(atDrop: name, isArrival: false)
+            }
+        }
     }
 
     /// Removes a reason whose file a person has taken away.
@@ -103,13 +139,13 @@ extension SpoolKeeper {
         guard name.hasSuffix(ending) else { return }
         let file = layout.file(String(name.dropLast(ending.count)), in: .rejected)
         if try storage.status(of: file) == nil {
-            try storage.discard(layout.directory(.rejected).appending(name))
+            try sweep(layout.directory(.rejected).appending(name))
         }
     }
 
     /// Takes a job folder into the index, if it is one of the queue's.
     private func load(_ job: String) throws(StorageError) {
-        guard let status = try JobStatus.read(layout.status(of: job), on: storage), status.job == job,
+        guard let status = try status(of: job), status.job == job,
             let ticket = status.ticket
         else { return }
         index.insert(
@@ -149,7 +185,7 @@ extension SpoolKeeper {
     /// Makes a status for a job whose own was lost, from where its file lies.
     private func rebuild(_ file: JobFileName) throws(StorageError) -> Bool {
         let job = file.name.text
-        guard try JobStatus.read(layout.status(of: job), on: storage) == nil,
+        guard try status(of: job) == nil,
             let place = try places(of: "\(file)").first,
             try storage.status(of: layout.jobFile(of: job)) != nil
         else { return false }
@@ -169,7 +205,7 @@ extension SpoolKeeper {
     func reconcile(job: String) throws(StorageError) {
         // A transition can call for another: a file that is moved back is then recorded there. None calls for more.
         for _ in 0..<3 {
-            guard let entry = index[job] else { return }
+            guard let entry = index[job], !unfinished.contains(entry.sequence) else { return }
             if entry.state == .interrupted {
                 // A worker whose daemon is gone still ends; its result may yet be written.
                 if isOccupied(job) { return }
@@ -276,9 +312,13 @@ extension SpoolKeeper {
         try storage.synchronizeDirectory(layout.directory(place))
     }
 
-    /// A job's status, or a new one from what the index knows should the file be lost.
+    /// A job's status; nil if there is none, or something that the daemon cannot read stands in its place.
     func status(of job: String) throws(StorageError) -> JobStatus? {
-        try JobStatus.read(layout.status(of: job), on: storage)
+        do {
+            return try JobStatus.read(layout.status(of: job), on: storage)
+        } catch let error where error.code == .notRegular || error.code == .denied {
+            return nil
+        }
     }
 
     /// Changes a job's status on disk and in the index.
@@ -317,8 +357,15 @@ extension SpoolKeeper {
             case .cancelled:
                 status.reason = "Cancelled by a person."
                 status.endedAt = time
-            case .held: status.reason = "Held by a person."
+            case .held:
+                status.reason = "Held by a person."
+                status.temporaryFailures = nil
+                status.notBefore = nil
             default:
+                if entry.state == .held {
+                    status.temporaryFailures = nil
+                    status.notBefore = nil
+                }
                 if entry.state == .held { status.crashes = 0 }
                 if entry.state == .held { status.outages = nil }
                 status.reason = nil
@@ -331,7 +378,11 @@ extension SpoolKeeper {
         case .held: events.append(.held(job: job, reason: nil))
         default: events.append(entry.state == .held ? .released(job: job) : .requeued(job: job, reason: nil))
         }
-        if let outage, outage >= Self.mostOutages, state == .queue {
+        if state == .queue, let released = index[job] {
+            try noteEdit(job, released, state)
+            try holdCircle(job)
+        }
+        if let outage, outage >= Self.mostOutages, index[job]?.state == .queued {
             try hold(
                 job, "Daemon or machine went down \(outage) times in a row while it ran, without a newer checkpoint.")
         }
@@ -360,9 +411,12 @@ extension SpoolKeeper {
         guard let found = try storage.status(of: path), entry.ticket.identity != FileIdentity(found) else { return }
         var ticket = entry.ticket
         ticket.identity = FileIdentity(found)
-        if found.size <= Self.largestFile, let bytes = try? read(try storage.open(path, beneath: nil)),
-            let requirements = try? check(bytes, ticket.file)
-        {
+        let bytes = found.size <= Self.largestFile ? try? read(try storage.open(path, beneath: nil)) : nil
+        if try isForeign(found, bytes ?? [], in: job, entry.ticket), let file = JobFileName(ticket.file) {
+            try reject(path, as: file, Self.movedReason, isForeign: true)
+            return
+        }
+        if let bytes, let requirements = try? check(bytes, ticket.file) {
             ticket.priority = requirements.priority
             ticket.predecessors = bind(requirements, of: job, old: ticket.predecessors)
         }
@@ -371,13 +425,30 @@ extension SpoolKeeper {
             status.ticket = ticket
             try status.save(layout.status(of: job), on: storage)
         }
+        try holdCircle(job)
+    }
+
+    /// Holds a job of which an edit made it wait for itself.
+    private func holdCircle(_ job: String) throws(StorageError) {
+        guard let entry = index[job], entry.state.isWaiting,
+            let circle = index.circle(from: job, entry.ticket.predecessors)
+        else { return }
+        let reason = Self.circleReason(circle)
+        if entry.state == .queued {
+            try hold(job, reason)
+        } else {
+            try change(job, entry, to: .held) { $0.reason = reason }
+            events.append(.held(job: job, reason: reason))
+        }
     }
 
     /// Holds jobs whose predecessor will not succeed any more.
     public func holdStranded() throws(StorageError) {
         for job in index.stranded {
             guard case .gone(let other, let what)? = blocker(of: job) else { continue }
-            try hold(job, "\(other), which must succeed first, \(what).")
+            guarding("hold \(job)") { () throws(StorageError) in
+                try hold(job, "\(other), which must succeed first, \(what).")
+            }
         }
     }
 

@@ -19,11 +19,14 @@ public final class SpoolKeeper {
     public static let largestFile = 1 << 20
     /// Drops that are accepted in one go, sharing the syncs of directories.
     static let batch = 128
+    /// Names that are tried where something odd stands under the wanted one.
+    static let mostOddNames = 1000
 
     public let layout: SpoolLayout
     let storage: any Storage
     let clock: SpoolClock
     let check: JobCheck
+    let sharing: SpoolLayout.Sharing
     private let lock: any StorageLock
 
     var index = SpoolIndex()
@@ -36,9 +39,15 @@ public final class SpoolKeeper {
     var watched: [Drop: (identity: FileIdentity, since: Double)] = [:]
     /// Drops that stay, by what they were when that was told.
     var told: [Drop: FileIdentity] = [:]
+    /// Sequence numbers of drops that lie in `accepting/` because something failed; ``scan()`` brings them through.
+    var unfinished: Set<UInt64> = []
     /// For names that were taken, the number from which on to look for a free one.
     var numbers: [String: Int] = [:]
     var rejectedNumbers: [String: Int] = [:]
+    /// What could not be done, by what it was, as it was told.
+    var troubles: [String: String] = [:]
+    /// The same as of the scan before, so that what lasts is told once.
+    var formerTroubles: [String: String] = [:]
     var sequences: SequenceNumbers
 
     /// Takes the spool: one daemon has it at a time.
@@ -51,17 +60,18 @@ public final class SpoolKeeper {
         try layout.create(sharing, on: storage)
         guard let lock = try storage.lock(layout.lock) else { return nil }
         let sequences = try SequenceNumbers(layout.sequence, storage)
-        return SpoolKeeper(layout, storage, clock, check, lock, sequences)
+        return SpoolKeeper(layout, sharing, storage, clock, check, lock, sequences)
     }
 
     private init(
-        _ layout: SpoolLayout, _ storage: any Storage, _ clock: SpoolClock, _ check: @escaping JobCheck,
-        _ lock: any StorageLock, _ sequences: SequenceNumbers
+        _ layout: SpoolLayout, _ sharing: SpoolLayout.Sharing, _ storage: any Storage, _ clock: SpoolClock,
+        _ check: @escaping JobCheck, _ lock: any StorageLock, _ sequences: SequenceNumbers
     ) {
         self.layout = layout
         self.storage = storage
         self.clock = clock
         self.check = check
+        self.sharing = sharing
         self.lock = lock
         self.sequences = sequences
     }
@@ -94,7 +104,11 @@ public final class SpoolKeeper {
     public var hasDrops: Bool { !pending.isEmpty }
 
     /// Whether drops are waited for, or files that lie nowhere: ``tick()`` should be called again soon.
-    public var isExpecting: Bool { !watched.isEmpty || !index.absent.isEmpty || !index.active.isEmpty }
+    ///
+    /// What was told to stay where it is, such as a file with several names, is not waited for.
+    public var isExpecting: Bool {
+        watched.contains { told[$0.key] != $0.value.identity } || !index.absent.isEmpty || !index.active.isEmpty
+    }
 
     /// Seconds since 1970 when a delayed job may run.
     public var nextDelay: Double? { index.nextDelay }
@@ -108,19 +122,45 @@ public final class SpoolKeeper {
         case .overflow: try scan()
         case .arrived(let directory, let name), .changed(let directory, let name):
             let isArrival = if case .arrived = hint { true } else { false }
-            if directory == layout.incoming {
-                try look(atDrop: name, isArrival: isArrival)
-            } else {
-                try reconcile(file: name)
+            guarding(directory.appending(name).string) { () throws(StorageError) in
+                if directory == layout.incoming {
+                    try look(atDrop: name, isArrival: isArrival)
+                } else {
+                    try reconcile(file: name)
+                }
             }
         }
     }
 
     /// Does what only time brings: files that stay away, drops that have become quiet.
     public func tick() throws(StorageError) {
-        for drop in Array(watched.keys) { try look(at: drop, isArrival: false) }
-        for job in index.absent.union(index.active) { try reconcile(job: job) }
+        for drop in Array(watched.keys) {
+            guarding(drop.path.string) { () throws(StorageError) in try look(at: drop, isArrival: false) }
+        }
+        for job in index.absent.union(index.active) {
+            guarding(job) { () throws(StorageError) in try reconcile(job: job) }
+        }
         try holdStranded()
+    }
+
+    /// Whether something could not be done and is to be tried again by ``scan()``.
+    public var hasTrouble: Bool { !troubles.isEmpty }
+
+    /// Does what concerns one name. If it fails, that is told once, and the rest of the spool goes on.
+    @discardableResult
+    func guarding(_ name: String, _ body: () throws(StorageError) -> Void) -> Bool {
+        do throws(StorageError) {
+            try body()
+            troubles[name] = nil
+            formerTroubles[name] = nil
+            return true
+        } catch {
+            let former = troubles.updateValue("\(error)", forKey: name) ?? formerTroubles[name]
+            if former != "\(error)" {
+                events.append(.trouble("\(name): \(error); the rest goes on, and it is tried again."))
+            }
+            return false
+        }
     }
 }
 

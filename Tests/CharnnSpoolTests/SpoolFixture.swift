@@ -30,10 +30,14 @@ final class SpoolFixture {
         return requirements
     }
 
-    func open(_ storage: any Storage = LocalStorage()) throws -> SpoolKeeper {
+    func open(
+        _ storage: any Storage = LocalStorage(), sharing: SpoolLayout.Sharing = .personal
+    ) throws -> SpoolKeeper {
         let time = time
         let clock = SpoolClock(monotonic: { time.now }, wall: { 1_700_000_000 + time.now })
-        return try #require(try SpoolKeeper.open(layout, storage: storage, clock: clock, check: Self.check))
+        return try #require(
+            try SpoolKeeper.open(
+                layout, sharing: sharing, storage: storage, clock: clock, check: Self.check))
     }
 
     func drop(_ name: String, _ text: String = "priority: 0") throws {

@@ -11,6 +11,9 @@ public final class CrashingStorage: Storage {
     /// - Parameter changes: How many changes are made before the crash.
     public init(changes: Int) { left = Mutex(changes) }
 
+    /// From now on so many changes are made, as when a full disk has room again.
+    public func allow(changes: Int) { left.withLock { $0 = changes } }
+
     /// Whether the crash has happened.
     public var hasCrashed: Bool { left.withLock { $0 < 0 } }
 
