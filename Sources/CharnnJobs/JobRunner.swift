@@ -43,6 +43,10 @@ public final class JobRunner {
             keeper.event(.finished, .debug, "All results are written.", ["ELAPSED": String(Int(keeper.elapsed))])
             return .done
         } catch {
+            // The kind by which the journal's catalog explains what to try.
+            if let error = error as? TrainingError, error.code == .diverged {
+                keeper.event(.diverged, .error, "Training diverged: \(error)")
+            }
             return end(with: JobError(error))
         }
     }

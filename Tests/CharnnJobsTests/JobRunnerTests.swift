@@ -234,6 +234,7 @@ private final class JobFixture: JobReporter {
             .replacing("checkpoint_every: 10", with: "checkpoint_every: 1")
         #expect(try fixture.run("a", job) == .badData)
         let (found, damaged) = try fixture.output("a").checkpoints.newest()
+        #expect(fixture.events.contains { $0.kind == .diverged })
         #expect(damaged.map(\.error.description) == [])
         #expect(found?.state.engine.parameters.allSatisfy(\.isFinite) == true)
     }
