@@ -1,5 +1,5 @@
 // The bf16 products for AVX-512 BF16.
-#include "CCharnnHalf.h"
+#include "CCharnnProducts.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -46,6 +46,22 @@ INLINE void pack_rows(uint32_t *panel, const float *source, size_t k, size_t n, 
     }
 }
 
+// The same for two tiles of a left operand, each TILE_ROWS wide.
+INLINE void pack_two_tiles(uint32_t *first, uint32_t *second, const float *source, size_t k, size_t k_stride) {
+    // Word i: number i of the lower half beside number i of the upper one.
+    const __m512i pairs = _mm512_or_si512(
+        _mm512_cvtepu16_epi32(_mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)),
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(
+            _mm256_setr_epi16(16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31)), 16));
+    for (size_t kk = 0; kk < k; kk += 2) {
+        const __m512 low = _mm512_loadu_ps(source + kk * k_stride);
+        const __m512 high = _mm512_maskz_loadu_ps(kk + 1 < k ? 0xFFFF : 0, source + (kk + 1) * k_stride);
+        const __m512i words = _mm512_permutexvar_epi16(pairs, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+        _mm256_storeu_si256((__m256i *)(first + kk / 2 * TILE_ROWS), _mm512_castsi512_si256(words));
+        _mm256_storeu_si256((__m256i *)(second + kk / 2 * TILE_ROWS), _mm512_extracti64x4_epi64(words, 1));
+    }
+}
+
 // Columns of the source are contiguous. `k` is at most PACK_ROWS.
 INLINE void pack_columns(uint32_t *panel, const float *source, size_t k, size_t n, size_t n_stride, size_t width) {
     uint32_t words[PACK_ROWS / 2];
@@ -57,14 +73,19 @@ INLINE void pack_columns(uint32_t *panel, const float *source, size_t k, size_t 
 }
 
 // Some rows of all panels at a time, so that every line of the source is read once.
-TARGET static void pack(uint32_t *packed, const float *source, size_t k, size_t n, size_t k_stride, size_t n_stride,
+TARGET static void pack(void *packed, const float *source, size_t k, size_t n, size_t k_stride, size_t n_stride,
                         size_t width, size_t panel_stride, size_t first_panel, size_t panels) {
-    for (size_t k0 = 0; k0 < k; k0 += PACK_ROWS) {
-        const size_t rows = k - k0 < PACK_ROWS ? k - k0 : PACK_ROWS;
+    const size_t block = n_stride == 1 ? 8 : PACK_ROWS;
+    for (size_t k0 = 0; k0 < k; k0 += block) {
+        const size_t rows = k - k0 < block ? k - k0 : block;
         for (size_t p = first_panel; p < first_panel + panels && p * width < n; p++) {
             const float *columns = source + p * width * n_stride + k0 * k_stride;
-            uint32_t *panel = packed + p * panel_stride + k0 / 2 * width;
-            if (n_stride == 1) {
+            uint32_t *panel = (uint32_t *)packed + p * panel_stride + k0 / 2 * width;
+            const int are_two = p + 1 < first_panel + panels && (p + 2) * width <= n;
+            if (n_stride == 1 && width == TILE_ROWS && are_two) {
+                pack_two_tiles(panel, panel + panel_stride, columns, rows, k_stride);
+                p++;
+            } else if (n_stride == 1) {
                 pack_rows(panel, columns, rows, n - p * width, k_stride, width);
             } else {
                 pack_columns(panel, columns, rows, n - p * width, n_stride, width);
@@ -73,51 +94,56 @@ TARGET static void pack(uint32_t *packed, const float *source, size_t k, size_t 
     }
 }
 
-INLINE void tile(const size_t rows, const CharnnHalfProduct *p, size_t pairs, const uint32_t *a, const uint32_t *panel,
-                 float *c, size_t width, int accumulates) {
+// A last panel may be narrower: `vectors` of its columns are computed.
+INLINE void tile(const size_t rows, const size_t vectors, const CharnnProduct *p, size_t pairs, const uint32_t *a,
+                 const uint32_t *panel, float *c, size_t width, int accumulates) {
     __m512 sums[TILE_ROWS][VECTORS];
     __mmask16 masks[VECTORS];
-    UNROLL for (size_t v = 0; v < VECTORS; v++) masks[v] = width > v * W ? mask_of(width - v * W) : 0;
+    UNROLL for (size_t v = 0; v < vectors; v++) masks[v] = width > v * W ? mask_of(width - v * W) : 0;
     UNROLL for (size_t r = 0; r < rows; r++) {
-        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+        UNROLL for (size_t v = 0; v < vectors; v++) {
             sums[r][v] = _mm512_maskz_loadu_ps(accumulates ? masks[v] : 0, c + r * p->cStride + v * W);
         }
     }
-    const size_t row_stride = p->aRowStride, pair_stride = p->aPairStride;
+    const size_t row_stride = p->aRowStride, pair_stride = p->aWordStride;
     for (size_t kk = 0; kk < pairs; kk++) {
         __m512bh b[VECTORS];
-        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+        UNROLL for (size_t v = 0; v < vectors; v++) {
             b[v] = (__m512bh)_mm512_loadu_si512(panel + kk * PANEL + v * W);
         }
         UNROLL for (size_t r = 0; r < rows; r++) {
             const __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[r * row_stride + kk * pair_stride]);
-            UNROLL for (size_t v = 0; v < VECTORS; v++) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], b[v], x);
+            UNROLL for (size_t v = 0; v < vectors; v++) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], b[v], x);
         }
     }
     UNROLL for (size_t r = 0; r < rows; r++) {
-        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+        UNROLL for (size_t v = 0; v < vectors; v++) {
             _mm512_mask_storeu_ps(c + r * p->cStride + v * W, masks[v], sums[r][v]);
         }
     }
 }
 
-TARGET static void multiply(const CharnnHalfProduct *p) {
+TARGET static void multiply(const CharnnProduct *p) {
     // A block of a panel and of the rows stays in the second-level cache.
     enum { BLOCK = 512 };
     for (size_t j = 0; j < p->n; j += PANEL) {
         const size_t width = p->n - j < PANEL ? p->n - j : PANEL;
-        for (size_t k0 = 0; k0 < p->pairs; k0 += BLOCK) {
-            const size_t pairs = p->pairs - k0 < BLOCK ? p->pairs - k0 : BLOCK;
-            const uint32_t *b = p->packed + j / PANEL * p->panelStride + k0 * PANEL;
+        for (size_t k0 = 0; k0 < p->words; k0 += BLOCK) {
+            const size_t pairs = p->words - k0 < BLOCK ? p->words - k0 : BLOCK;
+            const uint32_t *b = (const uint32_t *)p->packed + j / PANEL * p->panelStride + k0 * PANEL;
             for (size_t r = 0; r < p->m; r += TILE_ROWS) {
-                const uint32_t *a = p->a + r / TILE_ROWS * p->aTileStride + k0 * p->aPairStride;
+                const uint32_t *a = (const uint32_t *)p->a + r / TILE_ROWS * p->aTileStride + k0 * p->aWordStride;
                 float *c = p->c + r * p->cStride + j;
-#define ROWS(count) \
-    case count: tile(count, p, pairs, a, b, c, width, p->accumulates || k0 > 0); break;
-                switch (p->m - r < TILE_ROWS ? p->m - r : TILE_ROWS) {
+                const size_t rows = p->m - r < TILE_ROWS ? p->m - r : TILE_ROWS;
+                const int accumulates = p->accumulates || k0 > 0;
+#define TILE(count, vectors) \
+    case count * 4 + vectors: tile(count, vectors, p, pairs, a, b, c, width, accumulates); break;
+#define ROWS(count) TILE(count, 1) TILE(count, 2) TILE(count, 3)
+                switch (rows * 4 + (width + W - 1) / W) {
                     ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8)
                 }
 #undef ROWS
+#undef TILE
             }
         }
     }
@@ -138,7 +164,8 @@ TARGET static double peak(size_t rounds, float *sink) {
     return (double)rounds * REPEATS * CHAINS * 2 * W * 2;
 }
 
-static const CharnnHalfKernels kernels = {
+static const CharnnProductKernels kernels = {
+    .depth = 2,
     .panel = PANEL,
     .tileRows = TILE_ROWS,
     .round = round_rows,
@@ -147,7 +174,7 @@ static const CharnnHalfKernels kernels = {
     .peak = peak,
 };
 
-const CharnnHalfKernels *charnn_half_kernels(void) {
+const CharnnProductKernels *charnn_bf16_products(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
@@ -155,5 +182,5 @@ const CharnnHalfKernels *charnn_half_kernels(void) {
                : NULL;
 }
 #else
-const CharnnHalfKernels *charnn_half_kernels(void) { return NULL; }
+const CharnnProductKernels *charnn_bf16_products(void) { return NULL; }
 #endif

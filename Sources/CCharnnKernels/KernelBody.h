@@ -39,7 +39,13 @@ INLINE void store_n(float *p, vf v, size_t n) {
 }
 
 // mask ? a : b
-INLINE vf select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+INLINE vf choose(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+
+// x within least ... most; NaN stays NaN.
+INLINE vf clamp(vf x, float least, float most) {
+    x = choose(x > splat(most), splat(most), x);
+    return choose(x < splat(least), splat(least), x);
+}
 
 // Runs BLOCK(j, n) over 0..<count in vectors and a remainder.
 #define OVER(count, BLOCK)                                              \
@@ -54,8 +60,7 @@ INLINE vf select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (v
 // exp(x): x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) as a polynomial (Cephes' expf), times 2^n. Comparisons let NaN
 // pass. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits, with no undefined conversion.
 INLINE vf exp_v(vf x) {
-    x = select(x > splat(88.3f), splat(88.3f), x);
-    x = select(x < splat(-87.3f), splat(-87.3f), x);
+    x = clamp(x, -87.3f, 88.3f);
     vf t = x * 1.44269504088896341f + 12582912.0f;
     vf n = t - 12582912.0f;
     vf r = x - n * 0.693359375f;
@@ -70,20 +75,26 @@ INLINE vf exp_v(vf x) {
     return p * (vf)scale;
 }
 
-INLINE vf sigmoid_v(vf x) { return 1.0f / (1.0f + exp_v(-x)); }
+#ifndef RECIPROCAL
+#define RECIPROCAL(x) (1.0f / (x))
+#endif
 
-// tanh(x): near zero a polynomial (Cephes' tanhf), whose relative error stays small; elsewhere 1 - 2 / (exp(2|x|) + 1).
+INLINE vf sigmoid_v(vf x) { return RECIPROCAL(1.0f + exp_v(-x)); }
+
+// tanh(x) = x P(x^2) / Q(x^2), fitted to the least relative error (2.1e-8) over |x| <= 9.02, from where on tanh is 1 in
+// single precision and the quotient rises beyond 1, where it is cut. Comparisons let NaN pass.
 INLINE vf tanh_v(vf x) {
-    vf a = (vf)((vi)x & 0x7FFFFFFF);
-    vf far = 1.0f - 2.0f / (exp_v(a + a) + 1.0f);
-    far = (vf)((vi)far | ((vi)x & (vi)splat(-0.0f)));
-    vf z = x * x;
-    vf p = z * -5.70498872745e-3f + 2.06390887954e-2f;
-    p = p * z - 5.37397155531e-2f;
-    p = p * z + 1.33314422036e-1f;
-    p = p * z - 3.33332819422e-1f;
-    vf near = p * z * x + x;
-    return select(a < splat(0.625f), near, far);
+    vf a = clamp(x, -9.5f, 9.5f);
+    vf z = a * a;
+    vf p = z * 1.3319099e-8f + 2.0583511e-5f;
+    p = p * z + 3.4940369e-3f;
+    p = p * z + 1.33797201e-1f;
+    p = p * z + 9.9999998e-1f;
+    vf q = z * 7.7620338e-7f + 3.2830963e-4f;
+    q = q * z + 2.5871082e-2f;
+    q = q * z + 4.6713035e-1f;
+    q = q * z + 1.0f;
+    return clamp(a * p * RECIPROCAL(q), -1, 1);
 }
 
 static void exponential(float *x, size_t count) {
@@ -205,10 +216,13 @@ const CharnnKernels LEVEL_TABLE = {
     .rmsprop = rmsprop,
     .sgd = sgd,
     .matrixVector = matrix_vector,
-    .panel = PANEL,
-    .packedCount = packed_count,
-    .pack = pack,
-    .multiplyPacked = multiply_packed,
-    .peak = peak,
+    .products = {
+        .depth = 1,
+        .panel = PANEL,
+        .tileRows = TILE_ROWS,
+        .pack = pack,
+        .multiply = multiply,
+        .peak = peak,
+    },
     .read = read_all,
 };

@@ -132,7 +132,7 @@ INLINE void rnn_forward(const CharnnCellForward *a, int relu) {
 #define BLOCK(j, n)                                                                              \
     do {                                                                                         \
         vf v_ = load_n(x + j, n) + load_n(w + j, n) + load_n(b + j, n);                          \
-        store_n(hidden + j, relu ? select(v_ < splat(0.0f), splat(0.0f), v_) : tanh_v(v_), n);   \
+        store_n(hidden + j, relu ? choose(v_ < splat(0.0f), splat(0.0f), v_) : tanh_v(v_), n);   \
     } while (0)
         OVER(H, BLOCK);
 #undef BLOCK
@@ -153,7 +153,7 @@ INLINE void rnn_backward(const CharnnCellBackward *a, int relu) {
     do {                                                                                    \
         vf h_ = load_n(hidden + j, n);                                                      \
         vf dh_ = load_n(above + j, n) + load_n(dhidden + j, n);                             \
-        vf d_ = relu ? select(h_ > splat(0.0f), dh_, splat(0.0f)) : dh_ * (1.0f - h_ * h_); \
+        vf d_ = relu ? choose(h_ > splat(0.0f), dh_, splat(0.0f)) : dh_ * (1.0f - h_ * h_); \
         store_n(gates + j, d_, n);                                                          \
         add_to(bias + j, d_, n);                                                            \
     } while (0)

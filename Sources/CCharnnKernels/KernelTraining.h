@@ -78,7 +78,7 @@ static void cross_entropy(float *logits, const float *bias, const int32_t *targe
             memcpy(&rest_, &v_, n * sizeof(float));           \
             v_ = rest_;                                       \
         }                                                     \
-        largest = select(v_ > largest, v_, largest);          \
+        largest = choose(v_ > largest, v_, largest);          \
     } while (0)
         OVER(symbols, BLOCK);
 #undef BLOCK

@@ -25,16 +25,15 @@ extension CPUEngine {
             architecture, batchSize: batchSize, sequenceLength: sequenceLength, packsWeights: true)
         let state = Size(architecture.layerCount) * Size(batchSize) * H * Size(4)
         let library = Size(threads ?? usableProcessorCount()) * Size(libraryBytesPerThread)
-        let packed = Size(architecture.layerCount) * gH * H * Size(2 * 4)
-        let network = parameters * Size(7 * 4) + packed
-        let total = network + workspace.trainingBytes(architecture) + state * Size(4) + library
-        guard precision == .bf16 else { return total.value }
-        // Rounded copies: of what weight gradients read, rows as a shard has them at hand, and of all weights twice.
+        // Packed are all weights, for both ways and, with bf16, for scoring; and the right operands of the weights' gradients.
+        let network = parameters * Size(7 * 4 + 8)
         let inputs = Size(architecture.layerCount - 1) * H + E
-        let operands = Size(architecture.layerCount) * (gH + H + H) + inputs
-        let rounded = workspace.rows * operands * Size(2)
-        let atHand = Size(workspace.shardCount * HalfWorkspace.chunkRows) * (gH + E) * Size(2)
-        return (total + rounded + atHand + parameters * Size(4)).value
+        let operands = Size(architecture.layerCount) * H + inputs
+        let packed = workspace.rows * operands * Size(precision == .bf16 ? 2 : 4)
+        let total = network + workspace.trainingBytes(architecture) + packed + state * Size(4) + library
+        guard precision == .bf16 else { return total.value }
+        let atHand = Size(workspace.shardCount * PackedWorkspace.chunkRows) * (gH + E) * Size(2)
+        return (total + atHand).value
     }
 
     /// What OpenBLAS touches of its buffer for rearranged operands, for each thread that calls it.

@@ -19,8 +19,8 @@ public final class CPUEngine: Engine {
 
     let weights: Weights
     let compute: Compute
-    /// For training with bf16 operands.
-    private let half: CharnnHalfKernels?
+    /// What training's large products run on; nil: the library.
+    private let products: CharnnProductKernels?
     private let tasks: WeightGradients
     private let gradient: Buffer<Float>
     private let firstMoment: Buffer<Float>
@@ -34,8 +34,6 @@ public final class CPUEngine: Engine {
     private var workspace: Workspace?
     private var outcomes: [StepOutcome] = []
     private var hasFailed = false
-    /// Counts changes of the parameters, for predictors that keep something derived from them.
-    private(set) var generation = 0
 
     /// Makes an engine with zero moments and zero recurrent state.
     ///
@@ -55,10 +53,10 @@ public final class CPUEngine: Engine {
         let dimensions = Dimensions(architecture)
         self.architecture = architecture
         compute = try Compute(threads: threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly)
-        half = precision == .bf16 ? try Self.halfKernels() : nil
+        products = precision == .bf16 ? try Self.bf16Products() : compute.products
         configuration = EngineConfiguration(
             device: "cpu", deviceName: processorName(), precision: precision.rawValue,
-            kernels: (half == nil ? "" : "avx512bf16 + ") + compute.name, threads: compute.pool.count)
+            kernels: (precision == .bf16 ? "avx512bf16 + " : "") + compute.name, threads: compute.pool.count)
         weights = try Weights(dimensions)
         tasks = WeightGradients(dimensions)
         gradient = try Buffer(dimensions.parameterCount)
@@ -70,10 +68,10 @@ public final class CPUEngine: Engine {
     }
 
     /// Whether this processor can train with bf16 operands.
-    public static var hasBF16: Bool { charnn_half_kernels() != nil }
+    public static var hasBF16: Bool { charnn_bf16_products() != nil }
 
-    static func halfKernels() throws(EngineError) -> CharnnHalfKernels {
-        guard let kernels = charnn_half_kernels() else {
+    static func bf16Products() throws(EngineError) -> CharnnProductKernels {
+        guard let kernels = charnn_bf16_products() else {
             throw EngineError(
                 .unavailable, "This processor has no AVX-512 BF16, which precision: bf16 needs; take auto or fp32.")
         }
@@ -168,12 +166,7 @@ public final class CPUEngine: Engine {
         } else {
             workspace.setState(nil, nil, units: architecture.hiddenSize)
         }
-        try weights.prepare(table: workspace.usesTable, forward: half == nil, backward: half == nil, compute)
-        var pass = Pass(compute: compute, weights: weights, workspace: workspace)
-        if let half, let buffers = workspace.half {
-            try weights.prepareHalf(half, table: workspace.usesTable, compute.pool)
-            pass.half = HalfPass(kernels: half, weights: weights.half, workspace: buffers)
-        }
+        var pass = try Pass(compute, weights, workspace, products, isTraining: true)
         if architecture.dropout > 0 { pass.dropout = (step.seed, UInt64(step.number)) }
         compute.pool.run(workspace.shards.count) { shard in
             pass.forward(shard)
@@ -188,8 +181,7 @@ public final class CPUEngine: Engine {
         if let workspace, workspace.streams == streams, workspace.capacity == steps { return workspace }
         workspace = nil  // Freed before the new one is allocated.
         let new = try Workspace(
-            weights.dimensions, streams: streams, capacity: steps, isTraining: true,
-            packsWeights: compute.packsWeights, half: half)
+            weights.dimensions, streams: streams, capacity: steps, isTraining: true, compute, products)
         workspace = new
         return new
     }
@@ -241,7 +233,6 @@ public final class CPUEngine: Engine {
 
     private func parametersChanged() {
         weights.touch()
-        generation += 1
     }
 
     private func requireCount(_ count: Int, of what: String) throws(EngineError) {

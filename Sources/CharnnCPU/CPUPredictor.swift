@@ -3,8 +3,9 @@ import CharnnEngine
 
 /// Predicts symbol after symbol, without allocation or lock.
 ///
-/// One symbol takes a look at every weight and hardly more, so that memory is the limit. Where the weights of a layer are
-/// many, all threads read them, each its own rows. A stream's sums do not depend on how many streams there are; several streams share the reading of the weights.
+/// One symbol takes a look at every weight and hardly more, so that memory is the limit. Packed weights are read from end
+/// to end; where those of a layer are many, all threads read them, each its own part. A stream's sums do not depend on how
+/// many streams there are; several streams share the reading of the weights.
 final class CPUPredictor: Predictor {
     let streams: Int
     private let engine: CPUEngine
@@ -12,6 +13,8 @@ final class CPUPredictor: Predictor {
     /// Whether the first layer's input product is looked up; not for vocabularies whose table would be large.
     private let usesTable: Bool
     private var generation = -1
+    /// As of that generation; empty where kernels of our own do not make the products.
+    private var packed: [PackedWeights] = []
     /// `[L, streams, H]`, before and after a step in turn: a cell may not write what it still reads.
     private var hidden: (now: Buffer<Float>, next: Buffer<Float>)
     private var cell: (now: Buffer<Float>, next: Buffer<Float>)
@@ -50,9 +53,13 @@ final class CPUPredictor: Predictor {
             throw EngineError(
                 .mismatch, "The symbols or logits do not fit \(streams) streams and \(d.symbols) symbols.")
         }
-        if generation != engine.generation {
-            try engine.weights.prepare(table: usesTable, forward: false, backward: false, engine.compute)
-            generation = engine.generation
+        if generation != engine.weights.generation {
+            try engine.weights.prepare(table: usesTable, engine.compute)
+            if let products = engine.compute.products {
+                packed = try engine.weights.packed(
+                    for: products, table: usesTable, backward: false, engine.compute.pool)
+            }
+            generation = engine.weights.generation
         }
         symbols.withUnsafeBufferPointer { symbols in
             guard let symbols = symbols.baseAddress else { return }
@@ -84,11 +91,7 @@ final class CPUPredictor: Predictor {
             }
             input = UnsafePointer(embedded.base)
         }
-        multiply(
-            Products(
-                input: table == nil ? input : nil, inputWeight: parameters + d.layers[layer].inputWeight,
-                inputSize: d.layers[layer].inputSize, hidden: hidden.now.base + place,
-                recurrentWeight: parameters + d.layers[layer].recurrentWeight))
+        multiply(Products(layer: layer, input: table == nil ? input : nil, hidden: hidden.now.base + place))
         let isGRU = d.architecture.cell == .gru
         var step = CharnnCellForward(
             rows: streams, units: d.units, input: table.map { UnsafePointer($0.base) } ?? UnsafePointer(gates.base),
@@ -99,20 +102,19 @@ final class CPUPredictor: Predictor {
             hidden: hidden.next.base + place, cell: cell.next.base + (cell.next.count == 0 ? 0 : place))
         kernels.forward(d.architecture)(&step)
     }
-    /// The products of one layer: every row of both weights with every stream's vector.
+
+    /// The products of one layer: all its weights with every stream's vector.
     private struct Products {
+        let layer: Int
         /// `[streams, in]`; nil: looked up.
         let input: UnsafePointer<Float>?
-        let inputWeight: UnsafePointer<Float>
-        let inputSize: Int
         /// `[streams, H]`
         let hidden: UnsafePointer<Float>
-        let recurrentWeight: UnsafePointer<Float>
     }
 
     private func multiply(_ products: Products) {
         let d = engine.weights.dimensions
-        let bytes = 4 * d.gateUnits * (d.units + (products.input == nil ? 0 : products.inputSize))
+        let bytes = 4 * d.gateUnits * (d.units + (products.input == nil ? 0 : d.layers[products.layer].inputSize))
         // A round of the threads costs about what one thread needs to read this much from its cache.
         let tasks = bytes < 1 << 18 ? 1 : min(engine.compute.pool.count * 2, max(1, d.gateUnits / 64))
         var context = (predictor: Unmanaged.passUnretained(self), products: products, tasks: tasks)
@@ -127,18 +129,36 @@ final class CPUPredictor: Predictor {
         }
     }
 
-    /// Some rows, a multiple of four but for the last: so many share the reading of a vector.
+    /// Some rows of the weights: whole panels, or a multiple of four, of which so many share the reading of a vector.
     private func multiply(_ products: Products, part: Int, of parts: Int) {
-        let d = engine.weights.dimensions
-        let first = part * d.gateUnits / parts / 4 * 4
-        let rows = (part + 1 == parts ? d.gateUnits : (part + 1) * d.gateUnits / parts / 4 * 4) - first
-        if let input = products.input {
-            kernels.matrixVector(
-                gates.base + first, products.inputWeight + first * products.inputSize, input, rows,
-                products.inputSize, streams, d.gateUnits)
+        let weights = engine.weights
+        let d = weights.dimensions
+        let multiple = packed.isEmpty ? 4 : engine.compute.kernels.products.panel
+        let units = (d.gateUnits - 1) / multiple + 1
+        let first = part * units / parts * multiple
+        let rows = min(d.gateUnits, (part + 1) * units / parts * multiple) - first
+        guard rows > 0 else { return }
+        let layer = d.layers[products.layer]
+        func multiply(
+            _ vectors: UnsafePointer<Float>, _ columns: Int, packed operand: PackedOperand?, _ weight: Int,
+            into result: UnsafeMutablePointer<Float>
+        ) {
+            guard let words = operand?.words else {
+                return kernels.matrixVector(
+                    result + first, weights.parameters.base + weight + first * columns, vectors, rows, columns, streams,
+                    d.gateUnits)
+            }
+            let panel = kernels.products.panel
+            var product = CharnnProduct(
+                m: streams, n: rows, words: columns, a: vectors, aTileStride: kernels.products.tileRows * columns,
+                aRowStride: columns, aWordStride: 1, packed: words.base + first / panel * columns * panel,
+                panelStride: columns * panel, c: result + first, cStride: d.gateUnits, accumulates: 0)
+            kernels.products.multiply(&product)
         }
-        kernels.matrixVector(
-            recurrent.base + first, products.recurrentWeight + first * d.units, products.hidden, rows, d.units,
-            streams, d.gateUnits)
+        let own = packed.isEmpty ? nil : packed[products.layer]
+        if let input = products.input {
+            multiply(input, layer.inputSize, packed: own?.inputForward, layer.inputWeight, into: gates.base)
+        }
+        multiply(products.hidden, d.units, packed: own?.recurrentForward, layer.recurrentWeight, into: recurrent.base)
     }
 }

@@ -16,7 +16,7 @@ final class CPUScorer: Scorer {
         // Enough rows for the products to be large, few enough for little memory.
         workspace = try Workspace(
             dimensions, streams: streams, capacity: max(1, min(128, 4096 / streams)), isTraining: false,
-            packsWeights: engine.compute.packsWeights)
+            engine.compute, engine.compute.products)
         hidden = try Buffer(count)
         cell = dimensions.architecture.hasCellState ? try Buffer(count) : nil
     }
@@ -32,8 +32,7 @@ final class CPUScorer: Scorer {
         }
         let compute = engine.compute
         let units = engine.architecture.hiddenSize
-        try engine.weights.prepare(table: workspace.usesTable, forward: true, backward: false, compute)
-        let pass = Pass(compute: compute, weights: engine.weights, workspace: workspace)
+        let pass = try Pass(compute, engine.weights, workspace, compute.products, isTraining: false)
         var sums = [Double](repeating: 0, count: streams)
         for first in stride(from: 0, to: length, by: workspace.capacity) {
             let steps = min(workspace.capacity, length - first)

@@ -10,7 +10,7 @@ extension Pass {
         scratch.candidateBiasGradient.base.update(repeating: 0, count: scratch.candidateBiasGradient.count)
         for layer in (0..<d.layerCount).reversed() {
             backwardThroughTime(layer, place)
-            half?.packGradients(layer, self, place)
+            packed?.packGradients(layer, self, place)
             backwardToInput(layer, place)
         }
     }
@@ -61,23 +61,16 @@ extension Pass {
         columns: Range<Int>, stride: Int, accumulates: Bool
     ) {
         let (R, H) = (step.rows, d.units)
-        if let half {
-            return half.multiply(
-                gradient, rows: R, columns: columns.count, stride: stride, by: half.weights[layer].recurrentBackward,
+        if let packed {
+            packed.multiply(
+                gradient, rows: R, columns: columns.count, stride: stride, by: packed.weights[layer].recurrentBackward,
                 firstRow: columns.lowerBound, into: step.hiddenGradient, accumulates: accumulates, shard: place.index)
-        }
-        guard compute.packsWeights else {
+        } else {
             let weight = weights.parameters.base + d.layers[layer].recurrentWeight + columns.lowerBound * H
-            return compute.blas.multiply(
+            compute.blas.multiply(
                 R, H, columns.count, .plain(gradient, stride: stride), .plain(weight, stride: H),
                 beta: accumulates ? 1 : 0, into: step.hiddenGradient, stride: H)
         }
-        var product = CharnnPackedProduct(
-            m: R, n: H, k: columns.count, a: gradient, aStride: stride,
-            packed: weights.packed[layer].backward.base + columns.lowerBound * kernels.panel,
-            panelStride: d.gateUnits * kernels.panel, c: step.hiddenGradient, cStride: H,
-            accumulates: accumulates ? 1 : 0)
-        kernels.multiplyPacked(&product)
     }
 
     /// The gradient of a layer's input, over all time steps in one product; the first layer's only without a table.
@@ -86,9 +79,9 @@ extension Pass {
         let (gH, width, R) = (d.gateUnits, d.layers[layer].inputSize, place.rows)
         let target = outputGradient(place)
         let gates = UnsafePointer(workspace.layers[layer].gates.base + place.first * gH)
-        if let half {
-            half.multiply(
-                gates, rows: workspace.steps * R, columns: gH, stride: gH, by: half.weights[layer].inputBackward,
+        if let packed {
+            packed.multiply(
+                gates, rows: workspace.steps * R, columns: gH, stride: gH, by: packed.weights[layer].inputBackward,
                 into: target, shard: place.index)
         } else {
             compute.blas.multiply(

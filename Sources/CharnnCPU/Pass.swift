@@ -11,8 +11,25 @@ struct Pass {
     let workspace: Workspace
     /// Dropout's key and step number; nil: no dropout.
     var dropout: (seed: UInt64, step: UInt64)?
-    /// The large products with bf16 operands; nil: fp32.
-    var half: HalfPass?
+    /// The large products on kernels of our own; nil: the library's.
+    var packed: PackedProducts?
+
+    /// Brings all that is derived from the weights up to date.
+    ///
+    /// - Parameter products: What the workspace was made for.
+    init(
+        _ compute: Compute, _ weights: Weights, _ workspace: Workspace, _ products: CharnnProductKernels?,
+        isTraining: Bool
+    ) throws(EngineError) {
+        (self.compute, self.weights, self.workspace) = (compute, weights, workspace)
+        try weights.prepare(table: workspace.usesTable, compute)
+        guard let products, let buffers = workspace.packed else { return }
+        packed = PackedProducts(
+            kernels: products,
+            weights: try weights.packed(
+                for: products, table: workspace.usesTable, backward: isTraining, compute.pool),
+            workspace: buffers)
+    }
 
     var d: Dimensions { weights.dimensions }
     var kernels: CharnnKernels { compute.kernels }
@@ -103,9 +120,9 @@ struct Pass {
     /// The product of a layer's input at all time steps, `[T R, in]`, and its weights.
     private func inputProduct(_ layer: Int, _ place: Place, into result: UnsafeMutablePointer<Float>) {
         let (rows, width) = (workspace.steps * place.rows, d.layers[layer].inputSize)
-        if let half {
-            half.multiply(
-                input(layer, place), rows: rows, columns: width, stride: width, by: half.weights[layer].inputForward,
+        if let packed {
+            packed.multiply(
+                input(layer, place), rows: rows, columns: width, stride: width, by: packed.weights[layer].inputForward,
                 into: result, shard: place.index)
         } else {
             compute.product(
@@ -119,19 +136,14 @@ struct Pass {
         _ layer: Int, _ place: Place, _ hidden: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>
     ) {
         let (H, gH, rows) = (d.units, d.gateUnits, place.rows)
-        if let half {
-            return half.multiply(
-                hidden, rows: rows, columns: H, stride: H, by: half.weights[layer].recurrentForward, into: result,
+        if let packed {
+            packed.multiply(
+                hidden, rows: rows, columns: H, stride: H, by: packed.weights[layer].recurrentForward, into: result,
                 shard: place.index)
+        } else {
+            compute.product(
+                rows, gH, H, hidden, weights: weights.parameters.base + d.layers[layer].recurrentWeight, into: result)
         }
-        guard compute.packsWeights else {
-            let weight = weights.parameters.base + d.layers[layer].recurrentWeight
-            return compute.product(rows, gH, H, hidden, weights: weight, into: result)
-        }
-        var product = CharnnPackedProduct(
-            m: rows, n: gH, k: H, a: hidden, aStride: H, packed: weights.packed[layer].forward.base,
-            panelStride: H * kernels.panel, c: result, cStride: gH, accumulates: 0)
-        kernels.multiplyPacked(&product)
     }
 
     /// Copies the embeddings of the shard's symbols.

@@ -24,7 +24,7 @@ public final class ProcessorMeasurements {
     ///
     /// - Parameter precision: Of the operands of multiplications.
     public func peakGflops(_ precision: CPUEngine.Precision = .fp32) throws(EngineError) -> Double {
-        let peak = precision == .bf16 ? try CPUEngine.halfKernels().peak : compute.kernels.peak
+        let peak = precision == .bf16 ? try CPUEngine.bf16Products().peak : compute.kernels.products.peak
         let operations = try Buffer<Double>(compute.pool.count)
         let seconds = best {
             compute.pool.run(compute.pool.count) { thread in
@@ -40,6 +40,8 @@ public final class ProcessorMeasurements {
         let (kernels, threads) = (compute.kernels, compute.pool.count)
         let share = max(16, bytes / 4 / threads)
         let memory = try Buffer<Float>(share * threads)
+        // Pages that nobody has written are all one page of zeros, which stays in the cache.
+        memory.base.update(repeating: 1, count: share * threads)
         let passes = max(1, (4 << 20) / bytes)
         let seconds = best {
             compute.pool.run(threads) { thread in
@@ -57,53 +59,28 @@ public final class ProcessorMeasurements {
         of architecture: Architecture, batchSize: Int, sequenceLength: Int
     ) throws(EngineError) -> [(name: String, gflops: Double)] {
         let (H, gH) = (architecture.hiddenSize, architecture.cell.gates * architecture.hiddenSize)
-        let rows = Shard.partition(batchSize, isFine: compute.packsWeights).map(\.count).max() ?? 1
+        let rows = Shard.partition(batchSize, isFine: compute.products != nil).map(\.count).max() ?? 1
         let total = rows * sequenceLength
-        let threads = compute.pool.count
-        let weights = try Buffer<Float>(gH * H)
-        let packed = try Buffer<Float>(
-            max(compute.kernels.packedCount(H, gH), compute.kernels.packedCount(gH, H)))
-        let states = try Buffer<Float>(threads * total * H)
-        let gates = try Buffer<Float>(threads * total * gH)
-        let result = try Buffer<Float>(threads * gH * H)
-        func product(_ name: String, _ m: Int, _ n: Int, _ k: Int, _ body: (Int) -> Void) -> (String, Double) {
+        let largest = max(total, gH) * gH
+        let left = try Buffer<Float>(compute.pool.count * largest)
+        let result = try Buffer<Float>(compute.pool.count * largest)
+        let right = try Buffer<Float>(max(total, gH) * roundedUp(gH, to: compute.kernels.products.panel))
+        func product(_ name: String, _ m: Int, _ n: Int, _ k: Int, isTransposed: Bool = false) -> (String, Double) {
             let operations = 2 * Double(m) * Double(n) * Double(k)
             let repeats = max(1, Int(1e8 / operations))
             let seconds = best(of: operations < 2e9 ? 10 : 3) {
-                compute.pool.run(threads) { thread in for _ in 0..<repeats { body(thread) } }
-            }
-            return (name, operations * Double(repeats * threads) / seconds / 1e9)
-        }
-        func recurrent(_ name: String, from a: Buffer<Float>, _ k: Int, to c: Buffer<Float>, _ n: Int) -> (
-            String, Double
-        ) {
-            product(name, rows, n, k) { thread in
-                let (a, c) = (a.base + thread * rows * k, c.base + thread * rows * n)
-                if self.compute.packsWeights {
-                    var product = CharnnPackedProduct(
-                        m: rows, n: n, k: k, a: a, aStride: k, packed: packed.base,
-                        panelStride: k * self.compute.kernels.panel, c: c, cStride: n, accumulates: 0)
-                    self.compute.kernels.multiplyPacked(&product)
-                } else {
-                    let b: OpenBLAS.Operand =
-                        n == gH ? .transposed(weights.base, stride: H) : .plain(weights.base, stride: H)
-                    self.compute.blas.multiply(rows, n, k, .plain(a, stride: k), b, into: c, stride: n)
+                compute.pool.run(compute.pool.count) { thread in
+                    let (a, c) = (left.base + thread * largest, result.base + thread * largest)
+                    for _ in 0..<repeats { compute.multiply(m, n, k, a, right.base, into: c, isTransposed) }
                 }
             }
+            return (name, operations * Double(repeats * compute.pool.count) / seconds / 1e9)
         }
         return [
-            recurrent("hidden state x weights, a time step (\(rows) x \(gH) x \(H))", from: states, H, to: gates, gH),
-            recurrent("gate gradient x weights, a time step (\(rows) x \(H) x \(gH))", from: gates, gH, to: states, H),
-            product("weight gradient of a shard (\(gH) x \(H) x \(total))", gH, H, total) { thread in
-                self.compute.blas.multiply(
-                    gH, H, total, .transposed(gates.base + thread * total * gH, stride: gH),
-                    .plain(states.base + thread * total * H, stride: H), into: result.base + thread * gH * H, stride: H)
-            },
-            product("input x weights of a shard (\(total) x \(gH) x \(H))", total, gH, H) { thread in
-                self.compute.blas.multiply(
-                    total, gH, H, .plain(states.base + thread * total * H, stride: H),
-                    .transposed(weights.base, stride: H), into: gates.base + thread * total * gH, stride: gH)
-            },
+            product("hidden state x weights, a time step (\(rows) x \(gH) x \(H))", rows, gH, H),
+            product("gate gradient x weights, a time step (\(rows) x \(H) x \(gH))", rows, H, gH),
+            product("weight gradient of a shard (\(gH) x \(H) x \(total))", gH, H, total, isTransposed: true),
+            product("input x weights of a shard (\(total) x \(gH) x \(H))", total, gH, H),
         ]
     }
 
@@ -122,4 +99,28 @@ private func monotonicSeconds() -> Double {
     var now = timespec()
     clock_gettime(CLOCK_MONOTONIC, &now)
     return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+}
+
+extension Compute {
+    /// A product as a training step makes it, with fp32 operands: `c [m, n] = a b`.
+    ///
+    /// - Parameter isTransposed: Whether `a` lies as weight gradients have it, `[k, m]` or in tiles; else `[m, k]`.
+    fileprivate func multiply(
+        _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
+        into c: UnsafeMutablePointer<Float>, _ isTransposed: Bool
+    ) {
+        guard let products else {
+            let left = isTransposed ? OpenBLAS.Operand.transposed(a, stride: m) : .plain(a, stride: k)
+            return blas.multiply(m, n, k, left, .plain(b, stride: n), into: c, stride: n)
+        }
+        let chunk = isTransposed ? m : PackedWorkspace.chunkRows
+        for first in stride(from: 0, to: m, by: chunk) {
+            var product = CharnnProduct(
+                m: min(chunk, m - first), n: n, words: k, a: a + first * k,
+                aTileStride: products.tileRows * k, aRowStride: isTransposed ? 1 : k,
+                aWordStride: isTransposed ? products.tileRows : 1, packed: b, panelStride: k * products.panel,
+                c: c + first * n, cStride: n, accumulates: 0)
+            products.multiply(&product)
+        }
+    }
 }

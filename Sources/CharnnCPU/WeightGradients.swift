@@ -7,10 +7,8 @@ import CharnnEngine
 /// architecture alone.
 struct WeightGradients {
     enum Task {
-        /// Rows of a layer's recurrent weights; of a GRU either within r and z or within n.
-        case recurrent(layer: Int, rows: Range<Int>)
-        /// Rows of a layer's input weights; of the first layer with a table, those columns of the table first.
-        case input(layer: Int, rows: Range<Int>)
+        /// Rows of a layer's weights, the recurrent and the input's; of a GRU either within r and z or within n.
+        case layer(Int, rows: Range<Int>)
         case biases
         /// Rows of the head's weights.
         case head(rows: Range<Int>)
@@ -26,8 +24,9 @@ struct WeightGradients {
         var tasks: [Task] = []
         for layer in (0..<d.layerCount).reversed() {
             let parts = d.architecture.cell == .gru ? [0..<2 * H, 2 * H..<gH] : [0..<gH]
-            for part in parts { tasks += pieces(of: part, by: 256).map { .recurrent(layer: layer, rows: $0) } }
-            tasks += pieces(of: 0..<gH, by: 256).map { .input(layer: layer, rows: $0) }
+            for part in parts {
+                tasks += pieces(of: part, by: PackedWorkspace.block.columns).map { .layer(layer, rows: $0) }
+            }
         }
         tasks += pieces(of: 0..<d.symbols, by: 256).map { .head(rows: $0) }
         tasks.append(.biases)
@@ -50,52 +49,25 @@ extension Pass {
     }
 
     private func run(_ task: WeightGradients.Task, _ gradient: UnsafeMutablePointer<Float>) {
-        let (H, gH) = (d.units, d.gateUnits)
         switch task {
-        case .recurrent(let layer, let rows):
-            let target = gradient + d.layers[layer].recurrentWeight + rows.lowerBound * H
-            if let half { return halfRecurrent(half, layer, rows, into: target) }
-            let buffers = workspace.layers[layer]
-            for index in workspace.shards.indices {
-                let place = place(index)
-                let hidden = buffers.hidden.base + place.firstState * H
-                let gates: OpenBLAS.Operand
-                if let candidate = buffers.candidate, rows.lowerBound >= 2 * H {
-                    gates = .transposed(candidate.base + place.first * H + rows.lowerBound - 2 * H, stride: H)
-                } else {
-                    gates = .transposed(buffers.gates.base + place.first * gH + rows.lowerBound, stride: gH)
-                }
-                compute.blas.multiply(
-                    rows.count, H, workspace.steps * place.rows, gates, .plain(hidden, stride: H),
-                    beta: index == 0 ? 0 : 1, into: target, stride: H)
+        case .layer(let layer, let rows):
+            if let packed {
+                packedGradients(packed, layer, rows, gradient)
+            } else {
+                libraryGradients(layer, rows, gradient)
             }
-        case .input(0, let rows) where workspace.usesTable:
-            tableGradient(rows, gradient)
-        case .input(let layer, let rows):
-            let width = d.layers[layer].inputSize
-            let target = gradient + d.layers[layer].inputWeight + rows.lowerBound * width
-            if let half {
-                let own = half.workspace.layers[layer]
-                return half.weightGradient(
-                    own.gates, leftColumns: gH, rows: rows, own.input, rightColumns: width, self, into: target)
-            }
-            for index in workspace.shards.indices {
-                let place = place(index)
-                let gates = workspace.layers[layer].gates.base + place.first * gH + rows.lowerBound
-                compute.blas.multiply(
-                    rows.count, width, workspace.steps * place.rows, .transposed(gates, stride: gH),
-                    .plain(input(layer, place), stride: width), beta: index == 0 ? 0 : 1, into: target, stride: width)
-            }
+            if looksUp(layer) { tableGradient(rows, gradient) }
         case .biases:
             biasGradients(gradient)
         case .head(let rows):
-            let target = gradient + d.headWeight + rows.lowerBound * H
+            let units = d.units
+            let target = gradient + d.headWeight + rows.lowerBound * units
             for (index, scratch) in workspace.scratch.enumerated() {
-                let source = scratch.headWeightGradient.base + rows.lowerBound * H
+                let source = scratch.headWeightGradient.base + rows.lowerBound * units
                 if index == 0 {
-                    target.update(from: source, count: rows.count * H)
+                    target.update(from: source, count: rows.count * units)
                 } else {
-                    kernels.add(target, source, rows.count * H)
+                    kernels.add(target, source, rows.count * units)
                 }
             }
         case .embedding(let columns):
@@ -103,17 +75,57 @@ extension Pass {
         }
     }
 
-    private func halfRecurrent(
-        _ half: HalfPass, _ layer: Int, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>
+    /// Whether a layer's input product is looked up, so that its weights' gradient comes from the table's.
+    private func looksUp(_ layer: Int) -> Bool { layer == 0 && workspace.usesTable }
+
+    /// What the gradients of so many rows of the recurrent weights are products of: columns of the gates' gradients, but
+    /// of n's recurrent part for a GRU's n.
+    private func recurrentOperand(_ layer: Int, _ rows: Range<Int>) -> (Buffer<Float>, columns: Int, Range<Int>) {
+        let buffers = workspace.layers[layer]
+        guard let candidate = buffers.candidate, rows.lowerBound >= 2 * d.units else {
+            return (buffers.gates, d.gateUnits, rows)
+        }
+        return (candidate, d.units, rows.lowerBound - 2 * d.units..<rows.upperBound - 2 * d.units)
+    }
+
+    private func packedGradients(
+        _ packed: PackedProducts, _ layer: Int, _ rows: Range<Int>, _ gradient: UnsafeMutablePointer<Float>
     ) {
-        let own = half.workspace.layers[layer]
-        if let candidate = own.candidate, rows.lowerBound >= 2 * d.units {
-            let rows = rows.lowerBound - 2 * d.units..<rows.upperBound - 2 * d.units
-            half.weightGradient(
-                candidate, leftColumns: d.units, rows: rows, own.hidden, rightColumns: d.units, self, into: target)
+        let (H, place, own) = (d.units, d.layers[layer], packed.workspace.layers[layer])
+        let recurrent = PackedProducts.Gradient(
+            right: own.hidden, columns: H, target: gradient + place.recurrentWeight + rows.lowerBound * H)
+        let input = PackedProducts.Gradient(
+            right: own.input, columns: place.inputSize,
+            target: gradient + place.inputWeight + rows.lowerBound * place.inputSize)
+        let inputs = looksUp(layer) ? [] : [input]
+        let gates = workspace.layers[layer].gates
+        let (left, columns, range) = recurrentOperand(layer, rows)
+        if left === gates {
+            packed.weightGradients(gates, leftColumns: columns, rows: rows, [recurrent] + inputs, self)
         } else {
-            half.weightGradient(
-                own.gates, leftColumns: d.gateUnits, rows: rows, own.hidden, rightColumns: d.units, self, into: target)
+            packed.weightGradients(left, leftColumns: columns, rows: range, [recurrent], self)
+            packed.weightGradients(gates, leftColumns: d.gateUnits, rows: rows, inputs, self)
+        }
+    }
+
+    private func libraryGradients(_ layer: Int, _ rows: Range<Int>, _ gradient: UnsafeMutablePointer<Float>) {
+        let (H, gH, width) = (d.units, d.gateUnits, d.layers[layer].inputSize)
+        let (left, columns, range) = recurrentOperand(layer, rows)
+        for index in workspace.shards.indices {
+            let place = place(index)
+            let (sum, beta) = (workspace.steps * place.rows, Float(index == 0 ? 0 : 1))
+            compute.blas.multiply(
+                rows.count, H, sum,
+                .transposed(left.base + place.first * columns + range.lowerBound, stride: columns),
+                .plain(workspace.layers[layer].hidden.base + place.firstState * H, stride: H), beta: beta,
+                into: gradient + d.layers[layer].recurrentWeight + rows.lowerBound * H, stride: H)
+            guard !looksUp(layer) else { continue }
+            compute.blas.multiply(
+                rows.count, width, sum,
+                .transposed(
+                    workspace.layers[layer].gates.base + place.first * gH + rows.lowerBound, stride: gH),
+                .plain(input(layer, place), stride: width), beta: beta,
+                into: gradient + d.layers[layer].inputWeight + rows.lowerBound * width, stride: width)
         }
     }
 

@@ -10,13 +10,10 @@ final class Weights {
     let bias: Buffer<Float>
     /// `[V, gH]`: the first layer's input product for every symbol. Allocated when first asked for.
     private(set) var table: Buffer<Float>?
-    /// The recurrent weights as right operands, packed: `[H, gH]` forward and `[gH, H]` backward, a layer each.
-    private(set) var packed: [(forward: Buffer<Float>, backward: Buffer<Float>)] = []
-    /// The same for bf16 operands, and the input weights beside them.
-    private(set) var half: [HalfWeights] = []
-    private var isHalfCurrent = false
-    private var isPackedForward = false
-    private var isPackedBackward = false
+    /// The weights as right operands, a layer each, by how many numbers a word of theirs holds.
+    private var packed: [Int: [PackedWeights]] = [:]
+    /// Counts changes of the parameters.
+    private(set) var generation = 0
     private var isBiasCurrent = false
     private var isTableCurrent = false
 
@@ -30,16 +27,11 @@ final class Weights {
     func touch() {
         isBiasCurrent = false
         isTableCurrent = false
-        isPackedForward = false
-        isPackedBackward = false
-        isHalfCurrent = false
+        generation += 1
     }
 
-    /// Brings biases, the table where it is needed, and packed weights up to date.
-    func prepare(
-        table needsTable: Bool, forward: Bool, backward: Bool, _ compute: Compute
-    ) throws(EngineError) {
-        try pack(forward: forward, backward: backward, compute)
+    /// Brings biases and, where it is needed, the table up to date.
+    func prepare(table needsTable: Bool, _ compute: Compute) throws(EngineError) {
         if !isBiasCurrent {
             prepareBias()
             isBiasCurrent = true
@@ -59,46 +51,19 @@ final class Weights {
         isTableCurrent = true
     }
 
-    private func pack(forward: Bool, backward: Bool, _ compute: Compute) throws(EngineError) {
-        let (forward, backward) = (forward && !isPackedForward, backward && !isPackedBackward)
-        guard compute.packsWeights, forward || backward else { return }
-        let (d, kernels, (H, gH)) = (dimensions, compute.kernels, (dimensions.units, dimensions.gateUnits))
-        while packed.count < d.layerCount {
-            packed.append((try Buffer(kernels.packedCount(H, gH)), try Buffer(kernels.packedCount(gH, H))))
-        }
-        let (forwardPanels, backwardPanels) = ((gH - 1) / kernels.panel + 1, (H - 1) / kernels.panel + 1)
-        let tasks = (forward ? forwardPanels : 0) + (backward ? backwardPanels : 0)
-        compute.pool.run(tasks * d.layerCount) { task in
-            let (layer, panel) = (task / tasks, task % tasks)
-            let source = parameters.base + d.layers[layer].recurrentWeight
-            if forward && panel < forwardPanels {
-                kernels.pack(packed[layer].forward.base, source, H, gH, 1, H, panel, 1)
-            } else {
-                let panel = panel - (forward ? forwardPanels : 0)
-                kernels.pack(packed[layer].backward.base, source, gH, H, H, 1, panel, 1)
-            }
-        }
-        isPackedForward = isPackedForward || forward
-        isPackedBackward = isPackedBackward || backward
-    }
-
-    /// Brings the weights for bf16 operands up to date.
+    /// The weights as right operands, brought up to date.
     ///
-    /// - Parameter table: Whether the first layer's input product is looked up.
-    func prepareHalf(_ kernels: CharnnHalfKernels, table: Bool, _ pool: ThreadPool) throws(EngineError) {
-        guard !isHalfCurrent else { return }
-        if half.isEmpty {
-            var layers: [HalfWeights] = []
-            for layer in dimensions.layers { layers.append(try HalfWeights(layer, dimensions, kernels)) }
-            half = layers
-        }
-        let operands = half.enumerated().flatMap { $1.operands(withInput: $0 > 0 || !table) }
-        pool.run(operands.count) { task in
-            for panel in 0..<operands[task].panels(kernels) {
-                operands[task].pack(panel: panel, from: parameters.base, kernels)
-            }
-        }
-        isHalfCurrent = true
+    /// - Parameters:
+    ///   - table: Whether the first layer's input product is looked up.
+    ///   - backward: Whether those of the way back are needed too.
+    func packed(
+        for kernels: CharnnProductKernels, table: Bool, backward: Bool, _ pool: ThreadPool
+    ) throws(EngineError) -> [PackedWeights] {
+        let layers = packed[kernels.depth] ?? dimensions.layers.map { PackedWeights($0, dimensions) }
+        packed[kernels.depth] = layers
+        let operands = layers.enumerated().flatMap { $1.operands(backward: backward, input: $0 > 0 || !table) }
+        try PackedOperand.pack(operands, from: parameters, generation: generation, kernels, pool)
+        return layers
     }
 
     private func prepareBias() {
@@ -123,9 +88,9 @@ struct Compute {
     let kernels: CharnnKernels
     let blas: OpenBLAS
     let pool: ThreadPool
-    /// Whether the recurrence runs on packed weights and kernels of our own; else on the library, which may know
-    /// instructions that the plain kernels do not.
-    let packsWeights: Bool
+    /// The large products on kernels of our own; nil: the library's, which may know instructions that the plain kernels
+    /// do not.
+    let products: CharnnProductKernels?
 
     /// - Parameters: As for ``CPUEngine``.
     init(threads: Int?, kernels: KernelLevel?, usesLibraryOnly: Bool) throws(EngineError) {
@@ -134,11 +99,11 @@ struct Compute {
         self.kernels = try level.kernels()
         blas = try OpenBLAS.load()
         pool = ThreadPool(count: max(1, threads ?? usableProcessorCount()))
-        packsWeights = level != .plain && !usesLibraryOnly
+        products = level == .plain || usesLibraryOnly ? nil : self.kernels.products
     }
 
     /// The kernels in use, such as `avx512 + OpenBLAS 0.3.21 SkylakeX`.
-    var name: String { "\(String(cString: kernels.name)) + \(blas.name)\(packsWeights ? "" : " (all products)")" }
+    var name: String { "\(String(cString: kernels.name)) + \(blas.name)\(products == nil ? " (all products)" : "")" }
 
     /// `c = a w^T` for `a [m, k]` and weights `w [n, k]`, both packed.
     ///

@@ -54,31 +54,32 @@ final class Workspace {
     let embedded: Buffer<Float>
     /// `[B T, max(H, E)]`: the gradient of the output of the layer at hand; empty without training.
     let outputGradient: Buffer<Float>
-    /// Training with bf16 operands.
-    let half: HalfWorkspace?
+    /// For products on kernels of our own.
+    let packed: PackedWorkspace?
     /// `[V, gH]`, training with a table.
     let tableGradient: Buffer<Float>
 
     init(
-        _ dimensions: Dimensions, streams: Int, capacity: Int, isTraining: Bool, packsWeights: Bool,
-        half: CharnnHalfKernels? = nil
+        _ dimensions: Dimensions, streams: Int, capacity: Int, isTraining: Bool, _ compute: Compute,
+        _ products: CharnnProductKernels?
     ) throws(EngineError) {
         let architecture = dimensions.architecture
         let size = WorkspaceSize(
-            architecture, batchSize: streams, sequenceLength: capacity, packsWeights: packsWeights)
+            architecture, batchSize: streams, sequenceLength: capacity, packsWeights: products != nil)
         func buffer(_ size: Size, _ isNeeded: Bool = true) throws(EngineError) -> Buffer<Float> {
             try Buffer(isNeeded ? Int(clamping: size.value) : 0)
         }
         self.streams = streams
         self.capacity = capacity
         self.steps = capacity
-        shards = Shard.partition(streams, isFine: packsWeights)
+        shards = Shard.partition(streams, isFine: products != nil)
         usesTable = size.usesTable
-        if let half {
-            self.half = try HalfWorkspace(
-                dimensions, shards: shards, capacity: capacity, usesTable: size.usesTable, half)
+        if let products {
+            packed = try PackedWorkspace(
+                dimensions, shards: shards, capacity: capacity, usesTable: size.usesTable, isTraining: isTraining,
+                products, threads: compute.pool.count)
         } else {
-            self.half = nil
+            packed = nil
         }
         chunkRows = size.chunkRows
         inputs = try Buffer(streams * capacity)

@@ -23,7 +23,7 @@ import Testing
         }
         #expect(worst.exponential <= 2)
         #expect(worst.sigmoid <= 4)
-        #expect(worst.tanh <= 4)
+        #expect(worst.tanh <= 6)
     }
 
     @Test(arguments: KernelLevel.available)
@@ -103,47 +103,6 @@ import Testing
             let sum = (0..<3).reduce(Float(0)) { $0 + gradient[$1 * symbols + v] }
             #expect(abs(biasGradient[v] - sum) < 1e-6)
         }
-    }
-
-    @Test(arguments: KernelLevel.available, [(1, 1, 1), (9, 100, 1100), (13, 49, 513), (8, 48, 512)])
-    func `packed products are the sums, each row for itself`(level: KernelLevel, shape: (Int, Int, Int)) throws {
-        let (kernels, (m, n, k)) = (try level.kernels(), shape)
-        let random = Philox(key: 2)
-        let a = (0..<m * k).map { Float(random.uniform(.sampling, stream: 1, index: UInt64($0)) - 0.5) }
-        let b = (0..<n * k).map { Float(random.uniform(.sampling, stream: 2, index: UInt64($0)) - 0.5) }
-        var packed = [Float](repeating: .nan, count: kernels.packedCount(k, n))
-        kernels.pack(&packed, b, k, n, 1, k, 0, (n - 1) / kernels.panel + 1)
-        // The result lies in wider rows, whose ends stay untouched.
-        var c = [Float](repeating: 7, count: m * (n + 3))
-        func multiply(rows: Range<Int>, accumulates: Bool) {
-            a.withUnsafeBufferPointer { a in
-                packed.withUnsafeBufferPointer { packed in
-                    c.withUnsafeMutableBufferPointer { c in
-                        guard let a = a.baseAddress, let packed = packed.baseAddress, let c = c.baseAddress else {
-                            return
-                        }
-                        var product = CharnnPackedProduct(
-                            m: rows.count, n: n, k: k, a: a + rows.lowerBound * k, aStride: k, packed: packed,
-                            panelStride: k * kernels.panel, c: c + rows.lowerBound * (n + 3), cStride: n + 3,
-                            accumulates: accumulates ? 1 : 0)
-                        kernels.multiplyPacked(&product)
-                    }
-                }
-            }
-        }
-        multiply(rows: 0..<m, accumulates: false)
-        let once = c
-        for row in 0..<m {
-            for column in 0..<n {
-                let exact = (0..<k).reduce(0.0) { $0 + Double(a[row * k + $1]) * Double(b[column * k + $1]) }
-                #expect(abs(Double(c[row * (n + 3) + column]) - exact) < 1e-5 * max(1, Double(k).squareRoot()))
-            }
-            #expect(c[row * (n + 3) + n..<(row + 1) * (n + 3)].allSatisfy { $0 == 7 })
-        }
-        for row in 0..<m { multiply(rows: row..<row + 1, accumulates: false) }
-        #expect(c == once)
-        multiply(rows: 0..<m, accumulates: true)
-        #expect(abs(c[0] - 2 * once[0]) < 1e-4)
     }
 
     /// The distance of `x` from the exact value, in units of the last place of the exact value.

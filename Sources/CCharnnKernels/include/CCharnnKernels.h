@@ -10,7 +10,7 @@
 #ifndef CCHARNN_KERNELS_H
 #define CCHARNN_KERNELS_H
 
-#include "CCharnnHalf.h"
+#include "CCharnnProducts.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -71,24 +71,10 @@ typedef struct {
     float oneMinusBeta2;
 } CharnnUpdate;
 
-// c = a b, or c += a b, for a right operand packed by `pack`.
-typedef struct {
-    size_t m;
-    size_t n;
-    size_t k;
-    const float *_Nonnull a;  // [m, k], rows aStride apart
-    size_t aStride;
-    const float *_Nonnull packed;  // May start at a later row of the operand: row * panel further.
-    size_t panelStride;            // From one panel to the next: all rows of the operand times panel.
-    float *_Nonnull c;             // [m, n], rows cStride apart
-    size_t cStride;
-    int accumulates;
-} CharnnPackedProduct;
-
 typedef struct {
     const char *_Nonnull name;
     // Vectorised functions, for tests. Stated errors, against correctly rounded results, over all finite inputs whose
-    // result is a normal number: exp 2 ulp (inputs are clamped to -87.3...88.3), sigmoid and tanh 4 ulp.
+    // result is a normal number: exp 2 ulp (inputs are clamped to -87.3...88.3), sigmoid 4 ulp, tanh 6 ulp.
     void (*_Nonnull exponential)(float *_Nonnull x, size_t count);
     void (*_Nonnull sigmoid)(float *_Nonnull x, size_t count);
     void (*_Nonnull tanh)(float *_Nonnull x, size_t count);
@@ -130,20 +116,10 @@ typedef struct {
     void (*_Nonnull matrixVector)(float *_Nonnull result, const float *_Nonnull matrix, const float *_Nonnull vectors,
                                   size_t rows, size_t columns, size_t streams, size_t stride);
 
-    // The columns of a panel of a packed operand.
-    size_t panel;
-    // The floats that an operand [k, n] takes when packed.
-    size_t (*_Nonnull packedCount)(size_t k, size_t n);
-    // Packs some panels of the operand whose element (row, column) is at source[row * k_stride + column * n_stride].
-    void (*_Nonnull pack)(float *_Nonnull packed, const float *_Nonnull source, size_t k, size_t n, size_t k_stride,
-                          size_t n_stride, size_t first_panel, size_t panels);
-    // A row of c depends on that row of a alone, bit for bit.
-    void (*_Nonnull multiplyPacked)(const CharnnPackedProduct *_Nonnull);
+    // With fp32 operands.
+    CharnnProductKernels products;
 
-    // For measuring the machine. Multiplies and adds in registers alone, `rounds` times, and returns the number of
-    // operations; the sums, of no use but to be kept from the optimiser, are added to `sink`.
-    double (*_Nonnull peak)(size_t rounds, float *_Nonnull sink);
-    // Reads memory from end to end as fast as one thread can; the sum as above.
+    // Reads memory from end to end as fast as one thread can; the sum is added to `sink`.
     void (*_Nonnull read)(const float *_Nonnull x, size_t count, float *_Nonnull sink);
 } CharnnKernels;
 
