@@ -32,7 +32,7 @@ extension CPUEngine {
         let packed = workspace.rows * operands * Size(precision == .bf16 ? 2 : 4)
         let total = network + workspace.trainingBytes(architecture) + packed + state * Size(4) + library
         guard precision == .bf16 else { return total.value }
-        let atHand = Size(workspace.shardCount * PackedWorkspace.chunkRows) * (gH + E) * Size(2)
+        let atHand = Size(workspace.shardCount * PackedWorkspace.chunkRows) * (gH + E + V) * Size(2)
         return (total + atHand).value
     }
 

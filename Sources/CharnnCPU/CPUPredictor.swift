@@ -13,8 +13,8 @@ final class CPUPredictor: Predictor {
     /// Whether the first layer's input product is looked up; not for vocabularies whose table would be large.
     private let usesTable: Bool
     private var generation = -1
-    /// As of that generation; empty where kernels of our own do not make the products.
-    private var packed: [PackedWeights] = []
+    /// As of that generation; nil where kernels of our own do not make the products.
+    private var packed: PackedWeights?
     /// `[L, streams, H]`, before and after a step in turn: a cell may not write what it still reads.
     private var hidden: (now: Buffer<Float>, next: Buffer<Float>)
     private var cell: (now: Buffer<Float>, next: Buffer<Float>)
@@ -133,7 +133,7 @@ final class CPUPredictor: Predictor {
     private func multiply(_ products: Products, part: Int, of parts: Int) {
         let weights = engine.weights
         let d = weights.dimensions
-        let multiple = packed.isEmpty ? 4 : engine.compute.kernels.products.panel
+        let multiple = packed == nil ? 4 : engine.compute.kernels.products.panel
         let units = (d.gateUnits - 1) / multiple + 1
         let first = part * units / parts * multiple
         let rows = min(d.gateUnits, (part + 1) * units / parts * multiple) - first
@@ -155,7 +155,7 @@ final class CPUPredictor: Predictor {
                 panelStride: columns * panel, c: result + first, cStride: d.gateUnits, accumulates: 0)
             kernels.products.multiply(&product)
         }
-        let own = packed.isEmpty ? nil : packed[products.layer]
+        let own = packed?.layers[products.layer]
         if let input = products.input {
             multiply(input, layer.inputSize, packed: own?.inputForward, layer.inputWeight, into: gates.base)
         }

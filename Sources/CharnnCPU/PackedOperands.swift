@@ -58,8 +58,29 @@ final class PackedOperand {
     func panelStride(_ kernels: CharnnProductKernels) -> Int { kernels.words(k) * kernels.panel }
 }
 
-/// The weights of a layer that a step multiplies by.
+/// The weights that a step multiplies by.
 struct PackedWeights {
+    let layers: [PackedLayer]
+    let headForward: PackedOperand
+    let headBackward: PackedOperand
+
+    init(_ d: Dimensions) {
+        layers = d.layers.map { PackedLayer($0, d) }
+        headForward = .transposed(d.headWeight, rows: d.symbols, columns: d.units)
+        headBackward = .plain(d.headWeight, rows: d.symbols, columns: d.units)
+    }
+
+    /// Those that are needed.
+    ///
+    /// - Parameter table: Whether the first layer's input product is looked up.
+    func operands(backward: Bool, table: Bool) -> [PackedOperand] {
+        let head = backward ? [headForward, headBackward] : [headForward]
+        return layers.enumerated().flatMap { $1.operands(backward: backward, input: $0 > 0 || !table) } + head
+    }
+}
+
+/// The same of one layer.
+struct PackedLayer {
     let recurrentForward: PackedOperand
     let recurrentBackward: PackedOperand
     let inputForward: PackedOperand
@@ -102,7 +123,7 @@ struct PackedWorkspace {
     /// Room for blocks of weight gradients' left operands, one for every thread.
     let blocks: BufferPool<UInt32>
     /// How many rows are multiplied at a time, so that they stay in the cache.
-    static let chunkRows = 128
+    static let chunkRows = 32
     /// A block of a left operand of weight gradients, which stays in the cache: along the summed dimension (even), and
     /// across.
     static let block = (rows: 800, columns: 128)
@@ -130,7 +151,7 @@ struct PackedWorkspace {
                     input: try operand(looksUp ? 0 : layer.inputSize, kernels.panel)))
         }
         self.layers = layers
-        let width = kernels.words(max(d.gateUnits, d.embedding) + 1)
+        let width = kernels.words(max(d.gateUnits, d.embedding, d.symbols) + 1)
         var rounded: [Buffer<UInt32>] = []
         for shard in shards where kernels.round != nil {
             rounded.append(try Buffer(max(shard.count, Self.chunkRows) * width))

@@ -3,11 +3,11 @@ import CharnnEngine
 
 /// The large products of a step, with operands of fp32 or bf16 and fp32 sums, on kernels of our own.
 ///
-/// Everything between them (cells, loss, gradients, moments, the weights that are updated) is fp32, and so are the small
-/// products of head and table.
+/// Everything between them (cells, loss, gradients, moments, the weights that are updated) is fp32, and so are the
+/// products of the table and of the gradient of the head's weights, which are small.
 struct PackedProducts {
     let kernels: CharnnProductKernels
-    let weights: [PackedWeights]
+    let weights: PackedWeights
     let workspace: PackedWorkspace
 
     /// `c = a w` or `c += a w` for a left operand `a [rows, columns]`, whose rows are `stride` apart.

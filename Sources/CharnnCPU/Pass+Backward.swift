@@ -63,7 +63,8 @@ extension Pass {
         let (R, H) = (step.rows, d.units)
         if let packed {
             packed.multiply(
-                gradient, rows: R, columns: columns.count, stride: stride, by: packed.weights[layer].recurrentBackward,
+                gradient, rows: R, columns: columns.count, stride: stride,
+                by: packed.weights.layers[layer].recurrentBackward,
                 firstRow: columns.lowerBound, into: step.hiddenGradient, accumulates: accumulates, shard: place.index)
         } else {
             let weight = weights.parameters.base + d.layers[layer].recurrentWeight + columns.lowerBound * H
@@ -81,7 +82,8 @@ extension Pass {
         let gates = UnsafePointer(workspace.layers[layer].gates.base + place.first * gH)
         if let packed {
             packed.multiply(
-                gates, rows: workspace.steps * R, columns: gH, stride: gH, by: packed.weights[layer].inputBackward,
+                gates, rows: workspace.steps * R, columns: gH, stride: gH,
+                by: packed.weights.layers[layer].inputBackward,
                 into: target, shard: place.index)
         } else {
             compute.blas.multiply(

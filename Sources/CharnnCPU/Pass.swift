@@ -122,7 +122,8 @@ struct Pass {
         let (rows, width) = (workspace.steps * place.rows, d.layers[layer].inputSize)
         if let packed {
             packed.multiply(
-                input(layer, place), rows: rows, columns: width, stride: width, by: packed.weights[layer].inputForward,
+                input(layer, place), rows: rows, columns: width, stride: width,
+                by: packed.weights.layers[layer].inputForward,
                 into: result, shard: place.index)
         } else {
             compute.product(
@@ -138,7 +139,8 @@ struct Pass {
         let (H, gH, rows) = (d.units, d.gateUnits, place.rows)
         if let packed {
             packed.multiply(
-                hidden, rows: rows, columns: H, stride: H, by: packed.weights[layer].recurrentForward, into: result,
+                hidden, rows: rows, columns: H, stride: H, by: packed.weights.layers[layer].recurrentForward,
+                into: result,
                 shard: place.index)
         } else {
             compute.product(
@@ -185,17 +187,36 @@ struct Pass {
         for first in stride(from: 0, to: total, by: workspace.chunkRows) {
             let rows = min(workspace.chunkRows, total - first)
             let (hidden, logits) = (top + first * H, scratch.logits.base)
-            compute.product(rows, V, H, hidden, weights: parameters + d.headWeight, into: logits)
+            headProduct(hidden, rows: rows, into: logits, index)
             kernels.crossEntropy(
                 logits, parameters + d.headBias, workspace.targets.base + place.first + first, rows, V, scale,
                 workspace.losses.base + place.first + first, isTraining ? scratch.headBiasGradient.base : nil)
             guard isTraining else { continue }
-            compute.blas.multiply(
-                rows, H, V, .plain(logits, stride: V), .plain(parameters + d.headWeight, stride: H),
-                into: outputGradient(place) + first * H, stride: H)
+            if let packed {
+                packed.multiply(
+                    logits, rows: rows, columns: V, stride: V, by: packed.weights.headBackward,
+                    into: outputGradient(place) + first * H, shard: index)
+            } else {
+                compute.blas.multiply(
+                    rows, H, V, .plain(logits, stride: V), .plain(parameters + d.headWeight, stride: H),
+                    into: outputGradient(place) + first * H, stride: H)
+            }
             compute.blas.multiply(
                 V, H, rows, .transposed(logits, stride: V), .plain(hidden, stride: H), beta: first == 0 ? 0 : 1,
                 into: scratch.headWeightGradient.base, stride: H)
+        }
+    }
+
+    private func headProduct(
+        _ hidden: UnsafePointer<Float>, rows: Int, into logits: UnsafeMutablePointer<Float>, _ shard: Int
+    ) {
+        if let packed {
+            packed.multiply(
+                hidden, rows: rows, columns: d.units, stride: d.units, by: packed.weights.headForward, into: logits,
+                shard: shard)
+        } else {
+            compute.product(
+                rows, d.symbols, d.units, hidden, weights: weights.parameters.base + d.headWeight, into: logits)
         }
     }
 }

@@ -10,8 +10,8 @@ final class Weights {
     let bias: Buffer<Float>
     /// `[V, gH]`: the first layer's input product for every symbol. Allocated when first asked for.
     private(set) var table: Buffer<Float>?
-    /// The weights as right operands, a layer each, by how many numbers a word of theirs holds.
-    private var packed: [Int: [PackedWeights]] = [:]
+    /// The weights as right operands, by how many numbers a word of theirs holds.
+    private var packed: [Int: PackedWeights] = [:]
     /// Counts changes of the parameters.
     private(set) var generation = 0
     private var isBiasCurrent = false
@@ -58,12 +58,12 @@ final class Weights {
     ///   - backward: Whether those of the way back are needed too.
     func packed(
         for kernels: CharnnProductKernels, table: Bool, backward: Bool, _ pool: ThreadPool
-    ) throws(EngineError) -> [PackedWeights] {
-        let layers = packed[kernels.depth] ?? dimensions.layers.map { PackedWeights($0, dimensions) }
-        packed[kernels.depth] = layers
-        let operands = layers.enumerated().flatMap { $1.operands(backward: backward, input: $0 > 0 || !table) }
-        try PackedOperand.pack(operands, from: parameters, generation: generation, kernels, pool)
-        return layers
+    ) throws(EngineError) -> PackedWeights {
+        let weights = packed[kernels.depth] ?? PackedWeights(dimensions)
+        packed[kernels.depth] = weights
+        try PackedOperand.pack(
+            weights.operands(backward: backward, table: table), from: parameters, generation: generation, kernels, pool)
+        return weights
     }
 
     private func prepareBias() {
