@@ -54,17 +54,19 @@ struct Check: ParsableCommand {
             throw Failure("\(file): a job file is named NAME.yaml, NAME.yml or NAME.json", status: Failure.usage)
         }
         let job = try JobFile.parse(bytes, fileName: file)
-        Terminal.line("\(file): valid")
-        if let section = job.train { try describe(section, job, beside: path.removingLastComponent(), storage) }
-        for section in job.generate {
-            Terminal.line("  writes \(section.request.count) x \(grouped(section.request.length)) characters")
+        // Nothing is called valid before all of it has been looked at.
+        var lines = ["\(file): valid"]
+        if let section = job.train {
+            lines += try description(of: section, job, beside: path.removingLastComponent(), storage)
         }
-        if let section = job.evaluate { Terminal.line("  scores \(section.corpus.joined(separator: ", "))") }
+        lines += job.generate.map { "  writes \($0.request.count) x \(grouped($0.request.length)) characters" }
+        if let section = job.evaluate { lines.append("  scores \(section.corpus.joined(separator: ", "))") }
+        lines.forEach(Terminal.line)
     }
 
-    private func describe(
-        _ section: TrainSection, _ job: JobFile, beside folder: FilePath, _ storage: any Storage
-    ) throws {
+    private func description(
+        of section: TrainSection, _ job: JobFile, beside folder: FilePath, _ storage: any Storage
+    ) throws -> [String] {
         let files = try section.corpus.map { text in
             let candidates = [folder, spool.layout.corpora].map {
                 $0.pushing(FilePath(text)).lexicallyNormalized().real
@@ -83,36 +85,38 @@ struct Check: ParsableCommand {
         let split = TextSplit(
             count: characters, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
         let plan = try BatchPlan(count: split.training.count, settings: section.settings)
-        Terminal.line(
+        var lines: [String] = []
+        lines.append(
             "  \(grouped(characters)) characters, \(vocabulary) different; \(grouped(split.training.count)) to train "
                 + "on, \(grouped(split.validation.count)) for validation")
         let steps = plan.stepsPerEpoch * section.settings.epochs
-        Terminal.line(
+        lines.append(
             "  \(grouped(steps)) steps: \(section.settings.epochs) epochs of \(grouped(plan.stepsPerEpoch))")
         if steps < 2000 {
-            Terminal.line("  warning: most texts need 2,000 steps or more before words come out")
+            lines.append("  warning: most texts need 2,000 steps or more before words come out")
         }
         guard section.from == nil else {
-            return Terminal.line("  goes on from \(section.from?.description ?? "")")
+            return lines + ["  goes on from \(section.from?.description ?? "")"]
         }
         let architecture = section.architecture(vocabularySize: vocabulary)
         let choice = EngineChoice(device: job.device, precision: section.precision, threads: job.threads)
         let memory = Engines().predictedBytes(
             choice, architecture: architecture, batchSize: section.settings.batchSize,
             sequenceLength: section.settings.sequenceLength)
-        Terminal.line("  \(grouped(ParameterLayout(architecture).count)) parameters, \(byteCount(memory)) of memory")
+        lines.append("  \(grouped(ParameterLayout(architecture).count)) parameters, \(byteCount(memory)) of memory")
         guard memory <= Machine.memory else {
             throw Failure(
                 "\(byteCount(memory)) of memory are needed, and there are \(byteCount(Machine.memory)); make "
                     + "hidden_size, num_layers, batch_size or seq_length smaller", status: 65)
         }
-        guard time else { return }
+        guard time else { return lines }
         let measured = try Benchmark(
             architecture: architecture, batchSize: section.settings.batchSize,
             sequenceLength: section.settings.sequenceLength, choice: choice
         ).training(seconds: 2)
-        Terminal.line(
+        lines.append(
             "  about \(duration(measured.secondsPerStep * Double(steps))) of training on \(measured.engine.deviceName), "
                 + "\(fixed(measured.secondsPerStep * 1000, 0)) ms a step")
+        return lines
     }
 }
