@@ -111,13 +111,13 @@ extension SpoolKeeper {
     /// Accepts complete drops, at most one batch of them.
     ///
     /// A drop is moved to `accepting/SEQ`, which orders it for good; copied into files that the daemon owns, which are
-    /// synced together with their directories; then published in `queue/`, which is the instant of acceptance; then
-    /// its original is removed. Each step can be repeated by ``recover()`` without a second job, because the job
+    /// synced with their directories; then published in `queue/`, which is the instant of acceptance; then its original
+    /// is removed. Each step can be repeated by ``recover()`` without a second job, because the job
     /// folder's status bears SEQ.
     ///
     /// Directories are synced once for a whole batch.
     public func acceptDrops() throws(StorageError) {
-        let drops = pending.prefix(Self.batch)
+        let drops = Array(pending.prefix(Self.batch))
         guard !drops.isEmpty else { return }
         pending.removeFirst(drops.count)
         for drop in drops { isPending.remove(drop) }
@@ -194,52 +194,86 @@ extension SpoolKeeper {
     }
 
     /// Brings passages to `queue/`, `held/` or `rejected/`.
+    ///
+    /// The files of all are written first and synced then, so that they share the waits for the disk. What fails on the
+    /// way stays in `accepting/` and is brought through by a later scan.
     func bringThrough(_ passages: [Passage]) throws(StorageError) {
         guard !passages.isEmpty else { return }
         unfinished.formUnion(passages.map(\.sequence))
         try storage.synchronizeDirectory(layout.accepting)
-        var ready: [(passage: Passage, status: JobStatus)] = []
+        var written: [NewJob] = []
         for passage in passages {
             guarding(passage.text) { () throws(StorageError) in
-                if let status = try prepare(passage) {
-                    ready.append((passage, status))
+                if let job = try prepare(passage) {
+                    written.append(job)
                 } else {
                     unfinished.remove(passage.sequence)
                 }
             }
         }
-        guard !ready.isEmpty else { return }
+        var named: [NewJob] = []
+        for job in written {
+            let isNamed = guarding(job.passage.text) { () throws(StorageError) in
+                try takeName(job)
+                named.append(job.closed)
+            }
+            if !isNamed { index.remove(job.name) }
+        }
+        written = []
+        guard !named.isEmpty else { return }
         try storage.synchronizeDirectory(layout.jobs)
-        var published: [(passage: Passage, status: JobStatus)] = []
-        for (passage, status) in ready {
-            guarding(passage.text) { () throws(StorageError) in
-                try publish(passage, status)
-                published.append((passage, status))
+        var published: [NewJob] = []
+        for job in named {
+            guarding(job.passage.text) { () throws(StorageError) in
+                try publish(job)
+                published.append(job)
             }
         }
-        for (state, isHeld) in [(JobState.queue, false), (.held, true)]
-        where published.contains(where: { $0.passage.isHeld == isHeld }) {
+        for state in [JobState.queue, .held] where published.contains(where: { $0.state == state }) {
             try storage.synchronizeDirectory(layout.directory(state))
         }
-        for (passage, status) in published {
-            guarding(passage.text) { () throws(StorageError) in
-                try storage.discard(layout.accepting.appending(passage.text))
-                unfinished.remove(passage.sequence)
-                events.append(.accepted(job: status.job, sequence: passage.sequence, file: "\(passage.file)"))
+        for job in published {
+            guarding(job.passage.text) { () throws(StorageError) in
+                try storage.discard(layout.accepting.appending(job.passage.text))
+                unfinished.remove(job.passage.sequence)
+                events.append(
+                    .accepted(job: job.name, sequence: job.passage.sequence, file: "\(job.passage.file)"))
             }
         }
     }
 
-    /// Reads and checks a drop and makes its job folder; nil if it was rejected.
-    private func prepare(_ passage: Passage) throws(StorageError) -> JobStatus? {
+    /// A job that is being made: its files are written under hidden names.
+    private struct NewJob {
+        let passage: Passage
+        let name: String
+        let ticket: JobTicket
+        /// Its job folder, still hidden.
+        let folder: FilePath
+        /// The copy that becomes its file in `queue/` or `held/`.
+        let copy: FilePath
+        /// What is to be synced before anything of it gets its name.
+        var files: [any StorageFile]
+
+        /// The same without open files, of which a process may not have many.
+        var closed: NewJob {
+            var job = self
+            job.files = []
+            return job
+        }
+
+        var state: JobState { passage.isHeld ? .held : .queue }
+    }
+
+    /// Reads and checks a drop and writes the files of its job; nil if it was rejected.
+    private func prepare(_ passage: Passage) throws(StorageError) -> NewJob? {
         let path = layout.accepting.appending(passage.text)
         let file = try storage.open(path, beneath: nil)
-        let status = try file.status()
+        let found = try file.status()
         let bytes: [UInt8]
         let requirements: JobRequirements
         do {
-            guard status.size <= Self.largestFile else {
-                throw JobRejection("The file has \(status.size) bytes; a job file has at most \(Self.largestFile).")
+            guard found.size <= Self.largestFile else {
+                throw JobRejection("The file has \(found.size) bytes; a job file has at most \(Self.largestFile).")
             }
             bytes = try read(file)
             requirements = try check(bytes, "\(passage.file)")
@@ -248,45 +282,70 @@ extension SpoolKeeper {
             try reject(path, as: passage.file, (error as? JobRejection)?.reason ?? "\(error)")
             return nil
         }
+        let ticket = try freeTicket(passage.file, requirements)
+        let name = ticket.name
+        if let circle = index.circle(from: name, ticket.ticket.predecessors) {
+            try reject(path, as: passage.file, Self.circleReason(circle))
+            return nil
+        }
+        var status = JobStatus(job: name, state: passage.isHeld ? .held : .queue)
+        status.sequence = passage.sequence
+        status.submitter = found.owner
+        status.acceptedAt = JobStatus.time(clock.wall())
+        status.updatedAt = status.acceptedAt
+        status.ticket = ticket.ticket
         // Made under a hidden name and moved: so a job folder is whole when it is there, and claims its name at once.
         let folder = layout.folder(of: ".\(passage.sequence).new")
         try removeFolder(folder)
         try storage.createDirectory(folder, mode: 0o750)
-        var job = JobStatus(job: passage.file.name.text, state: passage.isHeld ? .held : .queue)
-        job.sequence = passage.sequence
-        job.submitter = status.owner
-        job.acceptedAt = JobStatus.time(clock.wall())
-        job.updatedAt = job.acceptedAt
-        try storage.replace(folder.appending("job.yaml"), with: bytes)
-        var number = max(1, numbers[passage.file.name.text] ?? 1)
+        let copy = try freeCopy(passage.sequence, in: status.state)
+        let files = [
+            try write(bytes, to: folder.appending("job.yaml")),
+            try write(status.encoded, to: folder.appending("status.json")),
+            // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
+            try write(bytes, to: copy),
+        ]
+        // Here, and not when it is published: the next of the batch may wait for it, or want its name.
+        index.insert(
+            name,
+            .init(
+                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: ticket.ticket,
+                notBefore: nil))
+        return NewJob(
+            passage: passage, name: name, ticket: ticket.ticket, folder: folder, copy: copy, files: files)
+    }
+
+    /// Writes a new file, which is still to be synced.
+    private func write(_ bytes: [UInt8], to path: FilePath) throws(StorageError) -> any StorageFile {
+        let file = try storage.create(path, mode: 0o640)
+        try file.append(bytes)
+        file.beginSynchronizing()
+        return file
+    }
+
+    /// The first name that is free for a dropped file, and what the queue is to know of its job.
+    private func freeTicket(
+        _ file: JobFileName, _ requirements: JobRequirements
+    ) throws(StorageError) -> (name: String, ticket: JobTicket) {
+        var number = max(1, numbers[file.name.text] ?? 1)
         while true {
-            let name = passage.file.name.numbered(number)
-            job.job = name.text
-            let ticket = JobTicket(
-                file: "\(JobFileName(name: name, ending: passage.file.ending))", priority: requirements.priority,
-                predecessors: bind(requirements, of: name.text, old: []))
-            job.ticket = ticket
-            if try isFree(ticket.file, name.text) {
-                if let circle = index.circle(from: name.text, ticket.predecessors) {
-                    try removeFolder(folder)
-                    try reject(path, as: passage.file, Self.circleReason(circle))
-                    return nil
-                }
-                try job.save(folder.appending("status.json"), on: storage)
-                do {
-                    try storage.rename(folder, to: layout.folder(of: name.text), replacing: false)
-                    break
-                } catch let error where error.code == .alreadyExists {}
+            let name = file.name.numbered(number)
+            let numbered = "\(JobFileName(name: name, ending: file.ending))"
+            if try isFree(numbered, name.text) {
+                if number > 1 { numbers[file.name.text] = number + 1 }
+                let predecessors = bind(requirements, of: name.text, old: [])
+                let ticket = JobTicket(file: numbered, priority: requirements.priority, predecessors: predecessors)
+                return (name.text, ticket)
             }
             number += 1
         }
-        if number > 1 { numbers[passage.file.name.text] = number + 1 }
-        index.insert(
-            job.job,
-            .init(
-                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: job.ticket!, notBefore: nil
-            ))
-        return job
+    }
+
+    /// Makes a new job's files durable, and gives its folder the name.
+    private func takeName(_ job: NewJob) throws(StorageError) {
+        for file in job.files { try file.synchronize() }
+        try storage.synchronizeDirectory(job.folder)
+        try storage.rename(job.folder, to: layout.folder(of: job.name), replacing: false)
     }
 
     static func circleReason(_ circle: [String]) -> String {
@@ -303,13 +362,12 @@ extension SpoolKeeper {
         return true
     }
 
-    /// Puts a copy of the job file where its job belongs.
-    private func publish(_ passage: Passage, _ status: JobStatus) throws(StorageError) {
-        guard let ticket = status.ticket else { return }
-        let state: JobState = passage.isHeld ? .held : .queue
-        try place(status.job, ticket.file, in: state, sequence: passage.sequence)
-        guard let published = try storage.status(of: layout.file(ticket.file, in: state)) else { return }
-        index.update(status.job) { $0.ticket.identity = FileIdentity(published) }
+    /// Puts the copy of the job file where its job belongs.
+    private func publish(_ job: NewJob) throws(StorageError) {
+        let file = layout.file(job.ticket.file, in: job.state)
+        try storage.rename(job.copy, to: file, replacing: false)
+        guard let published = try storage.status(of: file) else { return }
+        index.update(job.name) { $0.ticket.identity = FileIdentity(published) }
     }
 
     /// Writes a job's file from its job folder into a state directory, durably but for the directory's sync.

@@ -74,6 +74,10 @@ public protocol StorageFile: AnyObject, Sendable {
     /// Cuts the file, or lengthens it with zeros.
     func truncate(to size: Int) throws(StorageError)
 
+    /// Has the disk begin with what ``synchronize()`` will wait for. It promises nothing, and nothing depends on it;
+    /// but many files begun first and synchronised then share the waits that each alone would have.
+    func beginSynchronizing()
+
     /// Makes contents and size durable.
     func synchronize() throws(StorageError)
 
@@ -82,6 +86,10 @@ public protocol StorageFile: AnyObject, Sendable {
 
     /// Whether somebody has the file open for writing, as far as a read lease can tell; nil where it cannot.
     func isOpenForWriting() -> Bool?
+}
+
+extension StorageFile {
+    public func beginSynchronizing() {}
 }
 
 /// A file's bytes in memory, valid as long as the value lives.

@@ -21,6 +21,9 @@ int charnn_openat(int directory, const char *path, int flags);
 /// 0: nobody writes; 1: somebody has the file open for writing; -1: it cannot be told.
 int charnn_has_writer(int descriptor);
 
+/// sync_file_range(SYNC_FILE_RANGE_WRITE) for the whole file: begins to write it, waits for nothing, promises nothing.
+int charnn_begin_writing(int descriptor);
+
 /// flock(LOCK_EX | LOCK_NB).
 int charnn_lock(int descriptor);
 
