@@ -54,19 +54,27 @@ extension SpoolKeeper {
         guard !drop.name.hasPrefix("."), !drop.name.hasSuffix("~"), !isPending.contains(drop) else { return }
         guard let status = try storage.status(of: drop.path) else {
             watched[drop] = nil
-            told[drop] = nil
+            if drop.name.contains("\u{FFFD}") {
+                // The name that was read is the repaired one, under which there is nothing.
+                tell(drop, .none, "Its name is not UTF-8; give it another name.")
+            } else {
+                told[drop] = nil
+            }
             return
         }
         guard status.kind == .regular else {
-            return tell(drop, status, "It is not a regular file; links, folders, pipes and devices are never taken.")
+            return tell(
+                drop, FileIdentity(status),
+                "It is not a regular file; links, folders, pipes and devices are never taken.")
         }
         guard JobFileName.split(drop.name) != nil else {
-            return tell(drop, status, "Its name does not end in .yaml, .yml or .json.")
+            return tell(drop, FileIdentity(status), "Its name does not end in .yaml, .yml or .json.")
         }
         guard status.links == 1 else {
             watched[drop] = (FileIdentity(status), clock.monotonic())
             return tell(
-                drop, status, "It has several names (hard links), so that its owner need not be who dropped it.")
+                drop, FileIdentity(status),
+                "It has several names (hard links), so that its owner need not be who dropped it.")
         }
         if try isComplete(drop, status, isArrival: isArrival) {
             watched[drop] = nil
@@ -81,15 +89,16 @@ extension SpoolKeeper {
         let now = clock.monotonic()
         if watched[drop]?.identity != identity { watched[drop] = (identity, now) }
         let since = watched[drop]?.since ?? now
-        // Either clock may do: the monotonic one knows only how long this daemon has looked, the other may jump.
-        let quietFor = max(now - since, min(clock.wall() - status.modified, 1e9))
+        // The monotonic clock knows only how long this daemon has looked. The other one may have jumped since the file
+        // was written: the least time that it can have been is taken.
+        leastOffset = min(leastOffset, clock.wall() - now)
+        let quietFor = max(now - since, now + leastOffset - status.modified)
         if status.size == 0 { return quietFor >= Self.quietWhenEmpty }
-        if quietFor >= Self.quiet { return true }
         do {
             switch try storage.open(drop.path, beneath: nil).isOpenForWriting() {
             case true: return false
             case false: return true
-            case nil: return isArrival
+            case nil: return isArrival || quietFor >= Self.quiet
             }
         } catch {
             // Unreadable: acceptance says so.
@@ -98,8 +107,7 @@ extension SpoolKeeper {
     }
 
     /// Tells once why a drop stays where it is.
-    func tell(_ drop: Drop, _ status: FileStatus, _ reason: String) {
-        let identity = FileIdentity(status)
+    func tell(_ drop: Drop, _ identity: FileIdentity, _ reason: String) {
         guard told[drop] != identity else { return }
         told[drop] = identity
         events.append(.ignored(file: drop.name, reason: reason))
@@ -153,8 +161,9 @@ extension SpoolKeeper {
             let path = layout.accepting.appending(passage.text)
             try storage.rename(drop.path, to: path, replacing: false)
             // What was opened must be what was moved; if somebody swapped it meanwhile, the new one is looked at anew.
+            // So is one that has got a second name since it was looked at: it may be a link to another's file.
             let (opened, moved) = (try file.status(), try storage.status(of: path))
-            if moved?.inode != opened.inode || moved?.kind != .regular {
+            if moved?.inode != opened.inode || moved?.kind != .regular || opened.links != 1 {
                 try storage.rename(path, to: drop.path, replacing: false)
                 return nil
             }
@@ -163,7 +172,7 @@ extension SpoolKeeper {
             switch error.code {
             case .notFound, .alreadyExists: return nil
             case .denied, .notRegular, .readOnly:
-                tell(drop, status, "The daemon may not read or move it (\(error)).")
+                tell(drop, FileIdentity(status), "The daemon may not read or move it (\(error)).")
                 return nil
             default: throw error
             }
@@ -195,8 +204,8 @@ extension SpoolKeeper {
 
     /// Brings passages to `queue/`, `held/` or `rejected/`.
     ///
-    /// The files of all are written first and synced then, so that they share the waits for the disk. What fails on the
-    /// way stays in `accepting/` and is brought through by a later scan.
+    /// The files of all are written first and synced then together. What fails on the way stays in `accepting/` and is
+    /// brought through by a later scan.
     func bringThrough(_ passages: [Passage]) throws(StorageError) {
         guard !passages.isEmpty else { return }
         unfinished.formUnion(passages.map(\.sequence))
@@ -211,21 +220,27 @@ extension SpoolKeeper {
                 }
             }
         }
+        do {
+            try storage.synchronize(written.flatMap(\.files), directories: written.map(\.folder))
+        } catch {
+            // A sync is never tried again: the files are written anew, with the next scan.
+            for job in written { index.remove(job.name) }
+            throw error
+        }
         var named: [NewJob] = []
         for job in written {
             let isNamed = guarding(job.passage.text) { () throws(StorageError) in
-                try takeName(job)
-                named.append(job.closed)
+                try storage.rename(job.folder, to: layout.folder(of: job.name), replacing: false)
+                named.append(job)
             }
             if !isNamed { index.remove(job.name) }
         }
-        written = []
         guard !named.isEmpty else { return }
         try storage.synchronizeDirectory(layout.jobs)
         var published: [NewJob] = []
         for job in named {
             guarding(job.passage.text) { () throws(StorageError) in
-                try publish(job)
+                try storage.rename(job.copy, to: layout.file(job.ticket.file, in: job.state), replacing: false)
                 published.append(job)
             }
         }
@@ -252,14 +267,7 @@ extension SpoolKeeper {
         /// The copy that becomes its file in `queue/` or `held/`.
         let copy: FilePath
         /// What is to be synced before anything of it gets its name.
-        var files: [any StorageFile]
-
-        /// The same without open files, of which a process may not have many.
-        var closed: NewJob {
-            var job = self
-            job.files = []
-            return job
-        }
+        let files: [any StorageFile]
 
         var state: JobState { passage.isHeld ? .held : .queue }
     }
@@ -282,44 +290,44 @@ extension SpoolKeeper {
             try reject(path, as: passage.file, (error as? JobRejection)?.reason ?? "\(error)")
             return nil
         }
-        let ticket = try freeTicket(passage.file, requirements)
-        let name = ticket.name
-        if let circle = index.circle(from: name, ticket.ticket.predecessors) {
+        var (name, ticket) = try freeTicket(passage.file, requirements)
+        if let circle = index.circle(from: name, ticket.predecessors) {
             try reject(path, as: passage.file, Self.circleReason(circle))
             return nil
         }
-        var status = JobStatus(job: name, state: passage.isHeld ? .held : .queue)
+        let state: JobState = passage.isHeld ? .held : .queue
+        // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
+        let copy = try freeCopy(passage.sequence, in: state)
+        let copied = try write(bytes, to: copy)
+        // What the copy is, its name will be: the next start need not read it again.
+        ticket.identity = FileIdentity(try copied.status())
+        var status = JobStatus(job: name, state: state)
         status.sequence = passage.sequence
         status.submitter = found.owner
         status.acceptedAt = JobStatus.time(clock.wall())
         status.updatedAt = status.acceptedAt
-        status.ticket = ticket.ticket
+        status.ticket = ticket
         // Made under a hidden name and moved: so a job folder is whole when it is there, and claims its name at once.
         let folder = layout.folder(of: ".\(passage.sequence).new")
         try removeFolder(folder)
         try storage.createDirectory(folder, mode: 0o750)
-        let copy = try freeCopy(passage.sequence, in: status.state)
         let files = [
-            try write(bytes, to: folder.appending("job.yaml")),
+            copied, try write(bytes, to: folder.appending("job.yaml")),
             try write(status.encoded, to: folder.appending("status.json")),
-            // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
-            try write(bytes, to: copy),
         ]
         // Here, and not when it is published: the next of the batch may wait for it, or want its name.
         index.insert(
             name,
             .init(
-                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: ticket.ticket,
-                notBefore: nil))
+                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: ticket, notBefore: nil))
         return NewJob(
-            passage: passage, name: name, ticket: ticket.ticket, folder: folder, copy: copy, files: files)
+            passage: passage, name: name, ticket: ticket, folder: folder, copy: copy, files: files)
     }
 
     /// Writes a new file, which is still to be synced.
     private func write(_ bytes: [UInt8], to path: FilePath) throws(StorageError) -> any StorageFile {
         let file = try storage.create(path, mode: 0o640)
         try file.append(bytes)
-        file.beginSynchronizing()
         return file
     }
 
@@ -341,13 +349,6 @@ extension SpoolKeeper {
         }
     }
 
-    /// Makes a new job's files durable, and gives its folder the name.
-    private func takeName(_ job: NewJob) throws(StorageError) {
-        for file in job.files { try file.synchronize() }
-        try storage.synchronizeDirectory(job.folder)
-        try storage.rename(job.folder, to: layout.folder(of: job.name), replacing: false)
-    }
-
     static func circleReason(_ circle: [String]) -> String {
         "after: the jobs would wait for each other for ever: \(circle.joined(separator: " waits for "))."
     }
@@ -360,14 +361,6 @@ extension SpoolKeeper {
             if try storage.status(of: layout.file(file, in: state)) != nil { return false }
         }
         return true
-    }
-
-    /// Puts the copy of the job file where its job belongs.
-    private func publish(_ job: NewJob) throws(StorageError) {
-        let file = layout.file(job.ticket.file, in: job.state)
-        try storage.rename(job.copy, to: file, replacing: false)
-        guard let published = try storage.status(of: file) else { return }
-        index.update(job.name) { $0.ticket.identity = FileIdentity(published) }
     }
 
     /// Writes a job's file from its job folder into a state directory, durably but for the directory's sync.

@@ -55,8 +55,6 @@ final class LocalFile: StorageFile {
         guard ftruncate(descriptor, size) == 0 else { throw StorageError(last: "ftruncate", path) }
     }
 
-    func beginSynchronizing() { _ = charnn_begin_writing(descriptor) }
-
     func synchronize() throws(StorageError) {
         guard fsync(descriptor) == 0 else { throw StorageError(last: "fsync", path) }
     }

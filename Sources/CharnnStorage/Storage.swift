@@ -46,6 +46,10 @@ public protocol Storage: Sendable {
     /// Makes the names in a directory durable.
     func synchronizeDirectory(_ path: FilePath) throws(StorageError)
 
+    /// Makes files, and the names in directories, durable together: all of one file system, and in no order. Many wait
+    /// for the disk once, and not each on its own.
+    func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError)
+
     /// Room on the file system of `path`.
     func space(at path: FilePath) throws(StorageError) -> StorageSpace
 
@@ -57,6 +61,14 @@ public protocol Storage: Sendable {
 
     /// Watches directories for files that appear, are closed after writing, leave, or are moved.
     func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch
+}
+
+extension Storage {
+    /// One after the other.
+    public func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {
+        for file in files { try file.synchronize() }
+        for directory in directories { try synchronizeDirectory(directory) }
+    }
 }
 
 /// An open file. It is closed when the value goes away.
@@ -74,10 +86,6 @@ public protocol StorageFile: AnyObject, Sendable {
     /// Cuts the file, or lengthens it with zeros.
     func truncate(to size: Int) throws(StorageError)
 
-    /// Has the disk begin with what ``synchronize()`` will wait for. It promises nothing, and nothing depends on it;
-    /// but many files begun first and synchronised then share the waits that each alone would have.
-    func beginSynchronizing()
-
     /// Makes contents and size durable.
     func synchronize() throws(StorageError)
 
@@ -86,10 +94,6 @@ public protocol StorageFile: AnyObject, Sendable {
 
     /// Whether somebody has the file open for writing, as far as a read lease can tell; nil where it cannot.
     func isOpenForWriting() -> Bool?
-}
-
-extension StorageFile {
-    public func beginSynchronizing() {}
 }
 
 /// A file's bytes in memory, valid as long as the value lives.

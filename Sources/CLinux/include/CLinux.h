@@ -21,8 +21,8 @@ int charnn_openat(int directory, const char *path, int flags);
 /// 0: nobody writes; 1: somebody has the file open for writing; -1: it cannot be told.
 int charnn_has_writer(int descriptor);
 
-/// sync_file_range(SYNC_FILE_RANGE_WRITE) for the whole file: begins to write it, waits for nothing, promises nothing.
-int charnn_begin_writing(int descriptor);
+/// syncfs: everything that was written to the file system of a descriptor. Since Linux 5.8 it tells of failed writes.
+int charnn_sync_file_system(int descriptor);
 
 /// flock(LOCK_EX | LOCK_NB).
 int charnn_lock(int descriptor);
