@@ -58,7 +58,7 @@ struct SpoolTimeTests {
         try keeper.workerEnded("a", .exited(75), wasStopped: false, lastWords: "busy")
         #expect(try keeper.claimNext() == nil)
         wall.pass(jump)
-        pass(AttemptPolicy.delays.longest + 1)
+        pass(AttemptPolicy.delays.first + AttemptPolicy.delays.longest + 1)
         #expect(try keeper.claimNext()?.job == "a")
     }
 
