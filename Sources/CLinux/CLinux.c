@@ -31,4 +31,6 @@ int charnn_has_writer(int descriptor) {
     return errno == EAGAIN ? 1 : -1;
 }
 
+int charnn_sync_file_system(int descriptor) { return syncfs(descriptor); }
+
 int charnn_lock(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }

@@ -12,7 +12,8 @@ public final class Daemon: Sendable {
     /// How a daemon is set up.
     public struct Options: Sendable {
         public var spool: SpoolLayout
-        public var sharing: SpoolLayout.Sharing = .personal
+        /// nil: as the rights of the spool's directories say.
+        public var sharing: SpoolLayout.Sharing?
         public var configuration = ServiceConfiguration()
         /// From where ``Daemon/reload()`` reads, and workers too; nil: the defaults hold.
         public var configurationFile: FilePath?
@@ -72,20 +73,10 @@ public final class Daemon: Sendable {
     public func run() async throws -> Outcome {
         let opened = try SpoolKeeper.open(
             options.spool, sharing: options.sharing, storage: options.storage, clock: options.clock,
-            check: Self.check)
+            check: JobFile.requirements)
         guard let keeper = opened else { return .spoolTaken }
         let loop = MainLoop(self, keeper)
         return await loop.run()
-    }
-
-    /// What the spool needs to know of a job file.
-    static let check: JobCheck = { bytes, fileName throws(JobRejection) in
-        do throws(JobFileError) {
-            let file = try JobFile.parse(bytes, fileName: fileName)
-            return JobRequirements(priority: file.priority, after: file.after, modelJobs: file.modelJobs)
-        } catch {
-            throw JobRejection(error.description)
-        }
     }
 
     /// Reads and checks a configuration file.

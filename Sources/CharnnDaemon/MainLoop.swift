@@ -51,8 +51,9 @@ final class MainLoop {
         announcer.tell(
             .started, .info, "charnnd \(options.version) works in \(options.spool.root).",
             ["version": options.version, "spool": options.spool.root.string])
-        recover()
         setUpWatch()
+        // Whatever happens from now on is hinted at; so what recovery finds needs no second look.
+        scan(clock.monotonic())
         report()
         options.manager.ready(statusText)
         announcer.tell(.ready, .info, "Ready: \(statusText).")

@@ -16,7 +16,13 @@ extension JobFile {
         let root = SectionReader(try YAMLDocument.mapping(bytes, fileName: fileName), fileName: fileName)
         var job = JobFile()
         root.read("priority", &job.priority, in: -1_000_000...1_000_000)
-        if let after = root.strings("after", allowed: "a job's name or a list of names") { job.after = after }
+        if let after = root.strings("after", allowed: "a job's name or a list of names") {
+            // Each is looked up by the queue, which must not take long over any one file.
+            if after.count > mostEntries {
+                root.report(key: "after", "found \(after.count) names; allowed: at most \(mostEntries)")
+            }
+            job.after = after
+        }
         if let device = root.choice("device", DeviceChoice.self) { job.device = device }
         job.threads = root.integer("threads", in: 1...4096)
         if let seed = root.seed("seed") { job.seed = seed }
@@ -25,7 +31,7 @@ extension JobFile {
         let known = ["train", "generate", "evaluate"]
         let train = root.section("train")
         if let train { job.train = TrainSection(train, seed: job.seed, memory: memory ?? Machine.memory) }
-        let generate = root.sections("generate")
+        let generate = root.sections("generate", atMost: mostEntries)
         job.generate = generate.map { GenerateSection($0, besideTrain: train != nil) }
         let evaluate = root.section("evaluate")
         job.evaluate = evaluate.map { EvaluateSection($0, besideTrain: train != nil) }
@@ -61,6 +67,8 @@ extension SectionReader {
 
 /// The largest number that stands for a size; what really fits is decided by the memory that it would take.
 private let large = 1_000_000_000
+/// The longest list of jobs or sections.
+private let mostEntries = 1000
 
 extension TrainSection {
     fileprivate init(_ reader: SectionReader, seed: UInt64, memory: UInt64) {

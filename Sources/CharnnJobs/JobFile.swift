@@ -124,5 +124,10 @@ public struct EvaluateSection: Sendable, Equatable {
 public struct JobFileError: Error, Hashable, CustomStringConvertible {
     public var problems: [String]
     public init(problems: [String]) { self.problems = problems }
-    public var description: String { problems.joined(separator: "\n") }
+    public var description: String {
+        let more = problems.count - Self.mostTold
+        return problems.prefix(Self.mostTold).joined(separator: "\n") + (more > 0 ? "\nand \(more) more mistakes" : "")
+    }
+    /// More mistakes than anybody mends at once; a file can be made to have a million.
+    private static let mostTold = 30
 }

@@ -177,9 +177,13 @@ final class SectionReader {
     }
 
     /// One section or a list of them.
-    func sections(_ key: String) -> [SectionReader] {
+    func sections(_ key: String, atMost limit: Int) -> [SectionReader] {
         guard let node = node(key) else { return [] }
         guard case .sequence(let sequence) = node else { return section(key).map { [$0] } ?? [] }
+        guard sequence.count <= limit else {
+            report(key: key, "found \(sequence.count) sections; allowed: at most \(limit)")
+            return []
+        }
         return sequence.enumerated().compactMap { index, element in
             guard case .mapping(let mapping) = element, element.anchor == nil else {
                 report(element.mark?.line, "\(prefix)\(key): found \(YAMLDocument.kind(element)); allowed: a section")
@@ -189,12 +193,20 @@ final class SectionReader {
         }
     }
 
+    /// For so many unknown keys the nearest known one is looked for.
+    private static let mostSpellings = 100
+
     /// Tells of keys that nobody asked for. Call it when all keys have been read.
     func finish() {
-        for (key, line, _) in pairs where !known.contains(key) {
-            let nearest = Spelling.nearest(to: key, in: known)
-            let advice = nearest.map { "did you mean \($0)?" } ?? "allowed: \(known.sorted().joined(separator: ", "))"
-            report(line, "\(prefix)\(YAMLDocument.quoted(key).dropFirst().dropLast()): there is no such key; \(advice)")
+        let (asked, order) = (Set(known), known)
+        for (number, (key, line, _)) in pairs.filter({ !asked.contains($0.key) }).enumerated() {
+            var text = "\(prefix)\(YAMLDocument.quoted(key).dropFirst().dropLast()): there is no such key"
+            if number < Self.mostSpellings {
+                let nearest = Spelling.nearest(to: key, in: order)
+                text +=
+                    nearest.map { "; did you mean \($0)?" } ?? "; allowed: \(order.sorted().joined(separator: ", "))"
+            }
+            report(line, text)
         }
     }
 }

@@ -63,7 +63,7 @@ enum YAMLDocument {
         case .reader(let problem, _, _, _):
             (nil, problem)
         case .duplicatedKeysInMapping(let keys, let context):
-            (context.mark.line, "the key \(keys.joined(separator: ", ")) stands there twice")
+            (context.mark.line, "the key \(keys.prefix(3).map(quoted).joined(separator: ", ")) stands there twice")
         default:
             (nil, "\(error)")
         }

@@ -1,6 +1,5 @@
 public import CharnnEngine
 public import CharnnStorage
-import FoundationEssentials
 public import SystemPackage
 
 /// `model.safetensors`: names, shapes and gate order are PyTorch's; what else is needed stands in `__metadata__`.
@@ -63,7 +62,7 @@ extension Model {
         guard let list = metadata["vocabulary"] else {
             throw unfit("its metadata has no vocabulary (a JSON array of code points in index order)")
         }
-        guard let codePoints = try? JSONDecoder().decode([UInt32].self, from: Data(list.utf8)),
+        guard let codePoints = CodePointList.read(list),
             let vocabulary = Vocabulary(codePoints: codePoints)
         else { throw unfit("its vocabulary is not a JSON array of different code points") }
         guard let encoding = metadata["encoding"].map(TextEncoding.init(rawValue:)) ?? .utf8 else {
@@ -84,6 +83,10 @@ extension Model {
             names.remove(slot.role.name)
         }
         if let stranger = names.min() { throw unfit("it also has a tensor \(stranger)") }
+        let size = UInt64(layout.count) * 4
+        guard size <= SafeTensors.largestInMemory else {
+            throw unfit("its weights would take \(size) bytes, more than half of this machine's memory")
+        }
         var parameters: [Float] = []
         parameters.reserveCapacity(layout.count)
         for slot in layout.slots { parameters += try file.floats(slot.role.name) }
@@ -102,6 +105,10 @@ extension Model {
         guard let embedding = file.tensors["embedding.weight"]?.shape, embedding.count == 2,
             let recurrent = file.tensors["rnn.weight_hh_l0"]?.shape, recurrent.count == 2, recurrent[1] > 0
         else { throw unfit("it has no embedding.weight and rnn.weight_hh_l0 of two dimensions") }
+        // More than any network has, and little enough that no product of sizes overflows.
+        guard (0...1 << 20).contains(embedding[1]), recurrent[1] <= 1 << 20 else {
+            throw unfit("its embedding has the shape \(embedding), its rnn.weight_hh_l0 \(recurrent)")
+        }
         let cells = Cell.allCases.filter { $0.gates * recurrent[1] == recurrent[0] }
         guard let cell = cells.first else { throw unfit("rnn.weight_hh_l0 has the shape \(recurrent)") }
         if let named = metadata(file, "cell"), named != cell.rawValue {

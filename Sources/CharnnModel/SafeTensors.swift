@@ -1,5 +1,5 @@
 public import CharnnStorage
-import FoundationEssentials
+import Glibc
 public import SystemPackage
 
 /// A safetensors file: eight bytes of header length, a JSON header that names tensors and their byte ranges, then the
@@ -23,7 +23,7 @@ public struct SafeTensors: Sendable {
     private let dataStart: Int
 
     /// The longest header that is read: room for a vocabulary of every code point there is.
-    static let largestHeader = 32 << 20
+    static let largestHeader = 16 << 20
 
     /// Opens a file and checks its header.
     ///
@@ -55,34 +55,28 @@ public struct SafeTensors: Sendable {
             throw ModelError(.unreadable, "cannot read \(path): \(error)")
         }
 
-        let entries: [String: HeaderEntry]
-        do {
-            entries = try JSONDecoder().decode([String: HeaderEntry].self, from: Data(header))
+        let told: SafeTensorsHeader
+        do throws(SafeTensorsHeader.Problem) {
+            told = try SafeTensorsHeader(header)
         } catch {
-            throw damaged("its header is not the JSON it should be")
+            throw damaged(error.what)
         }
         var tensors: [String: Tensor] = [:]
-        var metadata: [String: String] = [:]
-        for (name, entry) in entries {
-            switch entry {
-            case .metadata(let values):
-                guard name == "__metadata__" else { throw damaged("\(name) is no tensor") }
-                metadata = values
-            case .tensor(let type, let shape, let offsets):
-                guard let width = Self.widths[type] else { throw damaged("\(name) has the type \(type)") }
-                var count = 1
-                for dimension in shape {
-                    let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
-                    guard dimension >= 0, !overflow, product <= size else {
-                        throw damaged("\(name) has shape \(shape)")
-                    }
-                    count = product
+        for (name, entry) in told.tensors {
+            guard let width = Self.widths[entry.type] else { throw damaged("\(name) has the type \(entry.type)") }
+            var count = 1
+            for dimension in entry.shape {
+                let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
+                guard (0...size).contains(dimension), !overflow, product <= size else {
+                    throw damaged("\(name) has shape \(entry.shape)")
                 }
-                guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= size - dataStart,
-                    offsets[1] - offsets[0] == count * width
-                else { throw damaged("\(name) claims the bytes \(offsets)") }
-                tensors[name] = Tensor(type: type, shape: shape, range: offsets[0]..<offsets[1], count: count)
+                count = product
             }
+            let offsets = entry.offsets
+            guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= size - dataStart,
+                offsets[1] - offsets[0] == count * width
+            else { throw damaged("\(name) claims the bytes \(offsets)") }
+            tensors[name] = Tensor(type: entry.type, shape: entry.shape, range: offsets[0]..<offsets[1], count: count)
         }
         // Tensors that share bytes would let a small file claim much memory.
         let ranges = tensors.values.map(\.range).filter { !$0.isEmpty }.sorted { $0.lowerBound < $1.lowerBound }
@@ -90,8 +84,12 @@ public struct SafeTensors: Sendable {
             throw damaged("tensors overlap")
         }
         self.tensors = tensors
-        self.metadata = metadata
+        metadata = told.metadata
     }
+
+    /// What may be taken for one tensor, or for one model: half of the machine's memory, bytes.
+    static let largestInMemory =
+        UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) / 2 * UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))
 
     /// Bytes an element for each type that can be read.
     private static let widths = ["F64": 8, "F32": 4, "F16": 2, "BF16": 2]
@@ -100,6 +98,12 @@ public struct SafeTensors: Sendable {
     public func floats(_ name: String) throws(ModelError) -> [Float] {
         guard let tensor = tensors[name] else {
             throw ModelError(.notAModel, "\(file.path) has no tensor \(name)")
+        }
+        // A file with holes can claim any size and have none.
+        guard UInt64(tensor.range.count) <= Self.largestInMemory else {
+            throw ModelError(
+                .damaged,
+                "\(file.path): \(name) would take \(tensor.range.count) bytes, more than half of this machine's memory")
         }
         let bytes: [UInt8]
         do {
@@ -142,29 +146,6 @@ public struct SafeTensors: Sendable {
         if exponent == 0 { return sign * fraction * 0x1p-24 }
         if exponent == 31 { return fraction == 0 ? sign * .infinity : .nan }
         return sign * Float(sign: .plus, exponent: exponent - 15, significand: 1 + fraction * 0x1p-10)
-    }
-}
-
-private enum HeaderEntry: Decodable {
-    case metadata([String: String])
-    case tensor(type: String, shape: [Int], offsets: [Int])
-
-    private enum Key: String, CodingKey {
-        case dtype
-        case shape
-        case offsets = "data_offsets"
-    }
-
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: Key.self)
-        if container.contains(.dtype), container.contains(.offsets) {
-            self = .tensor(
-                type: try container.decode(String.self, forKey: .dtype),
-                shape: try container.decode([Int].self, forKey: .shape),
-                offsets: try container.decode([Int].self, forKey: .offsets))
-        } else {
-            self = .metadata(try decoder.singleValueContainer().decode([String: String].self))
-        }
     }
 }
 

@@ -27,7 +27,7 @@ public struct JobRejection: Error, Hashable, CustomStringConvertible {
 public typealias JobCheck = @Sendable (_ bytes: [UInt8], _ fileName: String) throws(JobRejection) -> JobRequirements
 
 /// A job that another waits for.
-public struct Predecessor: Codable, Sendable, Equatable {
+public struct Predecessor: Codable, Sendable, Hashable {
     public var job: String
     /// Which job of that name: it is bound when the waiting job is accepted, or when the first job of that name is.
     public var sequence: UInt64?
@@ -44,7 +44,7 @@ public struct Predecessor: Codable, Sendable, Equatable {
 /// What the queue knows of a waiting job.
 ///
 /// It is part of the status, so that a daemon with many queued jobs need not read their files when it starts.
-public struct JobTicket: Codable, Sendable, Equatable {
+public struct JobTicket: Codable, Sendable, Hashable {
     /// The job file's name in the state directories.
     public var file: String
     public var priority: Int
@@ -67,10 +67,17 @@ public struct FileIdentity: Codable, Sendable, Equatable, Hashable {
     public var modified: Double
 
     public init(_ status: FileStatus) {
-        inode = status.inode
-        size = status.size
-        modified = status.modified
+        self.init(inode: status.inode, size: status.size, modified: status.modified)
     }
+
+    private init(inode: UInt64, size: Int, modified: Double) {
+        self.inode = inode
+        self.size = size
+        self.modified = modified
+    }
+
+    /// Of what cannot be looked at.
+    static let none = FileIdentity(inode: 0, size: 0, modified: 0)
 }
 
 /// Why a queued job is not started.

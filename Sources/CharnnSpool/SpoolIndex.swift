@@ -90,14 +90,14 @@ struct SpoolIndex {
     func blocker(of job: String, at wall: Double) -> Blocker? {
         guard let entry = entries[job] else { return nil }
         if let blocker = blocker(entry) { return blocker }
-        if let time = entry.notBefore, time > wall { return .delayed(time) }
+        if let time = entry.notBefore, !Self.isDue(time, at: wall) { return .delayed(time) }
         return nil
     }
 
     /// The queued job to run next.
     mutating func next(at wall: Double) -> String? {
         for job in delayed {
-            guard let entry = entries[job], (entry.notBefore ?? 0) <= wall else { continue }
+            guard let entry = entries[job], Self.isDue(entry.notBefore ?? 0, at: wall) else { continue }
             delayed.remove(job)
             runnable.insert(Place(priority: entry.ticket.priority, sequence: entry.sequence, job: job))
         }
@@ -108,6 +108,12 @@ struct SpoolIndex {
             runnable.removeMin()
         }
         return nil
+    }
+
+    /// Whether a delayed job may run. One that would have to wait for longer than any delay was given its time by a
+    /// clock that has been set back since.
+    private static func isDue(_ time: Double, at wall: Double) -> Bool {
+        time <= wall || time > wall + AttemptPolicy.delays.longest
     }
 
     /// When the first delayed job may run, seconds since 1970.

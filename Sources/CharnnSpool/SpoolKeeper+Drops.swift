@@ -54,19 +54,27 @@ extension SpoolKeeper {
         guard !drop.name.hasPrefix("."), !drop.name.hasSuffix("~"), !isPending.contains(drop) else { return }
         guard let status = try storage.status(of: drop.path) else {
             watched[drop] = nil
-            told[drop] = nil
+            if drop.name.contains("\u{FFFD}") {
+                // The name that was read is the repaired one, under which there is nothing.
+                tell(drop, .none, "Its name is not UTF-8; give it another name.")
+            } else {
+                told[drop] = nil
+            }
             return
         }
         guard status.kind == .regular else {
-            return tell(drop, status, "It is not a regular file; links, folders, pipes and devices are never taken.")
+            return tell(
+                drop, FileIdentity(status),
+                "It is not a regular file; links, folders, pipes and devices are never taken.")
         }
         guard JobFileName.split(drop.name) != nil else {
-            return tell(drop, status, "Its name does not end in .yaml, .yml or .json.")
+            return tell(drop, FileIdentity(status), "Its name does not end in .yaml, .yml or .json.")
         }
         guard status.links == 1 else {
             watched[drop] = (FileIdentity(status), clock.monotonic())
             return tell(
-                drop, status, "It has several names (hard links), so that its owner need not be who dropped it.")
+                drop, FileIdentity(status),
+                "It has several names (hard links), so that its owner need not be who dropped it.")
         }
         if try isComplete(drop, status, isArrival: isArrival) {
             watched[drop] = nil
@@ -81,15 +89,16 @@ extension SpoolKeeper {
         let now = clock.monotonic()
         if watched[drop]?.identity != identity { watched[drop] = (identity, now) }
         let since = watched[drop]?.since ?? now
-        // Either clock may do: the monotonic one knows only how long this daemon has looked, the other may jump.
-        let quietFor = max(now - since, min(clock.wall() - status.modified, 1e9))
+        // The monotonic clock knows only how long this daemon has looked. The other one may have jumped since the file
+        // was written: the least time that it can have been is taken.
+        leastOffset = min(leastOffset, clock.wall() - now)
+        let quietFor = max(now - since, now + leastOffset - status.modified)
         if status.size == 0 { return quietFor >= Self.quietWhenEmpty }
-        if quietFor >= Self.quiet { return true }
         do {
             switch try storage.open(drop.path, beneath: nil).isOpenForWriting() {
             case true: return false
             case false: return true
-            case nil: return isArrival
+            case nil: return isArrival || quietFor >= Self.quiet
             }
         } catch {
             // Unreadable: acceptance says so.
@@ -98,8 +107,7 @@ extension SpoolKeeper {
     }
 
     /// Tells once why a drop stays where it is.
-    func tell(_ drop: Drop, _ status: FileStatus, _ reason: String) {
-        let identity = FileIdentity(status)
+    func tell(_ drop: Drop, _ identity: FileIdentity, _ reason: String) {
         guard told[drop] != identity else { return }
         told[drop] = identity
         events.append(.ignored(file: drop.name, reason: reason))
@@ -111,13 +119,13 @@ extension SpoolKeeper {
     /// Accepts complete drops, at most one batch of them.
     ///
     /// A drop is moved to `accepting/SEQ`, which orders it for good; copied into files that the daemon owns, which are
-    /// synced together with their directories; then published in `queue/`, which is the instant of acceptance; then
-    /// its original is removed. Each step can be repeated by ``recover()`` without a second job, because the job
+    /// synced with their directories; then published in `queue/`, which is the instant of acceptance; then its original
+    /// is removed. Each step can be repeated by ``recover()`` without a second job, because the job
     /// folder's status bears SEQ.
     ///
     /// Directories are synced once for a whole batch.
     public func acceptDrops() throws(StorageError) {
-        let drops = pending.prefix(Self.batch)
+        let drops = Array(pending.prefix(Self.batch))
         guard !drops.isEmpty else { return }
         pending.removeFirst(drops.count)
         for drop in drops { isPending.remove(drop) }
@@ -153,8 +161,9 @@ extension SpoolKeeper {
             let path = layout.accepting.appending(passage.text)
             try storage.rename(drop.path, to: path, replacing: false)
             // What was opened must be what was moved; if somebody swapped it meanwhile, the new one is looked at anew.
+            // So is one that has got a second name since it was looked at: it may be a link to another's file.
             let (opened, moved) = (try file.status(), try storage.status(of: path))
-            if moved?.inode != opened.inode || moved?.kind != .regular {
+            if moved?.inode != opened.inode || moved?.kind != .regular || opened.links != 1 {
                 try storage.rename(path, to: drop.path, replacing: false)
                 return nil
             }
@@ -163,7 +172,7 @@ extension SpoolKeeper {
             switch error.code {
             case .notFound, .alreadyExists: return nil
             case .denied, .notRegular, .readOnly:
-                tell(drop, status, "The daemon may not read or move it (\(error)).")
+                tell(drop, FileIdentity(status), "The daemon may not read or move it (\(error)).")
                 return nil
             default: throw error
             }
@@ -194,52 +203,85 @@ extension SpoolKeeper {
     }
 
     /// Brings passages to `queue/`, `held/` or `rejected/`.
+    ///
+    /// The files of all are written first and synced then together. What fails on the way stays in `accepting/` and is
+    /// brought through by a later scan.
     func bringThrough(_ passages: [Passage]) throws(StorageError) {
         guard !passages.isEmpty else { return }
         unfinished.formUnion(passages.map(\.sequence))
         try storage.synchronizeDirectory(layout.accepting)
-        var ready: [(passage: Passage, status: JobStatus)] = []
+        var written: [NewJob] = []
         for passage in passages {
             guarding(passage.text) { () throws(StorageError) in
-                if let status = try prepare(passage) {
-                    ready.append((passage, status))
+                if let job = try prepare(passage) {
+                    written.append(job)
                 } else {
                     unfinished.remove(passage.sequence)
                 }
             }
         }
-        guard !ready.isEmpty else { return }
+        do {
+            try storage.synchronize(written.flatMap(\.files), directories: written.map(\.folder))
+        } catch {
+            // A sync is never tried again: the files are written anew, with the next scan.
+            for job in written { index.remove(job.name) }
+            throw error
+        }
+        var named: [NewJob] = []
+        for job in written {
+            let isNamed = guarding(job.passage.text) { () throws(StorageError) in
+                try storage.rename(job.folder, to: layout.folder(of: job.name), replacing: false)
+                named.append(job)
+            }
+            if !isNamed { index.remove(job.name) }
+        }
+        guard !named.isEmpty else { return }
         try storage.synchronizeDirectory(layout.jobs)
-        var published: [(passage: Passage, status: JobStatus)] = []
-        for (passage, status) in ready {
-            guarding(passage.text) { () throws(StorageError) in
-                try publish(passage, status)
-                published.append((passage, status))
+        var published: [NewJob] = []
+        for job in named {
+            guarding(job.passage.text) { () throws(StorageError) in
+                try storage.rename(job.copy, to: layout.file(job.ticket.file, in: job.state), replacing: false)
+                published.append(job)
             }
         }
-        for (state, isHeld) in [(JobState.queue, false), (.held, true)]
-        where published.contains(where: { $0.passage.isHeld == isHeld }) {
+        for state in [JobState.queue, .held] where published.contains(where: { $0.state == state }) {
             try storage.synchronizeDirectory(layout.directory(state))
         }
-        for (passage, status) in published {
-            guarding(passage.text) { () throws(StorageError) in
-                try storage.discard(layout.accepting.appending(passage.text))
-                unfinished.remove(passage.sequence)
-                events.append(.accepted(job: status.job, sequence: passage.sequence, file: "\(passage.file)"))
+        for job in published {
+            guarding(job.passage.text) { () throws(StorageError) in
+                try storage.discard(layout.accepting.appending(job.passage.text))
+                unfinished.remove(job.passage.sequence)
+                events.append(
+                    .accepted(job: job.name, sequence: job.passage.sequence, file: "\(job.passage.file)"))
             }
         }
     }
 
-    /// Reads and checks a drop and makes its job folder; nil if it was rejected.
-    private func prepare(_ passage: Passage) throws(StorageError) -> JobStatus? {
+    /// A job that is being made: its files are written under hidden names.
+    private struct NewJob {
+        let passage: Passage
+        let name: String
+        let ticket: JobTicket
+        /// Its job folder, still hidden.
+        let folder: FilePath
+        /// The copy that becomes its file in `queue/` or `held/`.
+        let copy: FilePath
+        /// What is to be synced before anything of it gets its name.
+        let files: [any StorageFile]
+
+        var state: JobState { passage.isHeld ? .held : .queue }
+    }
+
+    /// Reads and checks a drop and writes the files of its job; nil if it was rejected.
+    private func prepare(_ passage: Passage) throws(StorageError) -> NewJob? {
         let path = layout.accepting.appending(passage.text)
         let file = try storage.open(path, beneath: nil)
-        let status = try file.status()
+        let found = try file.status()
         let bytes: [UInt8]
         let requirements: JobRequirements
         do {
-            guard status.size <= Self.largestFile else {
-                throw JobRejection("The file has \(status.size) bytes; a job file has at most \(Self.largestFile).")
+            guard found.size <= Self.largestFile else {
+                throw JobRejection("The file has \(found.size) bytes; a job file has at most \(Self.largestFile).")
             }
             bytes = try read(file)
             requirements = try check(bytes, "\(passage.file)")
@@ -248,45 +290,63 @@ extension SpoolKeeper {
             try reject(path, as: passage.file, (error as? JobRejection)?.reason ?? "\(error)")
             return nil
         }
+        var (name, ticket) = try freeTicket(passage.file, requirements)
+        if let circle = index.circle(from: name, ticket.predecessors) {
+            try reject(path, as: passage.file, Self.circleReason(circle))
+            return nil
+        }
+        let state: JobState = passage.isHeld ? .held : .queue
+        // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
+        let copy = try freeCopy(passage.sequence, in: state)
+        let copied = try write(bytes, to: copy)
+        // What the copy is, its name will be: the next start need not read it again.
+        ticket.identity = FileIdentity(try copied.status())
+        var status = JobStatus(job: name, state: state)
+        status.sequence = passage.sequence
+        status.submitter = found.owner
+        status.acceptedAt = JobStatus.time(clock.wall())
+        status.updatedAt = status.acceptedAt
+        status.ticket = ticket
         // Made under a hidden name and moved: so a job folder is whole when it is there, and claims its name at once.
         let folder = layout.folder(of: ".\(passage.sequence).new")
         try removeFolder(folder)
         try storage.createDirectory(folder, mode: 0o750)
-        var job = JobStatus(job: passage.file.name.text, state: passage.isHeld ? .held : .queue)
-        job.sequence = passage.sequence
-        job.submitter = status.owner
-        job.acceptedAt = JobStatus.time(clock.wall())
-        job.updatedAt = job.acceptedAt
-        try storage.replace(folder.appending("job.yaml"), with: bytes)
-        var number = max(1, numbers[passage.file.name.text] ?? 1)
+        let files = [
+            copied, try write(bytes, to: folder.appending("job.yaml")),
+            try write(status.encoded, to: folder.appending("status.json")),
+        ]
+        // Here, and not when it is published: the next of the batch may wait for it, or want its name.
+        index.insert(
+            name,
+            .init(
+                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: ticket, notBefore: nil))
+        return NewJob(
+            passage: passage, name: name, ticket: ticket, folder: folder, copy: copy, files: files)
+    }
+
+    /// Writes a new file, which is still to be synced.
+    private func write(_ bytes: [UInt8], to path: FilePath) throws(StorageError) -> any StorageFile {
+        let file = try storage.create(path, mode: 0o640)
+        try file.append(bytes)
+        return file
+    }
+
+    /// The first name that is free for a dropped file, and what the queue is to know of its job.
+    private func freeTicket(
+        _ file: JobFileName, _ requirements: JobRequirements
+    ) throws(StorageError) -> (name: String, ticket: JobTicket) {
+        var number = max(1, numbers[file.name.text] ?? 1)
         while true {
-            let name = passage.file.name.numbered(number)
-            job.job = name.text
-            let ticket = JobTicket(
-                file: "\(JobFileName(name: name, ending: passage.file.ending))", priority: requirements.priority,
-                predecessors: bind(requirements, of: name.text, old: []))
-            job.ticket = ticket
-            if try isFree(ticket.file, name.text) {
-                if let circle = index.circle(from: name.text, ticket.predecessors) {
-                    try removeFolder(folder)
-                    try reject(path, as: passage.file, Self.circleReason(circle))
-                    return nil
-                }
-                try job.save(folder.appending("status.json"), on: storage)
-                do {
-                    try storage.rename(folder, to: layout.folder(of: name.text), replacing: false)
-                    break
-                } catch let error where error.code == .alreadyExists {}
+            let name = file.name.numbered(number)
+            let numbered = "\(JobFileName(name: name, ending: file.ending))"
+            if try isFree(numbered, name.text) {
+                if number > 1 { numbers[file.name.text] = number + 1 }
+                let predecessors = bind(requirements, of: name.text, old: [])
+                let ticket = JobTicket(file: numbered, priority: requirements.priority, predecessors: predecessors)
+                return (name.text, ticket)
             }
             number += 1
         }
-        if number > 1 { numbers[passage.file.name.text] = number + 1 }
-        index.insert(
-            job.job,
-            .init(
-                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: job.ticket!, notBefore: nil
-            ))
-        return job
     }
 
     static func circleReason(_ circle: [String]) -> String {
@@ -301,15 +361,6 @@ extension SpoolKeeper {
             if try storage.status(of: layout.file(file, in: state)) != nil { return false }
         }
         return true
-    }
-
-    /// Puts a copy of the job file where its job belongs.
-    private func publish(_ passage: Passage, _ status: JobStatus) throws(StorageError) {
-        guard let ticket = status.ticket else { return }
-        let state: JobState = passage.isHeld ? .held : .queue
-        try place(status.job, ticket.file, in: state, sequence: passage.sequence)
-        guard let published = try storage.status(of: layout.file(ticket.file, in: state)) else { return }
-        index.update(status.job) { $0.ticket.identity = FileIdentity(published) }
     }
 
     /// Writes a job's file from its job folder into a state directory, durably but for the directory's sync.

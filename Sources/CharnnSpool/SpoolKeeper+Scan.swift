@@ -33,17 +33,23 @@ extension SpoolKeeper {
         for passage in passages { sequences.skip(passage.sequence) }
         unfinished = Set(passages.map(\.sequence))
         guard !passages.isEmpty else { return }
+        var jobs: [UInt64: String] = [:]
+        for (job, entry) in index.entries { jobs[entry.sequence] = job }
         var left: [Passage] = []
         for passage in passages {
             guarding(passage.text) { () throws(StorageError) in
-                if try wasAccepted(passage) { unfinished.remove(passage.sequence) } else { left.append(passage) }
+                if try wasAccepted(passage, as: jobs[passage.sequence]) {
+                    unfinished.remove(passage.sequence)
+                } else {
+                    left.append(passage)
+                }
             }
         }
         try bringThrough(left)
     }
 
     /// Whether a hidden file is one that a crash kept from getting its name.
-    private static func isLeftover(_ name: String) -> Bool {
+    static func isLeftover(_ name: String) -> Bool {
         name.hasPrefix(".") && (name.hasSuffix(".copy") || name.hasSuffix(".partial"))
     }
 
@@ -55,10 +61,8 @@ extension SpoolKeeper {
 
     /// Whether the job of a passage exists; then only the original is left to be removed, or the job file to be
     /// published.
-    private func wasAccepted(_ passage: Passage) throws(StorageError) -> Bool {
-        guard let (job, entry) = index.entries.first(where: { $0.value.sequence == passage.sequence }) else {
-            return false
-        }
+    private func wasAccepted(_ passage: Passage, as job: String?) throws(StorageError) -> Bool {
+        guard let job, let entry = index[job] else { return false }
         if try places(of: entry.ticket.file).isEmpty, entry.state == .queued || entry.state == .held {
             let state: JobState = entry.state == .held ? .held : .queue
             try place(job, entry.ticket.file, in: state, sequence: passage.sequence)

@@ -1,4 +1,5 @@
 public import CharnnStorage
+internal import DequeModule
 public import SystemPackage
 
 /// The daemon's side of a spool: accepts drops, follows moves, hands out jobs, files results, recovers.
@@ -33,10 +34,12 @@ public final class SpoolKeeper {
     /// Events not yet collected.
     var events: [SpoolEvent] = []
     /// Drops waiting to be accepted, in the order in which they were found complete.
-    var pending: [Drop] = []
+    var pending: Deque<Drop> = []
     var isPending: Set<Drop> = []
     /// Drops that are not complete yet: what they were when last looked at, and since when they are so.
     var watched: [Drop: (identity: FileIdentity, since: Double)] = [:]
+    /// How far the clock for people was ahead of the monotonic one, the least that was ever seen.
+    var leastOffset: Double
     /// Drops that stay, by what they were when that was told.
     var told: [Drop: FileIdentity] = [:]
     /// Sequence numbers of drops that lie in `accepting/` because something failed; ``scan()`` brings them through.
@@ -52,12 +55,15 @@ public final class SpoolKeeper {
 
     /// Takes the spool: one daemon has it at a time.
     ///
+    /// - Parameter sharing: nil: as the rights of its directories say.
     /// - Returns: nil while another daemon has it.
     public static func open(
-        _ layout: SpoolLayout, sharing: SpoolLayout.Sharing = .personal, storage: any Storage = LocalStorage(),
+        _ layout: SpoolLayout, sharing: SpoolLayout.Sharing? = nil, storage: any Storage = LocalStorage(),
         clock: SpoolClock = .system, check: @escaping JobCheck
     ) throws(StorageError) -> SpoolKeeper? {
+        let sharing = if let sharing { sharing } else { try layout.sharing(on: storage) }
         try layout.create(sharing, on: storage)
+        try layout.requireOneFileSystem(on: storage)
         guard let lock = try storage.lock(layout.lock) else { return nil }
         let sequences = try SequenceNumbers(layout.sequence, storage)
         return SpoolKeeper(layout, sharing, storage, clock, check, lock, sequences)
@@ -74,6 +80,7 @@ public final class SpoolKeeper {
         self.sharing = sharing
         self.lock = lock
         self.sequences = sequences
+        leastOffset = clock.wall() - clock.monotonic()
     }
 
     /// What happened since the last call.

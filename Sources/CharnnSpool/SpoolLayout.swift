@@ -64,6 +64,12 @@ public struct SpoolLayout: Sendable, Hashable {
         ] + JobState.allCases.map { (directory($0), isShared ? 0o2770 : own) }
     }
 
+    /// How a spool is shared, by the rights of its `incoming/`; one that is not there yet is personal.
+    public func sharing(on storage: some Storage) throws(StorageError) -> Sharing {
+        let mode = try storage.status(of: incoming)?.mode.bits ?? 0
+        return mode & 0o022 == 0 ? .personal : .group
+    }
+
     /// Makes the directories that are missing; those that exist keep the rights they have.
     public func create(_ sharing: Sharing, on storage: some Storage) throws(StorageError) {
         for (path, mode) in directories(sharing) where try storage.status(of: path) == nil {
@@ -72,6 +78,16 @@ public struct SpoolLayout: Sendable, Hashable {
             if try storage.status(of: path)?.mode != mode { try storage.setMode(mode, of: path) }
         }
         try storage.synchronizeDirectory(root)
+    }
+
+    /// Refuses a spool in parts: between file systems no rename is whole, and none can be synced together.
+    func requireOneFileSystem(on storage: some Storage) throws(StorageError) {
+        // With a dot behind it a path that is a link is followed.
+        guard let home = try storage.status(of: accepting.appending(".")) else { return }
+        for path in [incoming, jobs] + JobState.allCases.map(directory) {
+            guard let found = try storage.status(of: path.appending(".")), found.device != home.device else { continue }
+            throw StorageError(.otherFileSystem, call: "rename", path: path, beside: accepting, errno: .improperLink)
+        }
     }
 
     /// The spool that both programs use: the one asked for, else `$CHARNND_SPOOL`, else `/var/spool/charnnd` where this

@@ -108,6 +108,20 @@ public struct LocalStorage: Storage {
         guard fsync(descriptor) == 0 else { throw StorageError(last: "fsync", directory) }
     }
 
+    public func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {
+        guard let first = directories.first, files.count + directories.count >= Self.manyToSynchronize else {
+            for file in files { try file.synchronize() }
+            for directory in directories { try synchronizeDirectory(directory) }
+            return
+        }
+        let descriptor = try Self.open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { close(descriptor) }
+        guard charnn_sync_file_system(descriptor) == 0 else { throw StorageError(last: "syncfs", first) }
+    }
+
+    /// From so many on the whole file system is synced at once, with what others have written to it.
+    private static let manyToSynchronize = 16
+
     public func space(at path: FilePath) throws(StorageError) -> StorageSpace {
         var raw = statvfs()
         guard statvfs(path.string, &raw) == 0 else { throw StorageError(last: "statvfs", path) }
@@ -208,10 +222,12 @@ extension StorageError {
             case EACCES, EPERM: .denied
             case ENOSPC, EDQUOT: .noSpace
             case EROFS: .readOnly
+            case EXDEV: .otherFileSystem
             default: .other
             }
         let path = code == .alreadyExists ? destination ?? path : path
-        self.init(code, call: call, path: path, errno: Errno(rawValue: number))
+        let other = code == .otherFileSystem ? destination : nil
+        self.init(code, call: call, path: path, beside: other, errno: Errno(rawValue: number))
     }
 }
 

@@ -46,6 +46,10 @@ public protocol Storage: Sendable {
     /// Makes the names in a directory durable.
     func synchronizeDirectory(_ path: FilePath) throws(StorageError)
 
+    /// Makes files, and the names in directories, durable together: all of one file system, and in no order. Many wait
+    /// for the disk once, and not each on its own.
+    func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError)
+
     /// Room on the file system of `path`.
     func space(at path: FilePath) throws(StorageError) -> StorageSpace
 
@@ -57,6 +61,14 @@ public protocol Storage: Sendable {
 
     /// Watches directories for files that appear, are closed after writing, leave, or are moved.
     func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch
+}
+
+extension Storage {
+    /// One after the other.
+    public func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {
+        for file in files { try file.synchronize() }
+        for directory in directories { try synchronizeDirectory(directory) }
+    }
 }
 
 /// An open file. It is closed when the value goes away.

@@ -4,7 +4,9 @@ public import SystemPackage
 public struct StorageError: Error, Hashable, CustomStringConvertible {
     /// What callers act on.
     public struct Code: Hashable, Sendable {
-        private enum Kind { case notFound, alreadyExists, notRegular, outsideRoot, denied, noSpace, readOnly, other }
+        private enum Kind {
+            case notFound, alreadyExists, notRegular, outsideRoot, denied, noSpace, readOnly, otherFileSystem, other
+        }
         private let kind: Kind
         public static let notFound = Code(kind: .notFound)
         public static let alreadyExists = Code(kind: .alreadyExists)
@@ -16,6 +18,8 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         /// No room, no inodes, or a quota.
         public static let noSpace = Code(kind: .noSpace)
         public static let readOnly = Code(kind: .readOnly)
+        /// Two paths that must lie on one file system do not.
+        public static let otherFileSystem = Code(kind: .otherFileSystem)
         public static let other = Code(kind: .other)
     }
 
@@ -24,13 +28,21 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     public let call: String
     public let path: FilePath
     public let errno: Errno
+    /// The second path of ``Code/otherFileSystem``.
+    public let other: FilePath?
 
-    public init(_ code: Code, call: String, path: FilePath, errno: Errno) {
+    public init(_ code: Code, call: String, path: FilePath, beside other: FilePath? = nil, errno: Errno) {
+        self.other = other
         self.code = code
         self.call = call
         self.path = path
         self.errno = errno
     }
 
-    public var description: String { "\(call) \(path): \(errno.description)" }
+    public var description: String {
+        if let other {
+            return "\(path) and \(other) lie on different file systems; mount one file system over all of the spool"
+        }
+        return "\(call) \(path): \(errno.description)"
+    }
 }

@@ -71,6 +71,10 @@ struct CharnndCommand: AsyncParsableCommand {
         let outcome: Daemon.Outcome
         do {
             outcome = try await Daemon(options).runWithSignals()
+        } catch let error as StorageError where error.code == .readOnly {
+            throw Self.failure(
+                "charnnd: the spool \(layout.root) lies on a file system that is mounted read-only (\(error)); nothing in "
+                    + "it was changed: mount it for writing, then start again", EX_CANTCREAT)
         } catch {
             throw Self.failure("charnnd: the spool \(layout.root) cannot be used: \(error)", EX_CANTCREAT)
         }

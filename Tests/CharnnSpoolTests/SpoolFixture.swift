@@ -31,7 +31,7 @@ final class SpoolFixture {
     }
 
     func open(
-        _ storage: any Storage = LocalStorage(), sharing: SpoolLayout.Sharing = .personal
+        _ storage: any Storage = LocalStorage(), sharing: SpoolLayout.Sharing? = nil
     ) throws -> SpoolKeeper {
         let time = time
         let clock = SpoolClock(monotonic: { time.now }, wall: { 1_700_000_000 + time.now })

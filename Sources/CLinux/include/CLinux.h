@@ -21,6 +21,9 @@ int charnn_openat(int directory, const char *path, int flags);
 /// 0: nobody writes; 1: somebody has the file open for writing; -1: it cannot be told.
 int charnn_has_writer(int descriptor);
 
+/// syncfs: everything that was written to the file system of a descriptor. Since Linux 5.8 it tells of failed writes.
+int charnn_sync_file_system(int descriptor);
+
 /// flock(LOCK_EX | LOCK_NB).
 int charnn_lock(int descriptor);
 

@@ -1,0 +1,120 @@
+import CharnnCheckpoint
+import CharnnCorpus
+import CharnnModel
+public import CharnnSpool
+public import CharnnStorage
+import CharnnTraining
+import Crypto
+import SystemPackage
+
+/// Reads every result, model, checkpoint and encoded text of a spool and compares it with its checksum.
+public struct ResultCheck {
+    private let layout: SpoolLayout
+    private let storage: any Storage
+    public private(set) var findings: [SpoolFinding] = []
+    /// How many files of each kind were read.
+    public private(set) var results = 0
+    public private(set) var models = 0
+    public private(set) var checkpoints = 0
+    public private(set) var texts = 0
+
+    /// Reads all of them.
+    public init(_ layout: SpoolLayout, storage: any Storage) throws(StorageError) {
+        self.layout = layout
+        self.storage = storage
+        for name in try storage.list(layout.jobs).sorted() where !name.hasPrefix(".") {
+            guard try storage.status(of: layout.folder(of: name))?.kind == .directory else { continue }
+            try lookAt(name)
+        }
+        guard try storage.status(of: layout.corpora)?.kind == .directory else { return }
+        for name in try storage.list(layout.corpora).sorted() where name.hasSuffix(".safetensors") {
+            lookAtModel(layout.corpora.appending(name), setAside: false)
+        }
+    }
+
+    private mutating func tell(_ path: FilePath, _ what: String, _ repair: SpoolRepair? = nil) {
+        findings.append(SpoolFinding(.damage, path, what, repair))
+    }
+
+    private mutating func lookAt(_ job: String) throws(StorageError) {
+        let folder = JobFolder(layout.folder(of: job), in: storage)
+        let status = folder.status()
+        // A worker changes these files; each is whole when it is there, but none stays.
+        if status?.state == .active, try storage.status(of: layout.lock(of: job)) != nil,
+            try storage.lock(layout.lock(of: job)) == nil
+        {
+            return
+        }
+        let isResult = status?.state == .done || status?.state == .failed
+        var compared: Set<FilePath> = []
+        for result in isResult ? status?.results ?? [] : [] {
+            let path = folder.path.pushing(FilePath(result.path))
+            compared.insert(path)
+            lookAt(result, at: path)
+        }
+        for path in [folder.model, folder.lastModel] where !compared.contains(path) && folder.exists(path) {
+            lookAtModel(path, setAside: !isResult)
+        }
+        if folder.exists(folder.corpus) {
+            texts += 1
+            do {
+                _ = try EncodedCorpus(reading: folder.corpus, in: storage)
+            } catch {
+                tell(folder.corpus, error.description, .setAside(folder.corpus))
+            }
+        }
+        try lookAt(folder.checkpoints)
+    }
+
+    private mutating func lookAt(_ result: JobStatus.Result, at path: FilePath) {
+        results += 1
+        let advice = "take it from a copy of the spool, or drop the job again under another name"
+        do throws(StorageError) {
+            let file = try storage.open(path, beneath: layout.jobs)
+            let size = try file.status().size
+            guard size == result.bytes else {
+                return tell(path, "the result has \(size) bytes and had \(result.bytes); \(advice)")
+            }
+            var hasher = SHA256()
+            var position = 0
+            while position < size {
+                let piece = try file.read(at: position, count: 1 << 20)
+                if piece.isEmpty { break }
+                hasher.update(data: piece)
+                position += piece.count
+            }
+            guard hasher.finalize().hexadecimal == result.sha256 else {
+                return tell(path, "the result is not what its checksum says; \(advice)")
+            }
+        } catch {
+            tell(path, "the result cannot be read (\(error)); \(advice)")
+        }
+    }
+
+    private mutating func lookAtModel(_ path: FilePath, setAside: Bool) {
+        models += 1
+        do {
+            _ = try Model(reading: path, in: storage)
+        } catch {
+            tell(path, error.description, setAside && error.code != .unreadable ? .setAside(path) : nil)
+        }
+    }
+
+    private mutating func lookAt(_ folder: CheckpointFolder) throws(StorageError) {
+        guard try storage.status(of: folder.path)?.kind == .directory else { return }
+        for step in try folder.steps() {
+            let path = folder.file(step: step)
+            checkpoints += 1
+            do {
+                let found = try Checkpoint(reading: path, in: storage).state.progress.step
+                if found != step { tell(path, "it is the checkpoint of step \(found)", .setAside(path)) }
+            } catch {
+                tell(path, error.description, error.code == .damaged ? .setAside(path) : nil)
+            }
+        }
+        for name in try storage.list(folder.path).sorted() where name.hasPrefix(".") && name.hasSuffix(".partial") {
+            let path = folder.path.appending(name)
+            findings.append(SpoolFinding(.note, path, "a crash left it half written", .discard(path)))
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import Glibc
+import Synchronization
+import SystemPackage
+import Testing
+
+/// People who drop files and mean harm.
+@Suite(.timeLimit(.minutes(2)))
+struct SpoolHostilityTests {
+    let spool: SpoolFixture
+    init() throws { spool = try SpoolFixture() }
+
+    /// What may be put in a drop's place between the look at it and its use.
+    enum Swap: String, CaseIterable, CustomTestStringConvertible {
+        case link, hardLink, fifo, folder, nothing, anotherFile
+        var testDescription: String { rawValue }
+    }
+
+    @Test(arguments: Swap.allCases, ["open", "rename"])
+    func `what is swapped between check and use is never read as a job`(swap: Swap, call: String) throws {
+        let secret = spool.folder.path.appending("secret.yaml")
+        try spool.disk.replace(secret, with: Array("priority: 7".utf8))
+        try spool.drop("a.yaml", "priority: 1")
+        let path = spool.layout.incoming.appending("a.yaml")
+        let moment = Moment()
+        let storage = MeddlingStorage { name, target in
+            guard name == call, target == path, moment.comes else { return }
+            unlink(path.string)
+            switch swap {
+            case .link: #expect(symlink(secret.string, path.string) == 0)
+            case .hardLink: #expect(link(secret.string, path.string) == 0)
+            case .fifo: #expect(mkfifo(path.string, 0o600) == 0)
+            case .folder: #expect(mkdir(path.string, 0o700) == 0)
+            case .nothing: break
+            case .anotherFile:
+                let file = creat(path.string, 0o600)
+                #expect(write(file, "priority: 3", 11) == 11)
+                close(file)
+            }
+        }
+        let keeper = try spool.open(storage)
+        try keeper.recover()
+        #expect(keeper.hasDrops)
+        moment.awaits()
+        while keeper.hasDrops { try keeper.acceptDrops() }
+        #expect(moment.isOver, "nothing was swapped")
+        try keeper.settle()
+        let accepted = try spool.files(.queue)
+        switch swap {
+        case .anotherFile:
+            #expect(accepted == ["a.yaml"])
+            #expect(try spool.status("a").ticket?.priority == 3)
+        default:
+            #expect(accepted == [])
+            let isTold = keeper.takeEvents().contains { if case .ignored = $0 { true } else { false } }
+            #expect(isTold == (swap != .nothing))
+        }
+        #expect(try spool.disk.list(spool.layout.accepting).filter { !$0.hasPrefix(".") } == [])
+        #expect(try spool.disk.contents(of: secret) == Array("priority: 7".utf8))
+    }
+
+    /// The one moment at which something is swapped: a drop is also opened before, to see whether it is complete.
+    private final class Moment: Sendable {
+        private enum State { case early, due, over }
+        private let state = Mutex(State.early)
+
+        func awaits() { state.withLock { $0 = .due } }
+
+        var comes: Bool {
+            state.withLock { state in
+                guard state == .due else { return false }
+                state = .over
+                return true
+            }
+        }
+
+        var isOver: Bool { state.withLock { $0 == .over } }
+    }
+
+    @Test func `a name that is not UTF-8 is told once, by a scan and by a hint`() throws {
+        let keeper = try spool.open()
+        try keeper.recover()
+        let bytes = Array("\(spool.layout.incoming)/caf".utf8CString.dropLast()) + [-23] + Array(".yaml".utf8CString)
+        let file = creat(bytes, 0o600)
+        #expect(file >= 0)
+        close(file)
+        try keeper.handle(.arrived(directory: spool.layout.incoming, name: "caf\u{FFFD}.yaml"))
+        for _ in 0..<3 { try keeper.settle() }
+        let told = keeper.takeEvents()
+        #expect(
+            told == [.ignored(file: "caf\u{FFFD}.yaml", reason: "Its name is not UTF-8; give it another name.")])
+        #expect(!keeper.isExpecting)
+        #expect(unlink(bytes) == 0)
+        try keeper.settle()
+        close(creat(bytes, 0o600))
+        try keeper.settle()
+        #expect(keeper.takeEvents().count == 1)
+    }
+
+    @Test func `a spool that its group may drop into keeps the daemon's files from being taken as drops`() throws {
+        try spool.disk.setMode(0o3730, of: spool.layout.incoming)
+        let keeper = try spool.open()
+        try keeper.recover()
+        // By the daemon's own user, as a file is that somebody took out of queue/.
+        try spool.drop("a.yaml")
+        try keeper.settle()
+        #expect(try spool.files(.queue) == [])
+        #expect(try spool.files(.rejected) == ["a.yaml", "a.yaml.reason.txt"])
+    }
+
+    @Test func `a spool in two file systems is refused, and both places are named`() throws {
+        let other = FilePath("/dev/shm/charnn-test-\(getpid())")
+        guard mkdir(other.string, 0o700) == 0 else { return }
+        defer { rmdir(other.string) }
+        let held = spool.layout.directory(.held)
+        let devices = [other, held].map { try? spool.disk.status(of: $0)?.device }
+        // Where both are one file system there is nothing to see.
+        guard devices[0] != devices[1] else { return }
+        try spool.disk.removeDirectory(held)
+        #expect(symlink(other.string, held.string) == 0)
+        let error = #expect(throws: StorageError.self) { try spool.open() }
+        #expect(error?.code == .otherFileSystem)
+        #expect(
+            error?.description
+                == "\(held) and \(spool.layout.accepting) lie on different file systems; mount one file system over all "
+                + "of the spool")
+    }
+
+    @Test func `an overflow of hints is a look at everything`() throws {
+        let keeper = try spool.open()
+        try keeper.recover()
+        for number in 0..<300 { try spool.drop("job-\(number).yaml") }
+        try keeper.handle(.overflow)
+        while keeper.hasDrops { try keeper.acceptDrops() }
+        #expect(keeper.count(.queue) == 300)
+        #expect(Set(try spool.client.list().compactMap { $0.status?.sequence }).count == 300)
+    }
+}

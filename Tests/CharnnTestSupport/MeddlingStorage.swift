@@ -1,0 +1,56 @@
+public import CharnnStorage
+internal import Synchronization
+public import SystemPackage
+
+/// The real file system, at which somebody meddles just before an operation: what is between a check and its use.
+public final class MeddlingStorage: Storage {
+    private let real = LocalStorage()
+    private let meddler: Mutex<(@Sendable (String, FilePath) -> Void)?>
+
+    /// - Parameter meddle: Called before each operation with the name of its call and its path.
+    public init(_ meddle: @escaping @Sendable (_ call: String, _ path: FilePath) -> Void) { meddler = Mutex(meddle) }
+
+    private func meddle(_ call: String, _ path: FilePath) { meddler.withLock { $0 }?(call, path) }
+
+    public func status(of path: FilePath) throws(StorageError) -> FileStatus? {
+        meddle("lstat", path)
+        return try real.status(of: path)
+    }
+    public func list(_ directory: FilePath) throws(StorageError) -> [String] { try real.list(directory) }
+    public func open(_ path: FilePath, beneath root: FilePath?) throws(StorageError) -> any StorageFile {
+        meddle("open", path)
+        return try real.open(path, beneath: root)
+    }
+    public func create(_ path: FilePath, mode: CharnnStorage.FileMode) throws(StorageError) -> any StorageFile {
+        meddle("create", path)
+        return try real.create(path, mode: mode)
+    }
+    public func openForAppending(
+        _ path: FilePath, mode: CharnnStorage.FileMode
+    ) throws(StorageError) -> any StorageFile {
+        meddle("open", path)
+        return try real.openForAppending(path, mode: mode)
+    }
+    public func createDirectory(_ path: FilePath, mode: CharnnStorage.FileMode) throws(StorageError) {
+        meddle("mkdir", path)
+        try real.createDirectory(path, mode: mode)
+    }
+    public func rename(_ source: FilePath, to destination: FilePath, replacing: Bool) throws(StorageError) {
+        meddle("rename", source)
+        try real.rename(source, to: destination, replacing: replacing)
+    }
+    public func remove(_ path: FilePath) throws(StorageError) {
+        meddle("unlink", path)
+        try real.remove(path)
+    }
+    public func removeDirectory(_ path: FilePath) throws(StorageError) { try real.removeDirectory(path) }
+    public func setMode(_ mode: CharnnStorage.FileMode, of path: FilePath) throws(StorageError) {
+        try real.setMode(mode, of: path)
+    }
+    public func synchronizeDirectory(_ path: FilePath) throws(StorageError) { try real.synchronizeDirectory(path) }
+    public func space(at path: FilePath) throws(StorageError) -> StorageSpace { try real.space(at: path) }
+    public func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? { try real.lock(path) }
+    public func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch {
+        try real.watch(directories)
+    }
+}
