@@ -78,9 +78,7 @@ extension SpoolKeeper {
             try rejectClaimed(job, entry, reason)
             return nil
         }
-        if try storage.status(of: layout.folder(of: job)) == nil {
-            try storage.createDirectory(layout.folder(of: job), mode: 0o750)
-        }
+        try storage.createDirectories(layout.folder(of: job), mode: 0o750)
         if try storage.contents(of: layout.jobFile(of: job)) != bytes {
             try storage.replace(layout.jobFile(of: job), with: bytes)
         }

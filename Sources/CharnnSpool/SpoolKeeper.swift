@@ -41,6 +41,8 @@ public final class SpoolKeeper {
     var told: [Drop: FileIdentity] = [:]
     /// Sequence numbers of drops that lie in `accepting/` because something failed; ``scan()`` brings them through.
     var unfinished: Set<UInt64> = []
+    /// Jobs of which the status could not be written, so that it may say the old or the new.
+    var doubtful: Set<String> = []
     /// For names that were taken, the number from which on to look for a free one.
     var numbers: [String: Int] = [:]
     var rejectedNumbers: [String: Int] = [:]
