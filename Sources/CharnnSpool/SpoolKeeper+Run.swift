@@ -119,6 +119,11 @@ extension SpoolKeeper {
         guard let entry = index[job] else { return }
         let status = try status(of: job)
         let recorded = status?.recorded ?? .interrupted
+        if let status, status.state != .active, recorded != .succeeded, recorded != .broken {
+            // Noted before something failed, and this is the second try: to decide anew would run the job again.
+            index.update(job) { $0.state = recorded }
+            return try reconcile(job: job)
+        }
         let checkpoint = try newestCheckpoint(of: job)
         let policy = AttemptPolicy(
             hasResult: recorded == .succeeded || recorded == .broken, wasStopped: wasStopped,
