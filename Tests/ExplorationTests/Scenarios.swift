@@ -265,13 +265,6 @@ extension Scenario {
             }
         ).acting { $0.settle() },
         Scenario(
-            name: "another job's file under a job's name", sharing: .group,
-            prepare: { night in
-                accepted("steps: 1", "steps: 1")(night)
-                night.shift("b.yaml", from: .queue, to: .held, as: "c.yaml")
-            }
-        ).acting { $0.settle() },
-        Scenario(
             name: "a drop of the daemon's own file", sharing: .group,
             prepare: { night in
                 accepted("steps: 1")(night)
