@@ -42,7 +42,7 @@ struct ExplorationTests {
             "Explored: \(findings.states.count) distinct crash states, \(findings.recoveries) recoveries, of them "
                 + "\(findings.deep) from a crash of a recovery; \(findings.finished) queues run to their end; "
                 + "\(findings.faults) faults.")
-        #expect(findings.states.count >= Self.wanted ?? 1_000 || Self.variable("CHARNND_SCENARIO") != nil)
+        #expect(findings.states.count >= Self.wanted ?? 10_000 || Self.variable("CHARNND_SCENARIO") != nil)
     }
 
     #if DEBUG

@@ -16,7 +16,7 @@ struct Extent: Sendable {
     var seed: UInt64 = 1
 
     /// What a run of all tests does.
-    static let test = Extent(outcomes: 3, deepOutcomes: 1, deepEvery: 400, finishEvery: 60, allFaults: false)
+    static let test = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 40, finishEvery: 60, allFaults: false)
     /// What looks for planted bugs.
     static let hunt = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, allFaults: false)
 
