@@ -13,6 +13,7 @@ struct ExplorationTests {
 
     /// Explored once for all tests of it.
     private static let findings = Task {
+        if variable("CHARNND_CALLS") != nil { return await explore(Scenario.all, .calls) }
         guard let wanted else { return await explore(Scenario.all, .test) }
         let seed = variable("CHARNND_SEED").flatMap(UInt64.init) ?? 1
         return await explore(Scenario.all, .wide(wanted, seed: seed))

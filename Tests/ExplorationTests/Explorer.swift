@@ -11,20 +11,22 @@ struct Extent: Sendable {
     var deepEvery: Int
     /// Of so many one is followed to the end of its queue.
     var finishEvery: Int
-    /// Whether all faults are tried at each operation, or one at each call, of kinds that take turns.
-    var allFaults: Bool
+    /// Of so many calls one meets a fault, of kinds that take turns; nil: every operation meets all of them.
+    var faultEvery: Int?
     var seed: UInt64 = 1
 
     /// What a run of all tests does.
-    static let test = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 40, finishEvery: 60, allFaults: false)
+    static let test = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 40, finishEvery: 60, faultEvery: 8)
+    /// What counts the calls that were met: each has a fault, and more recoveries are crashed.
+    static let calls = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 15, finishEvery: 200, faultEvery: 1)
     /// What looks for planted bugs.
-    static let hunt = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, allFaults: false)
+    static let hunt = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, faultEvery: 8)
 
     /// As far as it takes to see so many crash states.
     static func wide(_ states: Int, seed: UInt64) -> Extent {
         let outcomes = max(8, states / 200)
         return Extent(
-            outcomes: outcomes, deepOutcomes: 4, deepEvery: 40, finishEvery: 10, allFaults: states > 100_000,
+            outcomes: outcomes, deepOutcomes: 4, deepEvery: 40, finishEvery: 10, faultEvery: states > 100_000 ? nil : 8,
             seed: seed)
     }
 }
@@ -217,11 +219,11 @@ struct Explorer {
             var faults = fitting.flatMap { trouble in
                 [false, true].map { SimulatedDisk.Fault(trouble, at: index, isLasting: $0) }
             }
-            if !extent.allFaults, !faults.isEmpty {
+            if let every = extent.faultEvery, !faults.isEmpty {
                 guard let stack = operation.stack, calls.insert(stack).inserted else { continue }
                 turn += 1
-                // Every eighth call, another one in each scenario.
-                guard (turn + scenario.name.utf8.count) % 8 == 0 else { continue }
+                // Others in each scenario.
+                guard (turn + scenario.name.utf8.count) % every == 0 else { continue }
                 faults = [faults[turn % faults.count]]
             }
             for fault in faults {

@@ -265,6 +265,25 @@ extension Scenario {
             }
         ).acting { $0.settle() },
         Scenario(
+            name: "charnn fsck --repair",
+            prepare: { night in
+                accepted("steps: 1", "steps: 1")(night)
+                night.close()
+                night.put("half", ".7.copy", in: .queue, isNew: false)
+                night.put("reason\n", "gone.yaml.reason.txt", in: .rejected, isNew: false)
+                night.put("mark: bad\n", "bad.yaml", in: .rejected)
+                try? night.disk.createDirectory(night.layout.jobs.appending(".9.new"), mode: 0o700)
+                night.disk.change { $0.put(Night.layout.jobs.appending(".9.new/job.yaml"), [49]) }
+                night.disk.change { $0.drop(Night.layout.jobFile(of: "a")) }
+                night.disk.change { $0.drop(Night.layout.accepting.appending(".sequence")) }
+                try? night.disk.removeDirectory(night.layout.directory(.cancelled))
+            }
+        ).acting { night in
+            night.repair()
+            night.settle()
+            night.runNext()
+        },
+        Scenario(
             name: "a drop of the daemon's own file", sharing: .group,
             prepare: { night in
                 accepted("steps: 1")(night)
@@ -357,6 +376,16 @@ extension Night {
     func put(_ text: String, _ name: String, in state: JobState, isNew: Bool = true) {
         promise(isNew ? .dropped(text: text) : .texts([text]))
         disk.change { $0.put(Self.layout.file(name, in: state), Array(text.utf8), owner: 2000) }
+    }
+
+    /// What `charnn fsck --repair` does before the queue's own recovery.
+    func repair() {
+        attempt { () throws(StorageError) in
+            for finding in try SpoolCheck.findings(layout, storage: disk, check: work.check, now: time.clock.wall()) {
+                guard let repair = finding.repair, repair != .recover else { continue }
+                try repair.perform(layout, on: disk)
+            }
+        }
     }
 
     /// A person moves a file.
