@@ -16,6 +16,8 @@ public struct SpoolLayout: Sendable, Hashable {
     public var jobs: FilePath { root.appending("jobs") }
     /// Texts that job files name.
     public var corpora: FilePath { root.appending("corpora") }
+    /// The morning report.
+    public var index: FilePath { root.appending("index.html") }
     /// Held locked by the daemon of this spool.
     public var lock: FilePath { accepting.appending(".lock") }
     /// The number from which on sequence numbers are unused.
