@@ -49,6 +49,7 @@ let package = Package(
         // Floor 1.
         .target(name: "CharnnStorage", dependencies: [system, "CLinux"]),
         .target(name: "CharnnEngine", swiftSettings: optimisedSwift),
+        .target(name: "CharnnTexts", swiftSettings: optimisedSwift),
 
         // Floor 2.
         .target(
@@ -56,7 +57,6 @@ let package = Package(
             swiftSettings: optimisedSwift),
         .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnStorage", system]),
         .target(name: "CharnnSpool", dependencies: ["CharnnStorage", collections, system]),
-        .target(name: "CharnnTexts", swiftSettings: optimisedSwift),
 
         // Floor 3.
         .target(name: "CharnnTraining", dependencies: ["CharnnEngine", "CharnnModel"], swiftSettings: optimisedSwift),

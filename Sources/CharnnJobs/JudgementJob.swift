@@ -85,7 +85,8 @@ struct JudgementJob {
     private func judge(_ group: Group, _ record: inout CopiesRecord?) throws {
         guard folder.exists(group.corpus) else { return }
         let began = runner.clock.monotonic()
-        let corpus = try EncodedCorpus(reading: group.corpus, in: storage, shouldStop: { [runner] in runner.stop.isSet })
+        let corpus = try EncodedCorpus(
+            reading: group.corpus, in: storage, shouldStop: { [runner] in runner.stop.isSet })
         let train = try group.owner.map(section) ?? runner.job.train
         guard let train, group.owner == nil || !group.texts.isEmpty else { return }
         let split = TextSplit(
@@ -141,7 +142,8 @@ struct JudgementJob {
 
     private func tell(_ record: CopiesRecord) {
         let (all, recited) = record.texts.reduce((0, 0)) { ($0.0 + $1.characters, $0.1 + $1.recitedCharacters) }
-        guard all > 0, let text = record.texts.max(by: { ($0.longest.first?.length ?? 0) < ($1.longest.first?.length ?? 0) }),
+        guard all > 0,
+            let text = record.texts.max(by: { ($0.longest.first?.length ?? 0) < ($1.longest.first?.length ?? 0) }),
             let longest = text.longest.first
         else { return }
         let place = longest.line.map { "line \(grouped($0))" } ?? "character \(grouped(longest.place))"
@@ -163,7 +165,8 @@ struct JudgementJob {
         guard searched.hasWholeValidation else {
             return runner.keeper.event(
                 .scored, .info,
-                "The validation text is too long to be compared in the memory there is; val_max_chars makes it shorter.")
+                "The validation text is too long to be compared in the memory there is; val_max_chars makes it shorter."
+            )
         }
         let prefixes = searched.suffixes.commonPrefixes()
         let model = NGramModel(

@@ -37,7 +37,9 @@ extension MorningReport {
                     Waiting(name: job.name, state: .active, reason: job.status?.phase, startsIn: 0, doneIn: left))
                 clock = left
             case .queue:
-                let before = job.status?.ticket?.predecessors.map(\.job).filter { states[$0].map { $0 != .done } ?? false }
+                let before = job.status?.ticket?.predecessors.map(\.job).filter {
+                    states[$0].map { $0 != .done } ?? false
+                }
                 let reason = before.flatMap { $0.isEmpty ? nil : "after \($0.joined(separator: ", "))" }
                 let begin = clock
                 clock = clock.flatMap { start in forecast.seconds(job).map { start + $0 } }

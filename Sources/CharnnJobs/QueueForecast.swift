@@ -48,7 +48,8 @@ public struct QueueForecast: Sendable {
     }
 
     private func jobFile(_ job: SpoolClient.Job) -> JobFile? {
-        guard let bytes = (try? storage.contents(of: layout.file(job.file, in: job.state), limit: 1 << 20)) ?? nil else {
+        guard let bytes = (try? storage.contents(of: layout.file(job.file, in: job.state), limit: 1 << 20)) ?? nil
+        else {
             return nil
         }
         return try? JobFile.parse(bytes, fileName: job.file)

@@ -14,7 +14,8 @@ extension Chart {
             for value in x.values {
                 let place = number(left + w * x.place(value))
                 body.append(
-                    "<text x=\"\(place)\" y=\"\(number(top + h + 22))\" text-anchor=\"middle\">\(x.label(value))</text>")
+                    "<text x=\"\(place)\" y=\"\(number(top + h + 22))\" text-anchor=\"middle\">\(x.label(value))</text>"
+                )
             }
             for level in levels where y.range.contains(level.y) {
                 let place = number(top + h * (1 - y.place(level.y)))

@@ -17,8 +17,11 @@ extension Chart {
             "<i class=\"level\" style=\"bottom:\(percent(y.place(level.y)))\"><b>\(level.name) \(fixed(level.y, digits))</b></i>"
         }
         let legend = series.map { line -> HTML in
-            let last = line.points.last.map { fixed($0.y, digits) } ?? ""
-            return "<span class=\"key s\(line.style)\"><svg viewBox=\"0 0 24 8\" aria-hidden=\"true\"><path d=\"M0 4H24\"/></svg>\(line.name) <b>\(last)</b></span>"
+            let last = line.points.last.map { value($0.y) } ?? ""
+            // One line needs no name beside the chart's own.
+            if series.count == 1, levels.isEmpty { return "<span class=\"key\"><b>\(last)</b></span>" }
+            return
+                "<span class=\"key s\(line.style)\"><svg viewBox=\"0 0 24 8\" aria-hidden=\"true\"><path d=\"M0 4H24\"/></svg>\(line.name) <b>\(last)</b></span>"
         }
         return """
             <figure class="chart" data-x="\(xLabel)" data-digits="\(digits)">
@@ -30,6 +33,12 @@ extension Chart {
             <p class="axis">\(xLabel)</p>
             </figure>
             """
+    }
+
+    /// A value as it is read off: with thousands apart, and small ones with their power of ten.
+    private func value(_ value: Double) -> String {
+        if digits == 0 { return grouped(Int(value)) }
+        return value != 0 && abs(value) < 0.001 ? String(value) : fixed(value, digits)
     }
 
     /// A small curve without axes, to look at beside others on the same scale.

@@ -62,7 +62,7 @@ public struct Chart: Sendable {
         let top = beginsAtZero || isLogarithmic ? high : min(high, ceiling(of: all.map(\.y).sorted(), high))
         let x = Ticks(min(firstX, 0), max(lastX, 1e-9), count: 5, isTight: true)
         if isLogarithmic { return (x, Ticks(logarithmic: heights.first { $0 > 0 } ?? 1e-6, high)) }
-        return (x, Ticks(beginsAtZero ? min(0, low) : low, top, count: 4))
+        return (x, Ticks(beginsAtZero ? min(0, low) : low, top, count: 5))
     }
 
     /// The height below which nearly all points lie, if the rest lies far above.

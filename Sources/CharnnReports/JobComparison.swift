@@ -53,7 +53,8 @@ public struct JobComparison {
                 let validation = job.validationPoints
                 let points =
                     validation.isEmpty
-                    ? job.rows.compactMap { row in row.trainLoss.map { (x: Double(row.step), y: bits($0)) } } : validation
+                    ? job.rows.compactMap { row in row.trainLoss.map { (x: Double(row.step), y: bits($0)) } }
+                    : validation
                 let name = validation.isEmpty ? "\(job.name) (training)" : job.name
                 return Chart.Series(name, style: index % 6, points: points, isMarked: !validation.isEmpty)
             })

@@ -60,13 +60,16 @@ public struct JobPage {
             let step = record.rows.filter { $0.validationLoss != nil }
                 .min { ($0.validationLoss ?? 0) < ($1.validationLoss ?? 0) }?.step
             facts.append(
-                ("best validation", fixed(best, 3), "bits per character" + (step.map { ", step \(grouped($0))" } ?? "")))
+                ("best validation", fixed(best, 3), "bits per character" + (step.map { ", step \(grouped($0))" } ?? ""))
+            )
         }
         if let loss = status?.trainLoss { facts.append(("training", fixed(bits(loss), 3), "bits per character")) }
         if let step = status?.step, let total = status?.totalSteps, total > 0 {
             facts.append(("steps", grouped(step), "of \(grouped(total)), \(step * 100 / total) %"))
         }
-        if let epoch = status?.epoch, let total = status?.totalEpochs { facts.append(("epochs", "\(epoch)", "of \(total)")) }
+        if let epoch = status?.epoch, let total = status?.totalEpochs {
+            facts.append(("epochs", "\(epoch)", "of \(total)"))
+        }
         if let speed = status?.charactersPerSecond {
             facts.append(("speed", grouped(Int(speed)), "characters a second"))
         }
@@ -76,12 +79,14 @@ public struct JobPage {
         }
         if record.isRunning, let left = status?.secondsLeft { facts.append(("left", duration(left), "as estimated")) }
         if let device = record.computedOn { facts.append(("computed on", device, "")) }
-        for (name, value) in [("accepted", status?.acceptedAt), ("started", status?.startedAt), ("ended", status?.endedAt)] {
+        for (name, value) in [
+            ("accepted", status?.acceptedAt), ("started", status?.startedAt), ("ended", status?.endedAt),
+        ] {
             if let value { facts.append((name, Page.day(value), "")) }
         }
         guard !facts.isEmpty else { return .nothing }
         let cells = facts.map { name, value, unit -> HTML in
-            "<div><dt>\(name)</dt><dd><b\(value.count > 12 ? " class=\"long\"" : HTML.nothing)>\(value)</b> <small>\(unit)</small></dd></div>"
+            "<div\(value.count > 24 ? " class=\"broad\"" : HTML.nothing)><dt>\(name)</dt><dd><b\(value.count > 12 ? " class=\"long\"" : HTML.nothing)>\(value)</b> <small>\(unit)</small></dd></div>"
         }
         return "<dl class=\"facts\">\(cells)</dl>"
     }
@@ -140,7 +145,7 @@ public struct JobPage {
             <section><h2>Is it any good?</h2>
             <p>\(comparisonWords(found))</p>
             <div class="bars">\(rows)</div>
-            <p class="note">Bits per character on the same \(grouped(found.characters)) characters kept for validation, given \(grouped(found.trainingCharacters)) characters to learn from; less is better. Measured in \(duration(found.seconds)).</p>
+            <p class="note">Bits per character on the same \(grouped(found.characters)) characters kept for validation, given \(grouped(found.trainingCharacters)) characters to learn from; less is better. Measured in \(found.seconds < 1 ? "less than a second" : duration(found.seconds)).</p>
             </section>
             """
     }
@@ -151,7 +156,8 @@ public struct JobPage {
         }
         let part = (1 - own / other) * 100
         if part > 1 {
-            return "It needs \(fixed(part, 0)) % fewer bits for a character it has never seen than counting n-grams does, "
+            return
+                "It needs \(fixed(part, 0)) % fewer bits for a character it has never seen than counting n-grams does, "
                 + "which takes seconds."
         }
         if part > -1 { return "It predicts unseen text about as well as counting n-grams does, which takes seconds." }
@@ -210,8 +216,9 @@ public struct JobPage {
         let rows = found.longest.map { passage -> HTML in
             let line = passage.line.map { "line \(grouped($0))" } ?? "character \(grouped(passage.place))"
             let times = passage.occurrences > 1 ? ", \(grouped(passage.occurrences)) times" : ""
-            let where_ = passage.isTraining ? "" : ", in the part kept for validation"
-            return "<tr><td>\(grouped(passage.length))</td><td class=\"quote\">\(passage.text)</td><td>\(line)\(times)\(where_)</td></tr>"
+            let part = passage.isTraining ? "" : ", in the part kept for validation"
+            return
+                "<tr><td>\(grouped(passage.length))</td><td class=\"quote\">\(passage.text)</td><td>\(line)\(times)\(part)</td></tr>"
         }
         return """
             <p class="note">\(words)</p>

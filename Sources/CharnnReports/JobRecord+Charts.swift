@@ -28,7 +28,7 @@ extension JobRecord {
             "Learning rate", x: "step", y: "",
             series: [Chart.Series("rate", style: 0, points: rows.map { (Double($0.step), $0.learningRate) })])
         chart.beginsAtZero = true
-        chart.digits = 6
+        chart.digits = 4
         return chart
     }
 

@@ -63,7 +63,9 @@ public struct MorningPage {
         let rest = report.ran.dropFirst(Self.mostCards).map { job -> HTML in
             row(job.name, job.state, job.bestBits, job.status?.endedAt)
         }
-        let table: HTML = rest.isEmpty ? .nothing : "<details><summary>\(rest.count) more, ranked likewise</summary>\(Self.table(rest))</details>"
+        let table: HTML =
+            rest.isEmpty
+            ? .nothing : "<details><summary>\(rest.count) more, ranked likewise</summary>\(Self.table(rest))</details>"
         return "<section><h2>What ran, ranked by validation</h2><div class=\"cards\">\(cards)</div>\(table)</section>"
     }
 
@@ -91,8 +93,13 @@ public struct MorningPage {
         }
         let drops = report.drops ?? 0
         let note: HTML =
-            drops > 0 ? "<p class=\"note\">\(drops) job file\(drops == 1 ? " lies" : "s lie") in incoming/ and was not accepted yet.</p>" : .nothing
-        let table: HTML = rows.isEmpty ? .nothing : """
+            drops > 0
+            ? "<p class=\"note\">\(drops) job file\(drops == 1 ? " lies" : "s lie") in incoming/ and was not accepted yet.</p>"
+            : .nothing
+        let table: HTML =
+            rows.isEmpty
+            ? .nothing
+            : """
             <div class="wide"><table><thead><tr><th>job</th><th></th><th class="n">starts in</th><th class="n">done in</th><th></th></tr></thead><tbody>\(rows)</tbody></table></div>
             <p class="note">Times are estimates from the speed that was measured here.</p>
             """
@@ -102,7 +109,8 @@ public struct MorningPage {
     private var earlier: HTML {
         guard !report.earlier.isEmpty else { return .nothing }
         let rows = report.earlier.map { row($0.name, $0.state, $0.bits, $0.endedAt) }
-        return "<section><h2>Before</h2><details\(rows.count <= 30 ? " open" : HTML.nothing)><summary>\(rows.count) jobs</summary>\(Self.table(rows))</details></section>"
+        return
+            "<section><h2>Before</h2><details\(rows.count <= 30 ? " open" : HTML.nothing)><summary>\(rows.count) jobs</summary>\(Self.table(rows))</details></section>"
     }
 
     private func row(_ name: String, _ state: JobState, _ bits: Double?, _ end: String?) -> HTML {

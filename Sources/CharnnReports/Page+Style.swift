@@ -28,7 +28,7 @@ extension Page {
         .facts div{min-width:0}
         dt{font-size:.8rem}dd{margin:0}
         dd b{display:block;font-size:1.45rem;font-weight:600;letter-spacing:-.01em;line-height:1.3}
-        dd b.long{font-size:1rem;letter-spacing:0;line-height:1.4;padding-top:.2rem}dd small{font-size:.8rem}
+        div.broad{grid-column:span 2}dd b.long{font-size:.95rem;font-weight:500;letter-spacing:0;line-height:1.4;padding-top:.2rem}dd small{font-size:.8rem}
         .warnings li{margin:.3rem 0}.warnings ul{padding-left:1.1rem;margin:0}
         figure{margin:0 0 1.8rem}
         figcaption{display:flex;flex-wrap:wrap;gap:.1rem .7rem;align-items:baseline;font-size:.875rem;margin-bottom:.6rem}
@@ -73,7 +73,7 @@ extension Page {
         .keys td{overflow-wrap:anywhere}table.keys{display:table;margin:0}.keys th{font-weight:400;white-space:nowrap;width:1%;padding-right:2rem}
         .quote{white-space:pre-wrap;overflow-wrap:anywhere;font-family:Charter,Georgia,"Liberation Serif",serif;min-width:14rem}
         .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:1.2rem}
-        .card{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:1rem 1.1rem;min-width:0}
+        .card{margin:0;background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:1rem 1.1rem;min-width:0}
         .card h3{font-size:1rem;color:var(--ink);margin:0;overflow-wrap:anywhere}.card p{font-size:.85rem;color:var(--soft);margin:.2rem 0 0}
         .card .score{float:right;font-size:1.35rem;font-weight:600;color:var(--ink);margin:-.15rem 0 0 .6rem}
         .card .score small{display:block;font-size:.68rem;font-weight:400;text-align:right;line-height:1}

@@ -30,7 +30,8 @@ enum TensorBoardEvent {
         tensor.add(1, stringType)
         tensor.add(2, shape)
         // Markdown to TensorBoard: an indented block is shown as it is.
-        tensor.add(8, "    " + text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n    "))
+        tensor.add(
+            8, "    " + text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n    "))
         var plugin = Message()
         plugin.add(1, "text")
         var metadata = Message()

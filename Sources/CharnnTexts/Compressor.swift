@@ -7,10 +7,11 @@ public struct Compressor {
 
     private typealias Preset = @convention(c) (UnsafeMutableRawPointer, UInt32) -> UInt8
     private typealias Bound = @convention(c) (Int) -> Int
-    private typealias Encode = @convention(c) (
-        UnsafeMutableRawPointer, Int32, UnsafeRawPointer?, UnsafePointer<UInt8>, Int, UnsafeMutablePointer<UInt8>,
-        UnsafeMutablePointer<Int>, Int
-    ) -> Int32
+    private typealias Encode =
+        @convention(c) (
+            UnsafeMutableRawPointer, Int32, UnsafeRawPointer?, UnsafePointer<UInt8>, Int, UnsafeMutablePointer<UInt8>,
+            UnsafeMutablePointer<Int>, Int
+        ) -> Int32
 
     private let preset: Preset
     private let bound: Bound

@@ -22,7 +22,8 @@ struct Plot: ParsableCommand {
     var names: [String]
 
     @Option(
-        name: .shortAndLong, help: ArgumentHelp("The picture's file, .svg or .png. Default: NAME.svg.", valueName: "file"))
+        name: .shortAndLong,
+        help: ArgumentHelp("The picture's file, .svg or .png. Default: NAME.svg.", valueName: "file"))
     var output: String?
 
     @OptionGroup var spool: SpoolOptions
@@ -44,7 +45,8 @@ struct Plot: ParsableCommand {
             case "svg": try storage.swap(path, with: Array(chart.svg().utf8), mode: 0o644)
             case "png": try png(chart.svg(), to: path, storage)
             default:
-                throw Failure("--output: found \(file); allowed: a file that ends in .svg or .png", status: Failure.usage)
+                throw Failure(
+                    "--output: found \(file); allowed: a file that ends in .svg or .png", status: Failure.usage)
             }
             Terminal.line("Written: \(file)")
         }

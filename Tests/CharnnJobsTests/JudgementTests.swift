@@ -131,9 +131,15 @@ import Testing
 
     @Test func `new and old, failed and waiting are told apart`() throws {
         let job = JobFixture.training
-        try put("new", .done, job) { $0.endedAt = JobStatus.time(1_999_990_000); $0.bestValidationLoss = 1 }
+        try put("new", .done, job) {
+            $0.endedAt = JobStatus.time(1_999_990_000)
+            $0.bestValidationLoss = 1
+        }
         try put("old", .done, job) { $0.endedAt = JobStatus.time(1_900_000_000) }
-        try put("broken", .failed, job) { $0.endedAt = JobStatus.time(1_999_990_000); $0.reason = "the text is gone" }
+        try put("broken", .failed, job) {
+            $0.endedAt = JobStatus.time(1_999_990_000)
+            $0.reason = "the text is gone"
+        }
         try put("stuck", .held, job) { $0.reason = "three crashes in a row" }
         let report = try collect()
         #expect(report.ran.map(\.name) == ["new"])
@@ -145,7 +151,10 @@ import Testing
 
     @Test func `waiting jobs are expected by the speed of those that ran, one after the other`() throws {
         let job = JobFixture.training
-        try put("ran", .done, job) { $0.endedAt = JobStatus.time(1_999_990_000); $0.charactersPerSecond = 1000 }
+        try put("ran", .done, job) {
+            $0.endedAt = JobStatus.time(1_999_990_000)
+            $0.charactersPerSecond = 1000
+        }
         try put("first", .queue, job) { $0.sequence = 1 }
         try put("second", .queue, job.replacing("epochs: 3", with: "epochs: 6")) { $0.sequence = 2 }
         let waiting = try collect().waiting

@@ -77,7 +77,8 @@ import Testing
     @Test func `copied passages are marked where they stand`() throws {
         var record = try record()
         record.generated = [
-            JobRecord.Text(file: "generated/1.txt", step: nil, text: "äöü < copied passage of some words > end", wholeSize: nil)
+            JobRecord.Text(
+                file: "generated/1.txt", step: nil, text: "äöü < copied passage of some words > end", wholeSize: nil)
         ]
         var copies = CopiesRecord(corpus: ["t.txt"], charactersSearched: 1000)
         copies.texts = [
@@ -90,7 +91,7 @@ import Testing
         ]
         record.copies = copies
         let page = page(record)
-        #expect(page.contains("äöü <mark>&lt; copied passage of some words &gt; end</mark>"))
+        #expect(page.contains("äöü <mark>&lt; copied passage of some words &gt;</mark> end"))
         #expect(page.contains("line 3, 2 times"))
     }
 
@@ -131,10 +132,13 @@ import Testing
         ]
         report.waiting = [MorningReport.Waiting(name: "next", state: .queue, reason: nil, startsIn: 60, doneIn: 7200)]
         let page = String(decoding: MorningPage(report).bytes, as: UTF8.self)
-        let first = try #require(page.firstRange(of: "1. <a href=\"jobs/better%20%26%20co/report.html\">better &amp; co</a>"))
+        let first = try #require(
+            page.firstRange(of: "1. <a href=\"jobs/better%20%26%20co/report.html\">better &amp; co</a>"))
         let second = try #require(page.firstRange(of: "2. <a href=\"jobs/worse/report.html\">"))
         #expect(first.lowerBound < second.lowerBound)
-        for word in ["no &lt;text&gt;", "charnn retry bad", "about 2 h 00 min"] { #expect(page.contains(word), "\(word)") }
+        for word in ["no &lt;text&gt;", "charnn retry bad", "about 2 h 00 min"] {
+            #expect(page.contains(word), "\(word)")
+        }
         for word in ["better & co", "1.443", "bad failed: no <text>", "next", "about 2 h 00 min"] {
             #expect(report.text.contains(word), "\(word)")
         }

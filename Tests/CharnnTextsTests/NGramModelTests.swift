@@ -39,14 +39,17 @@ import Testing
         #expect(found.predicted == 59 && found.bitsPerCharacter.count == NGramModel.highestOrder + 1)
         for order in [0, 1, 2, 3, 5, 12] {
             let bits = (1..<validation.count).map { place in
-                -log2(probability(
-                    of: validation[place], after: validation[max(0, place - order)..<place], in: training))
+                -log2(
+                    probability(
+                        of: validation[place], after: validation[max(0, place - order)..<place], in: training))
             }
             #expect(abs(found.bitsPerCharacter[order] - bits.reduce(0, +) / 59) < 1e-9, "order \(order)")
         }
     }
 
-    @Test(arguments: [Int32(0), 1, 2, 3]) func `after each character the probabilities sum to one`(context: Int32) throws {
+    @Test(arguments: [Int32(0), 1, 2, 3]) func `after each character the probabilities sum to one`(context: Int32)
+        throws
+    {
         // Three different characters in training: the fourth is never seen and has its share too.
         let training = text(150, seed: 5).map { $0 == 3 ? 0 : $0 }
         for order in 0...2 {
@@ -71,7 +74,8 @@ import Testing
         #expect(NGramModel(suffixes, prefixes: prefixes, training: 0..<2, validation: 2..<3, alphabet: 4) == nil)
         #expect(NGramModel(suffixes, prefixes: prefixes, training: 0..<0, validation: 0..<3, alphabet: 4) == nil)
         #expect(
-            NGramModel(suffixes, prefixes: prefixes, training: 0..<1, validation: 1..<3, alphabet: 4, shouldStop: { true })
+            NGramModel(
+                suffixes, prefixes: prefixes, training: 0..<1, validation: 1..<3, alphabet: 4, shouldStop: { true })
                 == nil)
     }
 }

@@ -45,7 +45,9 @@ import Testing
         ]
         // For a person who wants to look, too.
         if let pictures = ProcessInfo.processInfo.environment["CHARNND_SCREENSHOTS"], !pictures.isEmpty {
-            arguments.append("\(pictures)/\(page.removingLastComponent().lastComponent?.string ?? "")-\(page.stem ?? "")-\(width)-\(scheme).png")
+            arguments.append(
+                "\(pictures)/\(page.removingLastComponent().lastComponent?.string ?? "")-\(page.stem ?? "")-\(width)-\(scheme).png"
+            )
         }
         let end = try RunningProgram("/usr/bin/python3", arguments, in: spool.folder.path, environment: [:]).end()
         #expect(end.status == 0, "\(end.error)")
@@ -154,7 +156,9 @@ import Testing
         let found = try #require(try JSONSerialization.jsonObject(with: Data(end.output.utf8)) as? [String: [[Any]]])
         let rows = try MetricsFile.rows(of: spool.output("tale").appending("metrics.csv"), in: spool.storage)
         func scalars(_ tag: String) throws -> [(Int, Double)] {
-            try #require(found[tag]).map { (try #require($0[0] as? Int), try #require(($0[1] as? NSNumber)?.doubleValue)) }
+            try #require(found[tag]).map {
+                (try #require($0[0] as? Int), try #require(($0[1] as? NSNumber)?.doubleValue))
+            }
         }
         for (tag, expected) in [
             ("loss/train", rows.map { ($0.step, $0.trainLoss) }),
