@@ -111,7 +111,7 @@ let package = Package(
         // Tests.
         .target(
             name: "CharnnTestSupport", dependencies: ["CharnnEngine", "CharnnStorage", system],
-            path: "Tests/CharnnTestSupport"),
+            path: "Tests/CharnnTestSupport", swiftSettings: optimisedSwift),
         .testTarget(name: "CharnnStorageTests", dependencies: ["CharnnStorage", "CharnnTestSupport", system]),
         .testTarget(
             name: "CharnnEngineTests", dependencies: ["CharnnEngine", "CharnnTestSupport"],
@@ -157,6 +157,13 @@ let package = Package(
             dependencies: [
                 "CharnnDaemon", "CharnnJobs", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", logging, system,
             ]),
+        .testTarget(
+            name: "ExplorationTests",
+            dependencies: [
+                "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnReports", "CharnnSpool",
+                "CharnnStorage", "CharnnTestSupport", "CharnnTraining", crypto, system,
+            ],
+            exclude: ["million", "mutate"], swiftSettings: optimisedSwift),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

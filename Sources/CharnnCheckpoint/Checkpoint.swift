@@ -81,7 +81,8 @@ public struct Checkpoint: Sendable {
             try? storage.discard(path.partial)
             if error.code == .noSpace {
                 throw CheckpointError(
-                    .noSpace, "there is no room for a checkpoint of \(size) bytes at \(path); make room on that disk")
+                    .noSpace, "there is no room for a checkpoint of \(size) bytes at \(path); make room on that disk",
+                    bytes: size)
             }
             throw CheckpointError(.unwritable, "cannot write a checkpoint: \(error)")
         }

@@ -12,9 +12,12 @@ public struct CheckpointError: Error, Hashable, CustomStringConvertible {
     public let code: Code
     /// One sentence: what, where, and how to mend it.
     public let description: String
+    /// With ``Code/noSpace``: the bytes that are needed.
+    public let bytes: Int
 
-    public init(_ code: Code, _ description: String) {
+    public init(_ code: Code, _ description: String, bytes: Int = 0) {
         self.code = code
         self.description = description
+        self.bytes = bytes
     }
 }

@@ -53,6 +53,10 @@ public struct EventKind: Hashable, Sendable {
     public static let workerHung = EventKind(name: "workerHung", messageID: "0fc7d51cd1e9e63c6dac5ff43e8c0b7c")
     /// A line that a worker wrote to its standard error.
     public static let workerOutput = EventKind(name: "workerOutput", messageID: "ac460ff24df655ac3c8cb42119d36a23")
+    /// The disk has no room or cannot be written: no job is started until it has and can.
+    public static let diskFull = EventKind(name: "diskFull", messageID: "5b8e17c9a2d04f6e9c3170d8e4b6fa21")
+    /// The disk has room again; the queue goes on.
+    public static let roomAgain = EventKind(name: "roomAgain", messageID: "e07c4b95d1f84a3ab26f8835c90d7e14")
     /// The daemon could not do something and will try again.
     public static let trouble = EventKind(name: "trouble", messageID: "d435aff9d010c357d560f23b79c267d4")
 
@@ -60,7 +64,8 @@ public struct EventKind: Hashable, Sendable {
     public static let daemon: [EventKind] = [
         .started, .ready, .stopping, .reloaded, .reloadFailed, .accepted, .rejected, .ignored, .flood, .held,
         .released, .cancelled, .again, .requeued, .movedBack, .restored, .jobStarted, .jobDone, .jobFailed,
-        .workerCrashed, .workerHung, .workerOutput, .trouble,
+        .workerCrashed, .workerHung, .workerOutput, .diskFull, .roomAgain,
+        .trouble,
     ]
 
     /// The kind of an event that a worker tells of.

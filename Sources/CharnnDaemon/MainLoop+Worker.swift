@@ -22,6 +22,8 @@ struct Running {
     var isHung = false
     /// Whether a checkpoint is being written, as far as it told.
     var isSaving = false
+    /// The bytes that it needs to be free, where it told that they are not.
+    var neededBytes: UInt64?
     /// How it ended, until the spool has taken note.
     var end: WorkerEnd?
 }
@@ -59,6 +61,7 @@ extension MainLoop {
             current.isSaving = false
         case .message(.event(let event)):
             if event.kind == .checkpointSaved { current.isSaving = false }
+            if let bytes = event.fields["NEEDED_BYTES"].flatMap({ UInt64($0) }) { current.neededBytes = bytes }
             announcer.tell(event, job: current.job)
         case .message(.savingCheckpoint):
             current.isSaving = true
@@ -103,7 +106,11 @@ extension MainLoop {
 
     /// Has the spool file the job of a worker that has ended; again, if that failed.
     func settleWorker() {
-        guard let current = running, let end = current.end else { return }
+        guard let current = running, var end = current.end else { return }
+        if end == .exited(WorkerExit.temporary.rawValue) {
+            watchRoom(for: current.neededBytes ?? 0, found: true)
+            if let shortage { end = .lackedRoom(shortage.description) }
+        }
         attempt { () throws(StorageError) in
             try keeper.workerEnded(
                 current.job, end, wasStopped: current.stoppedAt != nil && !current.isHung,

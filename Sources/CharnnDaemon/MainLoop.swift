@@ -28,6 +28,10 @@ final class MainLoop {
     var hasFailures = false
     /// How many workers were started, to tell the news of one from another's.
     var workersStarted = 0
+    /// What the disk lacks; while it does, no job is started.
+    var shortage: Shortage?
+    /// The bytes for which the queue waits.
+    var neededBytes: UInt64 = 0
     private let hints = HintBuffer()
     private var watch: (any StorageWatch)?
     private var nextScan = 0.0
@@ -102,7 +106,10 @@ final class MainLoop {
             settleWorker()
         }
         report()
-        if running == nil, !isStopping, retryAt == nil, isRecovered { startNext() }
+        if running == nil, !isStopping, retryAt == nil, isRecovered {
+            watchRoom()
+            if shortage == nil { startNext() }
+        }
         report()
         if keeper.hasDrops, retryAt == nil { daemon.send.yield(.wake) }
         writePage(finally: isDone)
@@ -118,6 +125,7 @@ final class MainLoop {
             return true
         } catch {
             announcer.trouble("The spool could not be used (\(error)); it is tried again.")
+            if error.code == .noSpace || error.code == .readOnly { watchRoom(found: true) }
             retryAt = clock.monotonic() + Self.retryInterval
             return false
         }
@@ -180,8 +188,8 @@ final class MainLoop {
 
     private var statusText: String {
         StatusLine.text(
-            running: running.map { ($0.job, $0.status) },
-            counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)))
+            running: running.flatMap { $0.end == nil ? ($0.job, $0.status) : nil },
+            counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)), shortage: shortage)
     }
 
     private func tellManager() {
@@ -201,7 +209,9 @@ final class MainLoop {
 
     private func setTimer() {
         let now = clock.monotonic()
-        let isBusy = running != nil || keeper.isExpecting || announcer.isCounting || retryAt != nil || watch == nil
+        let isBusy =
+            running != nil || keeper.isExpecting || announcer.isCounting || retryAt != nil || watch == nil
+            || shortage != nil
         var due = now + (isBusy ? Self.tickInterval.busy : Self.tickInterval.idle)
         if let interval = options.manager.watchdogInterval { due = min(due, now + interval / 3) }
         if let time = page.due, !page.isRunning, !isStopping { due = min(due, max(now + 0.05, time)) }

@@ -5,11 +5,15 @@ enum StatusLine {
     /// - Parameters:
     ///   - running: The running job and what its worker told last.
     ///   - counts: How many jobs are queued, held and failed.
+    ///   - shortage: What the disk lacks, for which the queue waits.
     static func text(
-        running: (job: String, status: JobStatus?)?, counts: (queued: Int, held: Int, failed: Int)
+        running: (job: String, status: JobStatus?)?, counts: (queued: Int, held: Int, failed: Int),
+        shortage: Shortage? = nil
     ) -> String {
         let rest = "\(counts.queued) queued, \(counts.held) held, \(counts.failed) failed"
-        guard let (job, status) = running else { return "Idle; \(rest)" }
+        guard let (job, status) = running else {
+            return (shortage.map { "Waiting for the disk: \($0)" } ?? "Idle") + "; \(rest)"
+        }
         var parts = ["\(job): \(status?.phase ?? "starting")"]
         if let step = status?.step {
             let total = status?.totalSteps.map { "/\($0) (\($0 > 0 ? 100 * step / $0 : 100) %)" } ?? ""

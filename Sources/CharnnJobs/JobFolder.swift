@@ -38,11 +38,11 @@ public struct JobFolder: Sendable {
         (try? JobStatus.read(statusFile, on: storage)) ?? nil
     }
 
-    /// Writes the status so that it is always whole, without waiting for the disk.
+    /// Writes the status so that it is always whole, after a power failure too: it has what the queue knows of the job.
     func write(_ status: JobStatus) throws(StorageError) { try storage.swap(statusFile, with: status.encoded) }
 
     /// The results that are there, with their checksums.
-    func results() throws -> [JobStatus.Result] {
+    public func results() throws -> [JobStatus.Result] {
         var paths: [FilePath] = [model, lastModel, metrics, evaluation].filter { exists($0) }
         for folder in [samples, generated] where exists(folder) {
             for name in try storage.list(folder).sorted() where !name.hasPrefix(".") {

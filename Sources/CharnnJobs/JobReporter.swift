@@ -17,6 +17,10 @@ final class StatusKeeper {
     private let elapsedBefore: Double
     private let start: Double
     private var lastWrite = -Double.infinity
+    /// Seconds that the last write took; on a slow disk it is made less often.
+    private var writing = 0.0
+    /// The part of the time that may be spent writing the status.
+    private static let writingPart = 0.02
     private var lastProgressLine: Double
 
     init(_ status: JobStatus, folder: JobFolder, reporter: any JobReporter, clock: SpoolClock) {
@@ -41,11 +45,13 @@ final class StatusKeeper {
     func update(force: Bool = false, _ change: (inout JobStatus) -> Void) {
         change(&status)
         status.elapsedSeconds = elapsed
-        guard force || clock.monotonic() - lastWrite >= 1 else { return }
-        lastWrite = clock.monotonic()
+        let now = clock.monotonic()
+        guard force || now - lastWrite >= max(1, writing / Self.writingPart) else { return }
+        lastWrite = now
         status.updatedAt = JobStatus.time(clock.wall())
         // A status that cannot be written is no reason to stop: it holds nothing that is not elsewhere.
         try? folder.write(status)
+        writing = clock.monotonic() - now
         reporter.progress(status)
     }
 

@@ -21,7 +21,8 @@ public final class JobRunner {
     ///   - stop: Set when the work is to end with a checkpoint.
     public init(
         _ job: JobFile, status: JobStatus, folder: JobFolder, environment: JobEnvironment, storage: any Storage,
-        engines: any EngineProvider, reporter: any JobReporter, stop: StopFlag
+        engines: any EngineProvider, reporter: any JobReporter, stop: StopFlag,
+        clock: SpoolClock = .system
     ) {
         self.job = job
         self.folder = folder
@@ -29,7 +30,7 @@ public final class JobRunner {
         self.storage = storage
         self.engines = engines
         self.stop = stop
-        clock = .system
+        self.clock = clock
         keeper = StatusKeeper(status, folder: folder, reporter: reporter, clock: clock)
         page = PageWriter(folder, clock: clock)
     }
@@ -81,7 +82,9 @@ public final class JobRunner {
             keeper.event(.interrupted, .notice, "Stopped on request; the job goes on from here later.")
         case .temporary:
             keeper.update(force: true) { $0.reason = error.description }
-            keeper.event(.failed, .warning, "The job has to wait: \(error.description)")
+            keeper.event(
+                .failed, .warning, "The job has to wait: \(error.description)",
+                error.neededBytes.map { ["NEEDED_BYTES": String($0)] } ?? [:])
         case .badData, .noInput, .badJob, .done:
             keeper.event(.failed, .debug, error.description)
             do {

@@ -217,7 +217,7 @@ final class TrainingJob {
             throw JobError(
                 .temporary,
                 "checkpoints and models will take \(byteCount(disk)) in \(folder.path), and only \(byteCount(free)) "
-                    + "are free; make room on that disk")
+                    + "are free; make room on that disk", neededBytes: disk)
         }
     }
 
@@ -335,7 +335,7 @@ extension TrainingJob: TrainerDelegate {
         guard finished else { return false }
         try runner.storage.createDirectories(folder.samples, mode: 0o750)
         let file = folder.samples.appending("\(CheckpointFolder.name(step: step)).txt")
-        try runner.storage.swap(file, with: text + [10])
+        try runner.storage.replace(file, with: text + [10])
         let sample = model.encoding == .utf8 ? String(decoding: text, as: UTF8.self) : TextReading.text(of: text)
         try? events?.append(sample: sample, step: step, time: runner.clock.wall())
         runner.page.mayWrite(keeper.status)

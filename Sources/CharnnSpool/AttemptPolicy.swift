@@ -5,6 +5,8 @@ public enum WorkerEnd: Sendable, Equatable {
     /// It gave no word for too long and was ended by the daemon.
     case hung
     case notStarted(String)
+    /// It found no room on the disk, or a disk that cannot be written; the queue waits until that is over.
+    case lackedRoom(String)
 }
 
 /// What becomes of a job after an attempt.
@@ -51,6 +53,7 @@ public struct AttemptPolicy: Sendable {
         case .exited(75):
             let delay = min(Self.delays.longest, Self.delays.first * Double(1 << min(temporaryFailures, 10)))
             return .requeue(reason: "Temporary failure\(words)", delay: delay)
+        case .lackedRoom(let reason): return .requeue(reason: reason, delay: nil)
         case .exited(65): return .fail(reason: "The job's data is bad\(words)")
         case .exited(66): return .fail(reason: "Something the job names is missing or unreadable\(words)")
         case .exited(78): return .fail(reason: "The job file is bad\(words)")
@@ -69,7 +72,8 @@ public struct AttemptPolicy: Sendable {
     public func crashes(after outcome: AttemptOutcome, _ end: WorkerEnd) -> Int {
         if hasProgress { return 0 }
         switch (outcome, end) {
-        case (.requeue, .exited(85)), (.requeue, .exited(75)), (.settle, _), (.fail, _): return crashes
+        case (.requeue, .exited(85)), (.requeue, .exited(75)), (.requeue, .lackedRoom), (.settle, _), (.fail, _):
+            return crashes
         case (.requeue, _) where wasStopped: return crashes
         default: return crashes + 1
         }
@@ -83,6 +87,7 @@ public struct AttemptPolicy: Sendable {
         case .signalled(let signal): "The worker was ended by signal \(signal)"
         case .hung: "The worker gave no sign of life for too long and was ended"
         case .notStarted(let reason): "The worker could not be started (\(reason))"
+        case .lackedRoom(let reason): reason
         }
     }
 }

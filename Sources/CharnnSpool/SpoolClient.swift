@@ -32,10 +32,12 @@ public struct SpoolClientError: Error, Hashable, CustomStringConvertible {
 public struct SpoolClient: Sendable {
     public let layout: SpoolLayout
     private let storage: any Storage
+    private let clock: SpoolClock
 
-    public init(_ layout: SpoolLayout, storage: any Storage = LocalStorage()) {
+    public init(_ layout: SpoolLayout, storage: any Storage = LocalStorage(), clock: SpoolClock = .system) {
         self.layout = layout
         self.storage = storage
+        self.clock = clock
     }
 
     /// A job as a person sees it.
@@ -79,7 +81,7 @@ public struct SpoolClient: Sendable {
                     + "script, space and ._+- in NAME, at most \(JobName.maximumLength) bytes, no . or - in front")
         }
         do throws(StorageError) {
-            let temporary = layout.incoming.appending(".\(SpoolClock.system.wall()).\(file).partial")
+            let temporary = layout.incoming.appending(".\(clock.wall()).\(file).partial")
             let writing = try storage.create(temporary, mode: 0o644)
             // The daemon is another user in a shared spool and must be able to read it, whatever this user's mask.
             try storage.setMode(0o644, of: temporary)
@@ -201,7 +203,7 @@ public struct SpoolClient: Sendable {
         }
         if let blocker { return "\(job.name) \(blocker.description)." }
         let reason = job.status?.reason.map { " \($0)" } ?? ""
-        if let time = job.status?.notBefore, time > SpoolClock.system.wall() {
+        if let time = job.status?.notBefore, time > clock.wall() {
             return "\(job.name) is tried again at \(JobStatus.time(time)).\(reason)"
         }
         if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool." }
@@ -259,9 +261,6 @@ public struct SpoolClient: Sendable {
                 + "run this as the daemon's user.")
     }
 
-    /// Whether this user may take names out of a directory.
-    private func mayChange(_ directory: FilePath) -> Bool { access(directory.string, W_OK | X_OK) == 0 }
-
     /// Removes the job's file first: what a crash leaves is a folder that still keeps the name. Before, it is seen that
     /// the folder is not in use and may be removed.
     ///
@@ -271,7 +270,7 @@ public struct SpoolClient: Sendable {
         let hasFolder = job.status?.state == job.state
         var directories = [layout.directory(job.state)]
         if hasFolder { directories += [layout.jobs, folder] }
-        for directory in directories where !mayChange(directory) {
+        for directory in directories where !storage.isWritable(directory) {
             throw StorageError(.denied, call: "access", path: directory, errno: .permissionDenied)
         }
         var lock: (any StorageLock)?
@@ -283,6 +282,8 @@ public struct SpoolClient: Sendable {
         if job.state == .rejected {
             try storage.discard(layout.directory(.rejected).appending("\(job.file).reason.txt"))
         }
+        // Before the folder goes: a file without one would be nobody's.
+        try storage.synchronizeDirectory(layout.directory(job.state))
         if hasFolder { try removeTree(folder) }
         withExtendedLifetime(lock) {}
         return true

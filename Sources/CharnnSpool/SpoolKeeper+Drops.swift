@@ -70,7 +70,9 @@ extension SpoolKeeper {
         guard JobFileName.split(drop.name) != nil else {
             return tell(drop, FileIdentity(status), "Its name does not end in .yaml, .yml or .json.")
         }
-        guard status.links == 1 else {
+        var isSingle = status.links == 1
+        if !isSingle { isSingle = try isHalfSubmitted(drop, status) }
+        guard isSingle else {
             watched[drop] = (FileIdentity(status), clock.monotonic())
             return tell(
                 drop, FileIdentity(status),
@@ -81,6 +83,26 @@ extension SpoolKeeper {
             isPending.insert(drop)
             pending.append(drop)
         }
+    }
+
+    /// Whether a drop has a second name only because a crash cut short the move by which it was submitted, on a file
+    /// system where a move is a new name and then the loss of the old one. The old one is removed. A crash is before a
+    /// start, and only then is it looked for: who drops many links must not have each compared with many files.
+    private func isHalfSubmitted(_ drop: Drop, _ status: FileStatus) throws(StorageError) -> Bool {
+        guard isRecovering, status.links == 2, drop.directory == layout.incoming else { return false }
+        for name in try storage.list(layout.directory(.rejected)) {
+            guard try storage.status(of: layout.file(name, in: .rejected))?.inode == status.inode else { continue }
+            // It was being rejected: then it is the drop's own name that is the old one.
+            try storage.discard(drop.path)
+            return false
+        }
+        for name in try storage.list(layout.incoming) where name.hasPrefix(".") && name.hasSuffix(".partial") {
+            let path = layout.incoming.appending(name)
+            guard try storage.status(of: path)?.inode == status.inode else { continue }
+            try storage.discard(path)
+            return true
+        }
+        return false
     }
 
     /// Whether a drop is written to its end, as far as that can be told.
@@ -130,12 +152,21 @@ extension SpoolKeeper {
         pending.removeFirst(drops.count)
         for drop in drops { isPending.remove(drop) }
         var passages: [Passage] = []
+        var left: Set<FilePath> = []
         for drop in drops {
             guarding("take \(drop.path)") { () throws(StorageError) in
-                if let passage = try takeIn(drop) { passages.append(passage) }
+                guard let passage = try takeIn(drop) else { return }
+                passages.append(passage)
+                left.insert(drop.directory)
             }
         }
-        guarding("accepting") { () throws(StorageError) in try bringThrough(passages) }
+        guarding("accepting") { () throws(StorageError) in
+            // Where a move is a new name and then the loss of the old one, a power failure could bring the drop back
+            // after its job was published.
+            unfinished.formUnion(passages.map(\.sequence))
+            for directory in left { try storage.synchronizeDirectory(directory) }
+            try bringThrough(passages)
+        }
     }
 
     /// Moves a drop to `accepting/`.
@@ -426,6 +457,15 @@ extension SpoolKeeper {
             let target = "\(JobFileName(name: file.name.numbered(number), ending: file.ending))"
             number += 1
             let destination = layout.file(target, in: .rejected)
+            if let standing = try storage.status(of: destination), standing.links > 1,
+                try storage.status(of: path)?.inode == standing.inode
+            {
+                // A move made of link and unlink that a crash cut short: it counts as made.
+                try storage.discard(path)
+                try storage.synchronizeDirectory(path.removingLastComponent())
+                events.append(.rejected(file: target, reason: reason))
+                return target
+            }
             guard try storage.status(of: destination) == nil, index.jobOfFile[target] == nil || number == 2 else {
                 continue
             }
@@ -445,6 +485,7 @@ extension SpoolKeeper {
                 continue
             }
             try storage.synchronizeDirectory(layout.directory(.rejected))
+            try storage.synchronizeDirectory(path.removingLastComponent())
             if number > 2 { rejectedNumbers["\(file)"] = number }
             events.append(.rejected(file: target, reason: reason))
             return target

@@ -78,9 +78,7 @@ extension SpoolKeeper {
             try rejectClaimed(job, entry, reason)
             return nil
         }
-        if try storage.status(of: layout.folder(of: job)) == nil {
-            try storage.createDirectory(layout.folder(of: job), mode: 0o750)
-        }
+        try storage.createDirectories(layout.folder(of: job), mode: 0o750)
         if try storage.contents(of: layout.jobFile(of: job)) != bytes {
             try storage.replace(layout.jobFile(of: job), with: bytes)
         }
@@ -121,6 +119,11 @@ extension SpoolKeeper {
         guard let entry = index[job] else { return }
         let status = try status(of: job)
         let recorded = status?.recorded ?? .interrupted
+        if let status, status.state != .active, recorded != .succeeded, recorded != .broken {
+            // Noted before something failed, and this is the second try: to decide anew would run the job again.
+            index.update(job) { $0.state = recorded }
+            return try reconcile(job: job)
+        }
         let checkpoint = try newestCheckpoint(of: job)
         let policy = AttemptPolicy(
             hasResult: recorded == .succeeded || recorded == .broken, wasStopped: wasStopped,

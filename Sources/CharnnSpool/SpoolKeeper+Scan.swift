@@ -23,6 +23,8 @@ extension SpoolKeeper {
                 try sweep(layout.accepting.appending(name))
             }
         }
+        isRecovering = true
+        defer { isRecovering = false }
         try scan()
     }
 
@@ -33,6 +35,9 @@ extension SpoolKeeper {
         for passage in passages { sequences.skip(passage.sequence) }
         unfinished = Set(passages.map(\.sequence))
         guard !passages.isEmpty else { return }
+        for passage in passages {
+            guarding(passage.text) { () throws(StorageError) in try discardOrigin(of: passage) }
+        }
         var jobs: [UInt64: String] = [:]
         for (job, entry) in index.entries { jobs[entry.sequence] = job }
         var left: [Passage] = []
@@ -46,6 +51,21 @@ extension SpoolKeeper {
             }
         }
         try bringThrough(left)
+    }
+
+    /// Completes the move of a drop into `accepting/` that a crash left with both names.
+    private func discardOrigin(of passage: Passage) throws(StorageError) {
+        guard let status = try storage.status(of: layout.accepting.appending(passage.text)), status.links > 1 else {
+            return
+        }
+        for directory in [layout.incoming, layout.directory(.queue), layout.directory(.held)] {
+            for name in try storage.list(directory) {
+                let path = directory.appending(name)
+                guard try storage.status(of: path)?.inode == status.inode else { continue }
+                try storage.discard(path)
+                try storage.synchronizeDirectory(directory)
+            }
+        }
     }
 
     /// Whether a hidden file is one that a crash kept from getting its name.
@@ -105,7 +125,9 @@ extension SpoolKeeper {
         for (job, entry) in index.entries {
             let places = found.removeValue(forKey: entry.ticket.file) ?? []
             guarding(job) { () throws(StorageError) in
-                if places.isEmpty, !folders.contains(job), entry.state.isFinished {
+                if doubtful.contains(job) {
+                    try reconcile(job: job)
+                } else if places.isEmpty, !folders.contains(job), entry.state.isFinished {
                     index.remove(job)
                 } else if places == [entry.state.home], entry.state.isWaiting, entry.absentSince == nil {
                     try noteEdit(job, entry, entry.state.home)
@@ -209,6 +231,10 @@ extension SpoolKeeper {
     func reconcile(job: String) throws(StorageError) {
         // A transition can call for another: a file that is moved back is then recorded there. None calls for more.
         for _ in 0..<3 {
+            if doubtful.contains(job) {
+                if let found = try status(of: job) { index.update(job) { $0.state = found.recorded } }
+                doubtful.remove(job)
+            }
             guard let entry = index[job], !unfinished.contains(entry.sequence) else { return }
             if entry.state == .interrupted {
                 // A worker whose daemon is gone still ends; its result may yet be written.
@@ -273,6 +299,8 @@ extension SpoolKeeper {
             return false
         case .restore(let state):
             guard try isGone(job, entry) else { return false }
+            // The removal first: a power failure must not bring back the file beside its successor.
+            try storage.synchronizeDirectory(layout.directory(entry.state.home))
             do {
                 try self.place(job, entry.ticket.file, in: state, sequence: entry.sequence)
             } catch let error where error.code == .alreadyExists {
@@ -336,10 +364,14 @@ extension SpoolKeeper {
         status.phase = nil
         status.updatedAt = JobStatus.time(clock.wall())
         change(&status)
-        if try storage.status(of: layout.folder(of: job)) == nil {
-            try storage.createDirectory(layout.folder(of: job), mode: 0o750)
+        try storage.createDirectories(layout.folder(of: job), mode: 0o750)
+        do {
+            try status.save(layout.status(of: job), on: storage)
+        } catch {
+            // It may be there all the same, when only the last sync failed; what is there counts.
+            doubtful.insert(job)
+            throw error
         }
-        try status.save(layout.status(of: job), on: storage)
         let (recorded, delay, ticket) = (status.recorded, status.notBefore, status.ticket ?? entry.ticket)
         index.update(job) {
             $0.state = recorded

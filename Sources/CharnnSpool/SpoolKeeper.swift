@@ -44,6 +44,8 @@ public final class SpoolKeeper {
     var told: [Drop: FileIdentity] = [:]
     /// Sequence numbers of drops that lie in `accepting/` because something failed; ``scan()`` brings them through.
     var unfinished: Set<UInt64> = []
+    /// Jobs of which the status could not be written, so that it may say the old or the new.
+    var doubtful: Set<String> = []
     /// For names that were taken, the number from which on to look for a free one.
     var numbers: [String: Int] = [:]
     var rejectedNumbers: [String: Int] = [:]
@@ -52,6 +54,8 @@ public final class SpoolKeeper {
     /// The same as of the scan before, so that what lasts is told once.
     var formerTroubles: [String: String] = [:]
     var sequences: SequenceNumbers
+    /// Whether what a crash may have left is looked for.
+    var isRecovering = false
 
     /// Takes the spool: one daemon has it at a time.
     ///

@@ -5,17 +5,25 @@ public import SystemPackage
 /// Where everything lies in a spool.
 public struct SpoolLayout: Sendable, Hashable {
     public let root: FilePath
-
-    public init(root: FilePath) { self.root = root }
-
     /// Where people drop job files.
-    public var incoming: FilePath { root.appending("incoming") }
+    public let incoming: FilePath
     /// The daemon's own: a drop on its way to `queue/`, as `SEQ.NAME.yaml`.
-    public var accepting: FilePath { root.appending("accepting") }
+    public let accepting: FilePath
     /// One output folder a job.
-    public var jobs: FilePath { root.appending("jobs") }
+    public let jobs: FilePath
     /// Texts that job files name.
-    public var corpora: FilePath { root.appending("corpora") }
+    public let corpora: FilePath
+    private let states: [JobState: FilePath]
+
+    public init(root: FilePath) {
+        self.root = root
+        incoming = root.appending("incoming")
+        accepting = root.appending("accepting")
+        jobs = root.appending("jobs")
+        corpora = root.appending("corpora")
+        states = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, root.appending($0.rawValue)) })
+    }
+
     /// The morning report.
     public var index: FilePath { root.appending("index.html") }
     /// Held locked by the daemon of this spool.
@@ -24,7 +32,7 @@ public struct SpoolLayout: Sendable, Hashable {
     var sequence: FilePath { accepting.appending(".sequence") }
 
     /// The directory of a state.
-    public func directory(_ state: JobState) -> FilePath { root.appending(state.rawValue) }
+    public func directory(_ state: JobState) -> FilePath { states[state] ?? root.appending(state.rawValue) }
 
     /// Where the file of a job in `state` lies.
     public func file(_ fileName: String, in state: JobState) -> FilePath { directory(state).appending(fileName) }

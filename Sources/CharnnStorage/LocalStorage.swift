@@ -130,6 +130,8 @@ public struct LocalStorage: Storage {
         return StorageSpace(bytes: UInt64(raw.f_bavail) * UInt64(raw.f_frsize), inodes: inodes)
     }
 
+    public func isWritable(_ directory: FilePath) -> Bool { access(directory.string, W_OK | X_OK) == 0 }
+
     public func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? {
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
         let lock = LocalLock(descriptor: try Self.open(path, flags, 0o600))

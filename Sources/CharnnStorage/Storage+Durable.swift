@@ -15,13 +15,14 @@ extension Storage {
         try synchronizeDirectory(path.removingLastComponent())
     }
 
-    /// Replaces a file's contents so that a reader sees the old file or the whole new one, without waiting for the
-    /// disk: after a power failure either may be gone.
+    /// Replaces a file's contents so that a reader sees the old file or the whole new one, and finds one of the two
+    /// after a power failure. Which one is left to chance: the rename is not waited for.
     public func swap(_ path: FilePath, with bytes: [UInt8], mode: FileMode = 0o640) throws(StorageError) {
         let temporary = path.partial
         try discard(temporary)
         let file = try create(temporary, mode: mode)
         try file.append(bytes)
+        try file.synchronize()
         try rename(temporary, to: path, replacing: true)
     }
 
@@ -46,12 +47,13 @@ extension Storage {
         }
     }
 
-    /// Makes a directory and those above it.
+    /// Makes a directory and those above it, durably: what is synced in it later must not go with its name.
     public func createDirectories(_ path: FilePath, mode: FileMode) throws(StorageError) {
         if try status(of: path) != nil { return }
         let parent = path.removingLastComponent()
         if !parent.isEmpty, parent != path { try createDirectories(parent, mode: mode) }
         try createDirectory(path, mode: mode)
+        try synchronizeDirectory(parent)
     }
 }
 

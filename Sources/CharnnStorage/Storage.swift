@@ -53,6 +53,9 @@ public protocol Storage: Sendable {
     /// Room on the file system of `path`.
     func space(at path: FilePath) throws(StorageError) -> StorageSpace
 
+    /// Whether this process may put names into a directory and take them out.
+    func isWritable(_ directory: FilePath) -> Bool
+
     /// Takes an exclusive lock that ends with its holder's process or value.
     ///
     /// The lock file is created if needed and left in place.

@@ -86,14 +86,25 @@ import Testing
         #expect(try storage.list(checkpoints.path) == ["step-00000005.safetensors"])
     }
 
-    @Test(arguments: 0..<12)
-    func `a crash while one is written leaves the one before`(changes: Int) throws {
-        try checkpoints.save(checkpoint(step: 5), keeping: 2)
-        let crashing = CheckpointFolder(checkpoints.path, in: CrashingStorage(changes: changes))
-        try? crashing.save(checkpoint(step: 9), keeping: 1)
-        let (found, damaged) = try checkpoints.newest()
-        #expect(found?.state.progress.step == 5 || found?.state.progress.step == 9)
-        #expect(damaged.isEmpty)
+    @Test(arguments: SimulatedDisk.Trouble.allCases)
+    func `what fails while one is written leaves the one before`(trouble: SimulatedDisk.Trouble) throws {
+        let whole = SimulatedDisk()
+        let folder = CheckpointFolder("/checkpoints", in: whole)
+        try folder.save(checkpoint(step: 5), keeping: 2)
+        let before = whole.image
+        try folder.save(checkpoint(step: 9), keeping: 2)
+        for at in 0..<whole.count {
+            let disk = SimulatedDisk(before)
+            disk.fail(.init(trouble, at: at, isLasting: true))
+            let folder = CheckpointFolder("/checkpoints", in: disk)
+            try? folder.save(checkpoint(step: 9), keeping: 2)
+            disk.heal()
+            let (found, damaged) = try folder.newest()
+            #expect(found?.state.progress.step == 5 || found?.state.progress.step == 9, "at \(at)")
+            #expect(damaged.isEmpty, "at \(at)")
+            try folder.save(checkpoint(step: 10), keeping: 2)
+            #expect(try folder.newest().checkpoint?.state.progress.step == 10)
+        }
     }
 
     @Test func `no folder means no checkpoint`() throws { #expect(try checkpoints.newest().checkpoint == nil) }

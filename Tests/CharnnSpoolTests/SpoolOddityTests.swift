@@ -51,26 +51,6 @@ struct SpoolOddityTests {
         #expect(try keeper.claimNext() == nil)
     }
 
-    @Test func `drops that a full disk caught on their way are accepted when there is room again`() throws {
-        for changes in 0..<60 {
-            let spool = try SpoolFixture()
-            let storage = CrashingStorage(changes: .max)
-            let keeper = try spool.open(storage)
-            try keeper.recover()
-            for name in ["a.yaml", "b.yaml", "c.yaml"] { try spool.drop(name) }
-            storage.allow(changes: changes)
-            do { try keeper.settle() } catch is StorageError {}
-            spool.time.pass(5)
-            do { try keeper.settle() } catch is StorageError {}
-            storage.allow(changes: .max)
-            try keeper.settle()
-            try keeper.settle()
-            #expect(try spool.files(.queue) == ["a.yaml", "b.yaml", "c.yaml"], "after \(changes) changes")
-            #expect(try spool.disk.list(spool.layout.accepting).filter { !$0.hasPrefix(".") } == [])
-            #expect(keeper.count(.queue) == 3 && !keeper.hasTrouble)
-        }
-    }
-
     @Test func `in a shared spool a job's file under another name is not adopted as the daemon's`() throws {
         var keeper: SpoolKeeper? = try accepted(
             ("att.yaml", "priority: 1"), ("other.yaml", "priority: 5"), ("victim.yaml", "priority: 0"))

@@ -1,0 +1,171 @@
+import CharnnCheckpoint
+import CharnnModel
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import CharnnTraining
+import Crypto
+import Foundation
+import SystemPackage
+
+/// Looks for broken promises.
+struct Inspection {
+    let expectations: Expectations
+    private(set) var problems: [String] = []
+
+    init(_ expectations: Expectations) { self.expectations = expectations }
+
+    private mutating func require(_ isSo: Bool, _ problem: @autoclosure () -> String) {
+        if !isSo { problems.append(problem()) }
+    }
+
+    // MARK: - As the power failure left it
+
+    /// Every file that bears its name is whole, before anything has been mended.
+    mutating func inspectRemains(_ image: DiskImage) {
+        let disk = SimulatedDisk(image)
+        for (path, bytes) in image.files {
+            let names = path.split(separator: "/").map(String.init)
+            guard names.count >= 3, !names.contains(where: { $0.hasPrefix(".") && $0 != ".sequence" }) else { continue }
+            if JobState(rawValue: names[1]) != nil {
+                if path.hasSuffix(".reason.txt") {
+                    require(bytes.last == 10, "\(path) is not whole")
+                } else {
+                    require(expectations.texts.contains(bytes), "\(path) is not whole")
+                }
+            } else if names[1] == "accepting" {
+                let isWhole =
+                    names[2] == ".sequence"
+                    ? bytes.last == 10 && bytes.dropLast().allSatisfy { (48...57).contains($0) }
+                    : expectations.texts.contains(bytes)
+                require(names[2] == ".lock" || isWhole, "\(path) is not whole")
+            } else if names[1] == "jobs", names.count > 3 {
+                inspectResult(path, names[3], bytes, disk)
+            }
+        }
+        for (job, step) in expectations.checkpoints where !expectations.removing.contains(job) {
+            let folder = CheckpointFolder(Night.layout.folder(of: job).appending("checkpoints"), in: disk)
+            let found = (try? folder.newest().checkpoint)??.state.progress.step ?? 0
+            require(found >= step, "\(job): the newest valid checkpoint is of step \(found), not \(step)")
+        }
+    }
+
+    private mutating func inspectResult(_ path: String, _ name: String, _ bytes: [UInt8], _ disk: SimulatedDisk) {
+        switch name {
+        case "job.yaml": require(expectations.texts.contains(bytes), "\(path) is not whole")
+        case "status.json":
+            let status = try? JSONDecoder().decode(JobStatus.self, from: Data(bytes))
+            require(status?.sequence != nil && status?.ticket != nil, "\(path) is not whole")
+        case "model.safetensors", "last.safetensors":
+            require((try? Model(reading: FilePath(path), in: disk)) != nil, "\(path) is not whole")
+        case "checkpoints":
+            require((try? Checkpoint(reading: FilePath(path), in: disk)) != nil, "\(path) is not whole")
+        default: break
+        }
+    }
+
+    // MARK: - After recovery
+
+    /// A job as it lies in the spool.
+    private struct Found {
+        var name: String
+        var state: JobState
+        var status: JobStatus?
+    }
+
+    /// Nothing is missing, nothing is there twice, and statuses say what directories say.
+    mutating func inspectSpool(_ image: DiskImage) {
+        let files = image.files
+        var places: [String: [String]] = [:]
+        var jobs: [Found] = []
+        for (path, bytes) in files {
+            let names = path.split(separator: "/").map(String.init)
+            guard names.count == 3, names[0] == "spool" else { continue }
+            if ["incoming", "accepting"].contains(names[1]) {
+                require(names[2].hasPrefix("."), "\(path) has been left")
+                continue
+            }
+            guard let state = JobState(rawValue: names[1]) else { continue }
+            require(!names[2].hasPrefix("."), "\(path) has been left")
+            guard !path.hasSuffix(".reason.txt"), let mark = Expectations.mark(of: bytes) else { continue }
+            places[mark, default: []].append(path)
+            let name = names[2].split(separator: ".").dropLast().joined(separator: ".")
+            let json = files["/spool/jobs/\(name)/status.json"]
+            let status = json.flatMap { try? JSONDecoder().decode(JobStatus.self, from: Data($0)) }
+            if state == .rejected, status?.ticket?.file != names[2] {
+                require(files[path + ".reason.txt"] != nil, "\(path) has no reason")
+            } else {
+                require(status?.state == state, "\(path): its status says \(status?.state.rawValue ?? "nothing")")
+                jobs.append(Found(name: name, state: state, status: status))
+            }
+        }
+        let gone = Set(expectations.removing)
+        for mark in expectations.marks {
+            let found = places[mark] ?? []
+            let mayBeGone = gone.contains(mark)
+            require(found.count == 1 || (mayBeGone && found.isEmpty), "\(mark) is in \(found.sorted())")
+            if expectations.removed.contains(mark) { require(found.isEmpty, "\(mark) was removed and is back") }
+        }
+        let numbers = jobs.compactMap { $0.status?.sequence }
+        require(Set(numbers).count == jobs.count, "sequence numbers \(numbers.sorted()) of \(jobs.count) jobs")
+        inspectFolders(files)
+        for (job, state) in expectations.places {
+            let found = jobs.first { $0.name == job }?.state
+            require(found == state, "\(job) was put into \(state.rawValue) and is in \(found?.rawValue ?? "nothing")")
+        }
+        for (job, results) in expectations.finished where !gone.contains(job) {
+            let status = jobs.first { $0.name == job }?.status
+            require(status?.results == results, "\(job) has lost its result")
+        }
+        for job in jobs { inspectResults(of: job, files) }
+    }
+
+    /// One folder a job file, whatever happened on the way.
+    private mutating func inspectFolders(_ files: [String: [UInt8]]) {
+        var folders: [String: [String]] = [:]
+        for (path, bytes) in files where path.hasPrefix("/spool/jobs/") && path.hasSuffix("/job.yaml") {
+            let name = path.split(separator: "/")[2]
+            require(!name.hasPrefix("."), "\(path) has been left")
+            if let mark = Expectations.mark(of: bytes) { folders[mark, default: []].append(String(name)) }
+        }
+        for (mark, found) in folders { require(found.count == 1, "\(mark) has the folders \(found.sorted())") }
+    }
+
+    /// A finished job has every result that its record names, with that checksum.
+    private mutating func inspectResults(of job: Found, _ files: [String: [UInt8]]) {
+        guard job.state == .done, !expectations.removing.contains(job.name) else { return }
+        require(job.status?.results?.isEmpty == false, "\(job.name) is done without a result")
+        for result in job.status?.results ?? [] {
+            let bytes = files["/spool/jobs/\(job.name)/\(result.path)"]
+            require(bytes?.count == result.bytes, "\(job.name) is done without \(result.path)")
+            require(
+                bytes.map { $0.sha256 } == result.sha256, "\(job.name): \(result.path) is not the one it ended with")
+        }
+    }
+
+    /// What lets a spool be the same whatever happened: the bytes of all results that tell no times.
+    static func results(_ image: DiskImage) -> [String: String] {
+        var found: [String: String] = [:]
+        for (path, bytes) in image.files where path.hasPrefix("/spool/jobs/") {
+            let name = path.split(separator: "/").dropFirst(3).joined(separator: "/")
+            let isResult =
+                ["model.safetensors", "last.safetensors", "evaluation.json", "metrics.csv"].contains(name)
+                || (name.hasPrefix("generated/") || name.hasPrefix("samples/")) && !name.contains("/.")
+            if isResult { found[path] = bytes.sha256 }
+        }
+        return found
+    }
+
+    mutating func compare(_ image: DiskImage, with undisturbed: [String: String], of jobs: Set<String>) {
+        let found = Self.results(image)
+        for (path, sha256) in undisturbed where jobs.contains(String(path.split(separator: "/")[2])) {
+            require(found[path] == sha256, "\(path) differs from that of the undisturbed run")
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate var sha256: String {
+        SHA256.hash(data: self).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}

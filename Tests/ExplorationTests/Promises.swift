@@ -1,0 +1,74 @@
+import CharnnSpool
+
+/// Something that somebody was told and that nothing may take back.
+enum Promise: Sendable {
+    /// A job file lies complete on the disk.
+    case dropped(text: String)
+    /// Job files may have these texts too.
+    case texts([String])
+    /// A number was given to a job.
+    case sequence(UInt64)
+    case checkpoint(job: String, step: Int)
+    /// The result record is written.
+    case finished(job: String, results: [JobStatus.Result])
+    /// A person has begun to move a job: from now on either state is right.
+    case moving(String)
+    case moved(String, JobState)
+    /// A person has begun to remove jobs: from now on they may be gone, and must not come back.
+    case removing([String])
+    case removed([String])
+}
+
+/// Promises with the number of operations that had been done when they were made.
+struct Promises: Sendable {
+    private var all: [(at: Int, promise: Promise)] = []
+
+    mutating func add(_ promise: Promise, at position: Int) { all.append((position, promise)) }
+
+    /// What must hold when the power fails after so many operations.
+    func after(_ count: Int, from start: Expectations) -> Expectations {
+        var expectations = start
+        for (position, promise) in all where position <= count { expectations.add(promise) }
+        return expectations
+    }
+}
+
+/// What must hold of a spool.
+struct Expectations: Sendable {
+    /// Every text that a job file may have.
+    var texts: Set<[UInt8]> = []
+    /// The marks of the job files that must be there, each once.
+    var marks: Set<String> = []
+    /// The greatest number given so far.
+    var sequence: UInt64 = 0
+    var checkpoints: [String: Int] = [:]
+    var finished: [String: [JobStatus.Result]] = [:]
+    var places: [String: JobState] = [:]
+    var removing: Set<String> = []
+    var removed: Set<String> = []
+
+    mutating func add(_ promise: Promise) {
+        switch promise {
+        case .dropped(let text):
+            texts.insert(Array(text.utf8))
+            if let mark = Self.mark(of: Array(text.utf8)) { marks.insert(mark) }
+        case .texts(let list): texts.formUnion(list.map { Array($0.utf8) })
+        case .sequence(let number): sequence = max(sequence, number)
+        case .checkpoint(let job, let step): checkpoints[job] = max(step, checkpoints[job] ?? 0)
+        case .finished(let job, let results): finished[job] = results
+        case .moving(let job):
+            places[job] = nil
+            finished[job] = nil
+        case .moved(let job, let state): places[job] = state
+        case .removing(let jobs): removing.formUnion(jobs)
+        case .removed(let jobs): removed.formUnion(jobs)
+        }
+    }
+
+    /// What tells the job files of a scenario apart: the word behind `mark:`.
+    static func mark(of text: [UInt8]) -> String? {
+        let words = String(decoding: text, as: UTF8.self).split { $0 == " " || $0 == "\n" }
+        guard let index = words.firstIndex(of: "mark:"), index + 1 < words.count else { return nil }
+        return String(words[index + 1])
+    }
+}
