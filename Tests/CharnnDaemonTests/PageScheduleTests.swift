@@ -1,4 +1,7 @@
+import CharnnSpool
 import CharnnStorage
+import CharnnTestSupport
+import SystemPackage
 import Testing
 
 @testable import CharnnDaemon
