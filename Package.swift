@@ -49,6 +49,7 @@ let package = Package(
         // Floor 1.
         .target(name: "CharnnStorage", dependencies: [system, "CLinux"]),
         .target(name: "CharnnEngine", swiftSettings: optimisedSwift),
+        .target(name: "CharnnTexts", swiftSettings: optimisedSwift),
 
         // Floor 2.
         .target(
@@ -67,14 +68,16 @@ let package = Package(
         .target(
             name: "CharnnCorpus", dependencies: ["CharnnEngine", "CharnnModel", "CharnnStorage", crypto, system],
             swiftSettings: optimisedSwift),
-        .target(name: "CharnnReports", dependencies: ["CharnnStorage", "CharnnTraining", system]),
+        .target(
+            name: "CharnnReports",
+            dependencies: ["CharnnSpool", "CharnnStorage", "CharnnTexts", "CharnnTraining", system]),
 
         // Floor 5.
         .target(
             name: "CharnnJobs",
             dependencies: [
                 "CharnnCheckpoint", "CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnReports", "CharnnSpool",
-                "CharnnStorage", "CharnnTraining", crypto, system, yams,
+                "CharnnStorage", "CharnnTexts", "CharnnTraining", crypto, system, yams,
             ]),
 
         // Floor 6.
@@ -136,14 +139,18 @@ let package = Package(
         .testTarget(
             name: "CharnnCorpusTests",
             dependencies: ["CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport", system]),
+        .testTarget(name: "CharnnTextsTests", dependencies: ["CharnnTexts"], swiftSettings: optimisedSwift),
         .testTarget(
             name: "CharnnReportsTests",
-            dependencies: ["CharnnReports", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system]),
+            dependencies: [
+                "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTexts", "CharnnTraining",
+                system,
+            ]),
         .testTarget(
             name: "CharnnJobsTests",
             dependencies: [
-                "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
-                "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
+                "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnReports",
+                "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTexts", "CharnnTraining", system,
             ]),
         .testTarget(
             name: "CharnnDaemonTests",
@@ -160,10 +167,10 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
-                "CharnnStorage", "CharnnTestSupport", system,
+                "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnReports",
+                "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ],
-            exclude: ["PyTorch", "bad-inputs.md", "memory.sh", "survival", "systemd"]),
+            exclude: ["Pages", "PyTorch", "bad-inputs.md", "memory.sh", "survival", "systemd"]),
     ],
     swiftLanguageModes: [.v6]
 )

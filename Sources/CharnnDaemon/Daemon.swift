@@ -20,6 +20,8 @@ public final class Daemon: Sendable {
         /// Whether to end when all that is queued has been done.
         public var once = false
         public var worker = WorkerCommand.own
+        /// What writes the spool's `index.html`; nil: nothing does.
+        public var page: WorkerCommand?
         public var storage: any Storage = LocalStorage()
         public var clock = SpoolClock.system
         public var manager = ServiceManager.current()
@@ -50,6 +52,7 @@ public final class Daemon: Sendable {
         case worker(WorkerProcess.News, number: Int)
         case stop
         case reload
+        case pageEnded(complaint: String?)
     }
 
     let options: Options

@@ -42,6 +42,7 @@ extension MainLoop {
             let again = claim.attempt == 1 ? "" : ", attempt \(claim.attempt)"
             announcer.tell(
                 .jobStarted, .notice, job: claim.job, "Started\(again).", ["attempt": "\(claim.attempt)"])
+            pageChanged()
             let process = WorkerProcess(
                 options.worker, spool: options.spool.root, job: claim.job, configuration: options.configurationFile
             ) { send.yield(.worker($0, number: number)) }

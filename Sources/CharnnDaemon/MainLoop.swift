@@ -24,6 +24,7 @@ final class MainLoop {
     var configuration: ServiceConfiguration
     var running: Running?
     var isStopping = false
+    var page = PageSchedule()
     var hasFailures = false
     /// How many workers were started, to tell the news of one from another's.
     var workersStarted = 0
@@ -61,6 +62,7 @@ final class MainLoop {
         report()
         options.manager.ready(statusText)
         announcer.tell(.ready, .info, "Ready: \(statusText).")
+        pageChanged()
         turn()
         var inputs = daemon.inbox.makeAsyncIterator()
         while !isFinished, let input = await inputs.next() { handle(input) }
@@ -82,6 +84,7 @@ final class MainLoop {
         case .worker(let news, let number): hear(news, number)
         case .stop: beginStopping()
         case .reload: reload()
+        case .pageEnded(let complaint): pageEnded(complaint)
         }
         turn()
     }
@@ -109,6 +112,7 @@ final class MainLoop {
         }
         report()
         if keeper.hasDrops, retryAt == nil { daemon.send.yield(.wake) }
+        writePage(finally: isDone)
         tellManager()
         setTimer()
     }
@@ -178,6 +182,7 @@ final class MainLoop {
             default: break
             }
             announcer.tell(event)
+            notePage(event)
         }
     }
 
@@ -209,6 +214,7 @@ final class MainLoop {
             || shortage != nil
         var due = now + (isBusy ? Self.tickInterval.busy : Self.tickInterval.idle)
         if let interval = options.manager.watchdogInterval { due = min(due, now + interval / 3) }
+        if let time = page.due, !page.isRunning, !isStopping { due = min(due, max(now + 0.05, time)) }
         if let delay = keeper.nextDelay { due = min(due, now + max(0.05, delay - clock.wall())) }
         guard timer == nil || due < timerDue - 0.01 else { return }
         timer?.cancel()
@@ -231,7 +237,12 @@ final class MainLoop {
     }
 
     private var isFinished: Bool {
-        if isStopping { return running == nil }
+        // The page shows how all of it ended.
+        isStopping ? running == nil : isDone && !page.isPending
+    }
+
+    /// Whether, with `once`, nothing is left to do.
+    private var isDone: Bool {
         guard options.once, running == nil, !keeper.hasDrops, !keeper.isExpecting, retryAt == nil else { return false }
         // What waits for a time, for a person or for what failed does not hold the program up.
         if keeper.count(.queue) > 0 || keeper.hasTrouble { hasFailures = true }

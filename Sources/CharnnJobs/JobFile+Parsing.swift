@@ -27,6 +27,7 @@ extension JobFile {
         job.threads = root.integer("threads", in: 1...4096)
         if let seed = root.seed("seed") { job.seed = seed }
         job.timeLimit = root.duration("time_limit")
+        job.judge = root.boolean("judge") ?? job.judge
 
         let known = ["train", "generate", "evaluate"]
         let train = root.section("train")

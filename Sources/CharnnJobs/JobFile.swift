@@ -30,6 +30,8 @@ public struct JobFile: Sendable, Equatable {
     /// Seconds; nil: none.
     public var timeLimit: Double?
     public var train: TrainSection?
+    /// Whether the model is compared with simpler means, and its texts with the text learned from, when all is done.
+    public var judge = true
     public var generate: [GenerateSection] = []
     public var evaluate: EvaluateSection?
 

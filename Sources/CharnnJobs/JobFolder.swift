@@ -1,5 +1,6 @@
 public import CharnnCheckpoint
 import CharnnCorpus
+import CharnnReports
 public import CharnnSpool
 public import CharnnStorage
 import Crypto
@@ -26,6 +27,10 @@ public struct JobFolder: Sendable {
     public var samples: FilePath { path.appending("samples") }
     public var generated: FilePath { path.appending("generated") }
     public var evaluation: FilePath { path.appending("evaluation.json") }
+    public var comparison: FilePath { path.appending("comparison.json") }
+    public var copies: FilePath { path.appending("copies.json") }
+    public var page: FilePath { path.appending("report.html") }
+    public var events: FilePath { path.appending(EventFile.name) }
     public var checkpoints: CheckpointFolder { CheckpointFolder(path.appending("checkpoints"), in: storage) }
 
     /// The status as last written; nil where there is none or it cannot be read.

@@ -14,6 +14,7 @@ public final class JobRunner {
     let keeper: StatusKeeper
     let stop: StopFlag
     let clock: SpoolClock
+    let page: PageWriter
 
     /// - Parameters:
     ///   - status: How the job stands, as the caller knows it; counted on from there.
@@ -31,11 +32,18 @@ public final class JobRunner {
         self.stop = stop
         self.clock = clock
         keeper = StatusKeeper(status, folder: folder, reporter: reporter, clock: clock)
+        page = PageWriter(folder, clock: clock)
     }
 
     /// Does all that the job asks for. When it returns ``WorkerExit/done``, or one of the exits of a bad job, the
     /// result record is written.
     public func run() -> WorkerExit {
+        let exit = attempt()
+        page.write(keeper.status, isRunning: false)
+        return exit
+    }
+
+    private func attempt() -> WorkerExit {
         do {
             try work()
             let results = try folder.results()
@@ -64,6 +72,7 @@ public final class JobRunner {
         if let section = job.train { trained = try TrainingJob(self, section).run() }
         try GenerationJob(self).run(trained)
         if let section = job.evaluate { try EvaluationJob(self, section).run(trained) }
+        if job.judge { try JudgementJob(self).run() }
     }
 
     /// Ends an attempt that did not get to the end.

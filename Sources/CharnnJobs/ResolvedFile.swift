@@ -18,6 +18,7 @@ struct ResolvedFile {
             "threads: \(engine.threads)",
             "seed: \(job.seed)",
             "time_limit: \(job.timeLimit.map(Self.seconds) ?? "null")",
+            "judge: \(job.judge)",
             "train:",
         ]
         let interval =

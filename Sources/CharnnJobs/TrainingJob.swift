@@ -18,6 +18,7 @@ final class TrainingJob {
     // What follows is set in run(), before the trainer first calls back.
     private var model: Model?
     private var metrics: MetricsFile?
+    private var events: EventFile?
     private var identity = ""
     private var engine: (any Engine)?
     private var totalSteps = 0
@@ -65,6 +66,9 @@ final class TrainingJob {
             progress.bestValidationLoss = nil
         }
         metrics = try MetricsFile(folder.metrics, keepingRowsTo: progress.lastRow, in: runner.storage)
+        events = try? EventFile(
+            folder.events, keepingEventsTo: progress.isUnfinished ? progress.step - 1 : progress.step,
+            time: runner.clock.wall(), in: runner.storage)
         let trainer = try Trainer(
             engine: engine, text: corpus.text, split: split, settings: section.settings, progress: progress,
             delegate: self, now: runner.clock.monotonic)
@@ -231,6 +235,7 @@ final class TrainingJob {
             status.totalEpochs = section.settings.epochs
             status.bestValidationLoss = trainer.progress.bestValidationLoss
         }
+        runner.page.write(keeper.status)
         let parameters = ParameterLayout(architecture).count
         let words =
             "\(architecture.cell.rawValue.uppercased()) \(architecture.layerCount) x \(architecture.hiddenSize), "
@@ -292,6 +297,8 @@ final class TrainingJob {
 extension TrainingJob: TrainerDelegate {
     func record(_ row: MetricsRow) throws {
         try metrics?.append(row)
+        try? events?.append(row, time: runner.clock.wall())
+        runner.page.mayWrite(keeper.status)
         guard keeper.mayLogProgress(), let loss = row.trainLoss else { return }
         var fields = ["STEP": String(row.step), "EPOCH": fixed(row.epoch, 2), "LOSS": fixed(loss, 4)]
         if let norm = row.gradientNorm { fields["GRADIENT_NORM"] = fixed(norm, 4) }
@@ -329,6 +336,9 @@ extension TrainingJob: TrainerDelegate {
         try runner.storage.createDirectories(folder.samples, mode: 0o750)
         let file = folder.samples.appending("\(CheckpointFolder.name(step: step)).txt")
         try runner.storage.replace(file, with: text + [10])
+        let sample = model.encoding == .utf8 ? String(decoding: text, as: UTF8.self) : TextReading.text(of: text)
+        try? events?.append(sample: sample, step: step, time: runner.clock.wall())
+        runner.page.mayWrite(keeper.status)
         keeper.event(.sampled, .debug, "Wrote a sample at step \(step).", ["STEP": String(step)])
         return true
     }

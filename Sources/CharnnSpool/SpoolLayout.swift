@@ -24,6 +24,8 @@ public struct SpoolLayout: Sendable, Hashable {
         states = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, root.appending($0.rawValue)) })
     }
 
+    /// The morning report.
+    public var index: FilePath { root.appending("index.html") }
     /// Held locked by the daemon of this spool.
     public var lock: FilePath { accepting.appending(".lock") }
     /// The number from which on sequence numbers are unused.

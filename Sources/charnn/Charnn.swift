@@ -18,7 +18,7 @@ struct Charnn: ParsableCommand {
             """,
         version: programVersion,
         // The worker process is the same whichever program starts it.
-        subcommands: [WorkerCommand.self],
+        subcommands: [WorkerCommand.self, PageCommand.self],
         groupedSubcommands: [
             CommandGroup(name: "Here and now", subcommands: [Demo.self, Run.self, Generate.self, Evaluate.self]),
             CommandGroup(
@@ -27,6 +27,7 @@ struct Charnn: ParsableCommand {
                     Submit.self, List.self, Show.self, Follow.self, Why.self, Cancel.self, Hold.self, Release.self,
                     Retry.self, Clean.self,
                 ]),
+            CommandGroup(name: "The morning after", subcommands: [Report.self, Compare.self, Plot.self]),
             CommandGroup(name: "Before and beside", subcommands: [Check.self, Bench.self, Doctor.self, Fsck.self]),
         ])
 }

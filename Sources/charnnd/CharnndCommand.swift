@@ -7,15 +7,18 @@ internal import CharnnStorage
 internal import Glibc
 internal import SystemPackage
 
-/// The daemon, or with the first argument `worker` what it starts for each job.
+/// The daemon, or with the first argument `worker` what it starts for each job, and with `page` what it starts to write
+/// the spool's page.
 ///
-/// The worker is no subcommand of the daemon's, whose options have the same names and would take its arguments.
+/// These are no subcommands of the daemon's, whose options have the same names and would take their arguments.
 @main
 enum Program {
     static func main() async {
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "worker" {
             WorkerCommand.main(Array(arguments.dropFirst()))
+        } else if arguments.first == "page" {
+            PageCommand.main(Array(arguments.dropFirst()))
         } else {
             await CharnndCommand.main()
         }
@@ -68,6 +71,7 @@ struct CharnndCommand: AsyncParsableCommand {
         options.configurationFile = file
         options.once = once
         options.version = programVersion
+        options.page = WorkerCommand(executable: "/proc/self/exe", arguments: ["page"])
         let outcome: Daemon.Outcome
         do {
             outcome = try await Daemon(options).runWithSignals()

@@ -11,7 +11,7 @@ import SystemPackage
 import Testing
 
 /// A job of a small spool, run in this process.
-private final class JobFixture: JobReporter {
+final class JobFixture: JobReporter {
     let folder = TemporaryDirectory("job")
     let storage = LocalStorage()
     var events: [WorkerEvent] = []

@@ -32,6 +32,13 @@ stat -c %U "$spool/jobs/one/model.safetensors" | grep -qx charnnd || fail "resul
 grep -q "\"submitter\" : $(id -u alice)" "$spool/jobs/one/status.json" || fail "the submitter is not recorded"
 pass "three jobs, one after the other, each with its story"
 
+# The pages show no more than the job folders do.
+within 30 grep -q 'jobs/three/report.html' "$spool/index.html" || fail "the morning report does not show the jobs"
+[ "$(stat -c '%a %U %G' "$spool/index.html")" = "640 charnnd charnnd-submit" ] || fail "the morning report has other rights"
+as_alice cat "$spool/index.html" "$spool/jobs/three/report.html" >/dev/null || fail "alice cannot read the pages"
+! runuser -u nobody -- cat "$spool/index.html" 2>/dev/null || fail "everybody can read the morning report"
+pass "the pages are there for those who may read the jobs"
+
 # What can be wrong.
 as_alice sh -c "printf 'train: {corpus: gpl.txt, hiden_size: 3}' > $spool/incoming/typo.yaml"
 as_alice sh -c "head -c 2097152 /dev/zero > $spool/incoming/big.yaml"

@@ -1,0 +1,69 @@
+internal import CharnnSpool
+
+/// When the spool's `index.html` is written next.
+struct PageSchedule {
+    /// Seconds between a change and the page that shows it: changes come in bursts.
+    static let delay = 2.0
+    /// While a job runs the page is written anew after so long even without a change.
+    static let refresh = 600.0
+    /// A page takes at most this part of the time.
+    static let share = 0.02
+
+    private(set) var due: Double?
+    private(set) var isRunning = false
+    private var startedAt = 0.0
+    private var notBefore = -Double.infinity
+
+    /// Whether a page is being written or will be.
+    var isPending: Bool { isRunning || due != nil }
+
+    /// Something changed that the page shows.
+    mutating func changed(at now: Double) {
+        due = min(due ?? .infinity, max(now + Self.delay, notBefore))
+    }
+
+    mutating func started(at now: Double) {
+        (due, isRunning, startedAt) = (nil, true, now)
+    }
+
+    /// - Parameter hasJob: Whether a job runs, whose progress the page shows.
+    mutating func ended(at now: Double, hasJob: Bool) {
+        isRunning = false
+        notBefore = now + (now - startedAt) / Self.share
+        if due != nil || hasJob { due = max(due ?? now + Self.refresh, notBefore) }
+    }
+
+    /// Whether to start it now; at the end without waiting.
+    func isDue(at now: Double, finally: Bool = false) -> Bool {
+        due.map { !isRunning && (finally || now >= $0) } ?? false
+    }
+}
+
+extension MainLoop {
+    /// Takes note of what the page shows.
+    func notePage(_ event: SpoolEvent) {
+        switch event {
+        case .ignored, .stop, .trouble, .movedBack: return
+        default: pageChanged()
+        }
+    }
+
+    func pageChanged() {
+        if options.page != nil { page.changed(at: clock.monotonic()) }
+    }
+
+    /// Starts the process that writes the page when it is time.
+    func writePage(finally: Bool = false) {
+        let now = clock.monotonic()
+        guard let command = options.page, !isStopping, page.isDue(at: now, finally: finally) else { return }
+        page.started(at: now)
+        let send = daemon.send
+        PageProcess.start(command, spool: options.spool.root) { send.yield(.pageEnded(complaint: $0)) }
+    }
+
+    /// Takes note that it has ended.
+    func pageEnded(_ complaint: String?) {
+        page.ended(at: clock.monotonic(), hasJob: running != nil)
+        if let complaint { announcer.trouble("The morning report index.html was not written: \(complaint)") }
+    }
+}

@@ -1,0 +1,224 @@
+import CharnnCorpus
+import CharnnEngine
+import CharnnModel
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import CharnnTexts
+import CharnnTraining
+import FoundationEssentials
+import Glibc
+import SystemPackage
+
+/// "Is it any good?": what simpler means reach on the same validation text (`comparison.json`), and what of the
+/// generated texts stands word for word in the text learned from (`copies.json`).
+///
+/// It comes after everything else, costs seconds for some millions of characters and says how many, and whatever goes
+/// wrong with it is a warning: a job never fails for it. `judge: false` leaves it out.
+struct JudgementJob {
+    private let runner: JobRunner
+    private var folder: JobFolder { runner.folder }
+    private var storage: any Storage { runner.storage }
+    /// Beyond so many bytes the rest of a generated text is not searched.
+    private static let longestText = 4 << 20
+    /// Of so many generated texts the first are searched.
+    private static let mostTexts = 200
+    /// From this share of recited characters on the job's status warns.
+    private static let warningShare = 0.2
+
+    init(_ runner: JobRunner) { self.runner = runner }
+
+    /// - Throws: Only that the work has to pause because somebody asked; it is done again at the resume.
+    func run() throws {
+        try? storage.discard(folder.comparison)
+        try? storage.discard(folder.copies)
+        guard runner.job.train != nil || !runner.job.generate.isEmpty else { return }
+        runner.keeper.enter("judging")
+        var record: CopiesRecord?
+        for group in groups() {
+            if runner.stop.isSet { throw runner.paused() }
+            do {
+                try judge(group, &record)
+            } catch {
+                runner.keeper.warn("The texts were not judged: \(JobError(error).description).")
+            }
+        }
+        if runner.stop.isSet { throw runner.paused() }
+        if let record {
+            try? write(record, to: folder.copies)
+            tell(record)
+        }
+    }
+
+    /// Generated texts, each with where its model's own writing begins, whose model learned from the same text.
+    private struct Group {
+        var corpus: FilePath
+        /// What the job that trained it asked for; nil: this job.
+        var owner: String?
+        var texts: [(file: String, section: GenerateSection)] = []
+    }
+
+    private func groups() -> [Group] {
+        var groups: [Group] = runner.job.train == nil ? [] : [Group(corpus: folder.corpus, owner: nil)]
+        var number = 0
+        for section in runner.job.generate {
+            let numbers = (number + 1)...(number + section.request.count)
+            number += section.request.count
+            let owner: String?
+            switch section.model {
+            case nil: owner = nil
+            case .job(let name): owner = name
+            // A file alone does not tell which text it learned from.
+            case .path: continue
+            }
+            let texts = numbers.prefix(Self.mostTexts).map { (file: "generated/\($0).txt", section: section) }
+            if let index = groups.firstIndex(where: { $0.owner == owner }) {
+                groups[index].texts += texts
+            } else if let owner {
+                let corpus = runner.environment.jobs.appending(owner).appending("corpus.bin")
+                groups.append(Group(corpus: corpus, owner: owner, texts: texts))
+            }
+        }
+        return groups
+    }
+
+    private func judge(_ group: Group, _ record: inout CopiesRecord?) throws {
+        guard folder.exists(group.corpus) else { return }
+        let began = runner.clock.monotonic()
+        let corpus = try EncodedCorpus(
+            reading: group.corpus, in: storage, shouldStop: { [runner] in runner.stop.isSet })
+        let train = try group.owner.map(section) ?? runner.job.train
+        guard let train, group.owner == nil || !group.texts.isEmpty else { return }
+        let split = TextSplit(
+            count: corpus.text.count, validationFraction: train.valFraction, validationLimit: train.valMaxChars)
+        let searched = SearchedText(
+            corpus, split: split, memory: runner.environment.configuration.memoryLimit ?? Machine.memory)
+        if !group.texts.isEmpty {
+            var found =
+                record
+                ?? CopiesRecord(corpus: corpus.origin.paths, charactersSearched: searched.suffixes.text.count)
+            try search(group, searched, &found)
+            found.seconds += runner.clock.monotonic() - began
+            record = found
+        }
+        if group.owner == nil { try compare(searched, began) }
+    }
+
+    /// The `train` section of the job that made a model.
+    private func section(of job: String) throws -> TrainSection? {
+        let path = runner.environment.jobs.appending(job).appending("resolved.yaml")
+        guard let bytes = try storage.contents(of: path, limit: YAMLDocument.largestFile) else { return nil }
+        return try JobFile.parse(bytes, fileName: path.string).train
+    }
+
+    // MARK: - Copies
+
+    private func search(_ group: Group, _ searched: SearchedText, _ record: inout CopiesRecord) throws {
+        let corpus = searched.corpus
+        let lineEnds = searched.lineEnds()
+        for (file, section) in group.texts {
+            if runner.shouldPause { return }
+            runner.keeper.update { _ in }
+            guard let bytes = try storage.contents(of: folder.path.pushing(FilePath(file)), limit: Self.longestText)
+            else { continue }
+            let written = TextReading.symbols(of: bytes, corpus.encoding, corpus.vocabulary)
+            let prompt = corpus.encoding.codePoints(of: section.request.prompt).compactMap(corpus.vocabulary.index)
+            let own = section.request.echo && written.starts(with: prompt) ? prompt.count : 0
+            let copies = VerbatimCopies(of: written, from: own, in: searched.suffixes)
+            let passages = copies.longest.map { copy in
+                let place = searched.start + copy.place
+                return CopiesRecord.Passage(
+                    start: copy.start, length: copy.length, place: place,
+                    line: lineEnds.isEmpty ? nil : 1 + lineEnds.count(below: place),
+                    isTraining: searched.training.contains(copy.place), occurrences: copy.occurrences,
+                    text: searched.excerpt(copy.place, copy.length))
+            }
+            record.texts.append(
+                CopiesRecord.Text(
+                    file: file, characters: copies.characters, recitedCharacters: copies.recitedCharacters,
+                    longest: passages))
+        }
+    }
+
+    private func tell(_ record: CopiesRecord) {
+        let (all, recited) = record.texts.reduce((0, 0)) { ($0.0 + $1.characters, $0.1 + $1.recitedCharacters) }
+        guard all > 0,
+            let text = record.texts.max(by: { ($0.longest.first?.length ?? 0) < ($1.longest.first?.length ?? 0) }),
+            let longest = text.longest.first
+        else { return }
+        let place = longest.line.map { "line \(grouped($0))" } ?? "character \(grouped(longest.place))"
+        let share = Double(recited) / Double(all)
+        let words =
+            "\(fixed(share * 100, 0)) % of what it wrote is recited; the longest passage that stands word for word in the "
+            + "text learned from has \(grouped(longest.length)) characters (\(text.file), from \(place))"
+        if share >= Self.warningShare {
+            runner.keeper.warn("\(words). More text, more dropout or fewer epochs recite less.")
+        } else {
+            runner.keeper.event(.scored, .info, "\(words). Searched in \(duration(record.seconds)).")
+        }
+    }
+
+    // MARK: - Comparison
+
+    private func compare(_ searched: SearchedText, _ began: Double) throws {
+        guard searched.validation.count > 1, !searched.training.isEmpty else { return }
+        guard searched.hasWholeValidation else {
+            return runner.keeper.event(
+                .scored, .info,
+                "The validation text is too long to be compared in the memory there is; val_max_chars makes it shorter."
+            )
+        }
+        let prefixes = searched.suffixes.commonPrefixes()
+        let model = NGramModel(
+            searched.suffixes, prefixes: prefixes, training: searched.training, validation: searched.validation,
+            alphabet: searched.corpus.vocabulary.count, shouldStop: { runner.shouldPause })
+        guard let model else { return }
+        var found = Comparison(characters: model.predicted, trainingCharacters: searched.training.count)
+        found.modelBitsPerCharacter = runner.keeper.status.bestValidationLoss.map(bits)
+        found.ngramOrder = model.bestOrder
+        found.ngramBitsPerCharacter = model.bitsPerCharacter[model.bestOrder]
+        found.ngramBitsByOrder = model.bitsPerCharacter
+        if let compressor = Compressor(), !runner.shouldPause {
+            let training = searched.bytes(searched.training)
+            let validation = searched.bytes(searched.validation)
+            func perCharacter(_ bytes: Int) -> Double { Double(bytes * 8) / Double(searched.validation.count) }
+            found.xzAloneBitsPerCharacter = compressor.compressedSize(of: validation).map(perCharacter)
+            runner.keeper.update { _ in }
+            // What is further back than the dictionary reaches would be of no use.
+            let known = Array(training.suffix(max(0, Compressor.dictionary - validation.count)))
+            if !runner.shouldPause, let one = compressor.compressedSize(of: known), !runner.shouldPause,
+                let both = compressor.compressedSize(of: known + validation)
+            {
+                found.xzBitsPerCharacter = perCharacter(max(0, both - one))
+            }
+        }
+        found.seconds = runner.clock.monotonic() - began
+        try write(found, to: folder.comparison)
+        let own = found.modelBitsPerCharacter.map { "The model needs \(fixed($0, 3)) bits per character; " } ?? ""
+        let compressed = found.xzBitsPerCharacter.map { ", xz -9 \(fixed($0, 3))" } ?? ""
+        runner.keeper.event(
+            .scored, .info,
+            "\(own)n-grams with \(model.bestOrder) characters of context need "
+                + "\(fixed(model.bitsPerCharacter[model.bestOrder], 3))\(compressed). Measured in "
+                + "\(duration(found.seconds)).")
+    }
+
+    private func write(_ value: some Encodable, to path: FilePath) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        try storage.swap(path, with: [UInt8](try encoder.encode(value)) + [10])
+    }
+}
+
+extension [Int] {
+    /// How many of these ascending numbers are below one.
+    fileprivate func count(below number: Int) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = low + (high - low) / 2
+            if self[middle] < number { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

@@ -1,0 +1,109 @@
+public import CharnnReports
+public import CharnnSpool
+public import CharnnStorage
+import SystemPackage
+
+extension MorningReport {
+    /// Seconds that count as since yesterday.
+    public static let day = 86_400.0
+    /// Of so many jobs that ended before, the newest are listed.
+    private static let mostEarlier = 2000
+
+    /// Looks through a spool.
+    ///
+    /// - Parameters:
+    ///   - now: Seconds since 1970.
+    ///   - since: Jobs that ended later count as new.
+    /// - Throws: ``SpoolClientError`` if the spool cannot be read.
+    public static func collect(
+        _ layout: SpoolLayout, storage: any Storage, now: Double, since: Double
+    ) throws(SpoolClientError) -> MorningReport {
+        var report = MorningReport(
+            spool: layout.root.string, time: JobStatus.time(now), since: JobStatus.time(since))
+        let jobs = try SpoolClient(layout, storage: storage).list()
+        var states: [String: JobState] = [:]
+        for job in jobs { states[job.name] = job.state }
+        var forecast = QueueForecast(layout, storage: storage)
+        for job in jobs.suffix(400) where [.active, .done].contains(job.state) { forecast.learn(job) }
+        for job in jobs where job.state == .active { forecast.learn(job) }
+
+        var clock: Double? = 0
+        for job in jobs {
+            switch job.state {
+            case .active:
+                report.ran.append(record(job, layout, storage))
+                let left = job.status?.secondsLeft ?? forecast.seconds(job)
+                report.waiting.append(
+                    Waiting(name: job.name, state: .active, reason: job.status?.phase, startsIn: 0, doneIn: left))
+                clock = left
+            case .queue:
+                let before = job.status?.ticket?.predecessors.map(\.job).filter {
+                    states[$0].map { $0 != .done } ?? false
+                }
+                let reason = before.flatMap { $0.isEmpty ? nil : "after \($0.joined(separator: ", "))" }
+                let begin = clock
+                clock = clock.flatMap { start in forecast.seconds(job).map { start + $0 } }
+                report.waiting.append(
+                    Waiting(
+                        name: job.name, state: .queue, reason: reason ?? job.status?.reason, startsIn: begin,
+                        doneIn: clock))
+            case .held: report.addHeld(job)
+            case .done, .failed, .cancelled, .rejected: report.addEnded(job, layout, storage)
+            }
+        }
+        report.ran = ranked(report.ran)
+        report.problems.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
+        report.earlier.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
+        report.earlier = Array(report.earlier.prefix(mostEarlier))
+        report.drops = (try? storage.list(layout.incoming))?.filter { JobFileName($0) != nil }.count
+        return report
+    }
+
+    private static func record(
+        _ job: SpoolClient.Job, _ layout: SpoolLayout, _ storage: any Storage
+    ) -> JobRecord {
+        JobRecord(
+            job.name, folder: layout.folder(of: job.name), state: job.state, status: job.status, in: storage,
+            includingTexts: false)
+    }
+
+    private mutating func addHeld(_ job: SpoolClient.Job) {
+        waiting.append(Waiting(name: job.name, state: .held, reason: job.status?.reason ?? "until it is released"))
+        guard let reason = job.status?.reason else { return }
+        problems.append(
+            Problem(
+                name: job.name, state: .held, reason: reason,
+                remedy: "To let it run again: charnn release \(job.name)", endedAt: job.status?.updatedAt,
+                hasFolder: job.status != nil))
+    }
+
+    private mutating func addEnded(_ job: SpoolClient.Job, _ layout: SpoolLayout, _ storage: any Storage) {
+        var ended = job.status?.endedAt ?? job.status?.updatedAt
+        if job.state == .rejected || ended == nil {
+            let file = layout.file(job.file, in: job.state)
+            ended = ((try? storage.status(of: file)) ?? nil).map { JobStatus.time($0.modified) }
+        }
+        guard let ended, ended >= since else {
+            earlier.append((job.name, job.state, job.status?.bestValidationLoss.map(bits), ended))
+            return
+        }
+        switch job.state {
+        case .rejected:
+            let path = layout.directory(.rejected).appending("\(job.file).reason.txt")
+            let told = (try? storage.contents(of: path, limit: 1 << 16)) ?? nil
+            problems.append(
+                Problem(
+                    name: job.name, state: .rejected,
+                    reason: told.map { String(decoding: $0, as: UTF8.self) } ?? "its job file cannot be used",
+                    remedy: "Mend rejected/\(job.file) and drop it into incoming/ again.", endedAt: ended,
+                    hasFolder: false))
+        case .failed:
+            problems.append(
+                Problem(
+                    name: job.name, state: .failed, reason: job.status?.reason ?? "the reason was not recorded",
+                    remedy: "When that is mended: charnn retry \(job.name); it goes on from its newest checkpoint.",
+                    endedAt: ended, hasFolder: true))
+        default: ran.append(Self.record(job, layout, storage))
+        }
+    }
+}

@@ -1,0 +1,86 @@
+extension Chart {
+    /// The chart as a figure of a page.
+    ///
+    /// Only lines are in the SVG, which is stretched to the room there is; names and numbers are text of the page, so
+    /// that they have the same size on a telephone and on a wide screen.
+    func figure(height: Int = 15) -> HTML {
+        guard let (x, y) = axes() else { return .nothing }
+        let yTicks = y.values.map { value -> HTML in
+            let bottom = percent(y.place(value))
+            return "<i class=\"y\" style=\"bottom:\(bottom)\"><b>\(y.label(value))</b></i>"
+        }
+        let xTicks = x.values.map { value -> HTML in
+            "<i class=\"x\" style=\"left:\(percent(x.place(value)))\"><b>\(x.label(value))</b></i>"
+        }
+        let lines = series.map { line($0, x, y) }
+        let levelLines = levels.filter { y.range.contains($0.y) }.map { level -> HTML in
+            "<i class=\"level\" style=\"bottom:\(percent(y.place(level.y)))\"><b>\(level.name) \(fixed(level.y, digits))</b></i>"
+        }
+        let legend = series.map { line -> HTML in
+            let last = line.points.last.map { value($0.y) } ?? ""
+            // One line needs no name beside the chart's own.
+            if series.count == 1, levels.isEmpty { return "<span class=\"key\"><b>\(last)</b></span>" }
+            return
+                "<span class=\"key s\(line.style)\"><svg viewBox=\"0 0 24 8\" aria-hidden=\"true\"><path d=\"M0 4H24\"/></svg>\(line.name) <b>\(last)</b></span>"
+        }
+        return """
+            <figure class="chart" data-x="\(xLabel)" data-digits="\(digits)">
+            <figcaption><strong>\(title)</strong><span class="unit">\(yLabel)</span><span class="keys">\(legend)</span></figcaption>
+            <div class="plot" style="height:\(height)rem">
+            \(HTML(yTicks, separator: ""))\(HTML(xTicks, separator: ""))\(HTML(levelLines, separator: ""))
+            <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="\(title)">\(HTML(lines, separator: ""))</svg>
+            </div>
+            <p class="axis">\(xLabel)</p>
+            </figure>
+            """
+    }
+
+    /// A value as it is read off: with thousands apart, and small ones with their power of ten.
+    private func value(_ value: Double) -> String {
+        if digits == 0 { return grouped(Int(value)) }
+        return value != 0 && abs(value) < 0.001 ? String(value) : fixed(value, digits)
+    }
+
+    /// A small curve without axes, to look at beside others on the same scale.
+    func miniature(_ x: ClosedRange<Double>, _ y: ClosedRange<Double>) -> HTML {
+        let (x, y) = (
+            Ticks(x.lowerBound, x.upperBound, count: 2, isTight: true),
+            Ticks(y.lowerBound, y.upperBound, count: 2, isTight: true)
+        )
+        let lines = series.map { one -> HTML in
+            let points = Self.reduced(one, to: 60).map { self.point($0, x, y) }
+            return "<polyline class=\"s\(one.style)\" points=\"\(points.joined(separator: " "))\"/>"
+        }
+        return """
+            <svg class="mini" viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="\(title)">\(HTML(lines, separator: ""))</svg>
+            """
+    }
+
+    private func line(_ line: Series, _ x: Ticks, _ y: Ticks) -> HTML {
+        let points = Self.reduced(line)
+        let values = points.map { "\(x.isWhole ? fixed($0.x, 0) : fixed($0.x, 2)),\(plain($0.y))" }
+        let places = points.map { point($0, x, y) }
+        // A line of no length with round ends is a dot whatever the picture is stretched to.
+        let marks = line.isMarked && points.count <= 60 ? places.map { "M\($0.replacingComma)h0" }.joined() : ""
+        let dots: HTML = marks.isEmpty ? .nothing : "<path class=\"dots s\(line.style)\" d=\"\(marks)\"/>"
+        return """
+            <polyline class="s\(line.style)" points="\(places.joined(separator: " "))" data-name="\(line.name)" data-v="\(values.joined(separator: " "))"/>\(dots)
+            """
+    }
+
+    private func point(_ point: (x: Double, y: Double), _ x: Ticks, _ y: Ticks) -> String {
+        "\(fixed(x.place(point.x) * 1000, 1)),\(fixed(1000 - y.place(point.y) * 1000, 1))"
+    }
+
+    private func percent(_ part: Double) -> String { "\(fixed(part * 100, 2))%" }
+
+    private func plain(_ value: Double) -> String { abs(value) < 0.001 && value != 0 ? String(value) : fixed(value, 4) }
+}
+
+extension Ticks {
+    fileprivate var isWhole: Bool { range.upperBound - range.lowerBound > 50 }
+}
+
+extension String {
+    fileprivate var replacingComma: String { String(map { $0 == "," ? " " : $0 }) }
+}

@@ -1,0 +1,74 @@
+/// Lines over a common horizontal axis.
+public struct Chart: Sendable {
+    /// One line.
+    public struct Series: Sendable {
+        public var name: String
+        /// The number of its colour and pattern, from 0.
+        public var style: Int
+        public var points: [(x: Double, y: Double)]
+        /// Whether each point is marked, as for a few measurements.
+        public var isMarked: Bool
+
+        public init(_ name: String, style: Int, points: [(x: Double, y: Double)], isMarked: Bool = false) {
+            self.name = name
+            self.style = style
+            self.points = points
+            self.isMarked = isMarked
+        }
+    }
+
+    public var title: String
+    public var xLabel: String
+    public var yLabel: String
+    public var series: [Series]
+    public var isLogarithmic = false
+    /// Whether zero belongs into the picture.
+    public var beginsAtZero = false
+    /// Digits behind the point of a value that is read off.
+    public var digits = 3
+    /// Horizontal lines to compare with.
+    public var levels: [(name: String, y: Double)] = []
+
+    /// The most points a line is drawn with.
+    public static let mostPoints = 300
+
+    public init(_ title: String, x xLabel: String, y yLabel: String, series: [Series]) {
+        self.title = title
+        self.xLabel = xLabel
+        self.yLabel = yLabel
+        self.series = series.filter { !$0.points.isEmpty }
+    }
+
+    /// At most ``mostPoints`` points: the means of equal parts; marked ones are thinned instead, so that each stays a
+    /// measurement.
+    static func reduced(_ series: Series, to count: Int = mostPoints) -> [(x: Double, y: Double)] {
+        let points = series.points
+        guard points.count > count, count > 1 else { return points }
+        return (0..<count).map { part in
+            if series.isMarked { return points[part * (points.count - 1) / (count - 1)] }
+            let range = (part * points.count / count)..<((part + 1) * points.count / count)
+            let sums = points[range].reduce((0.0, 0.0)) { ($0.0 + $1.x, $0.1 + $1.y) }
+            return (sums.0 / Double(range.count), sums.1 / Double(range.count))
+        }
+    }
+
+    /// The axes that hold everything; nil if there is nothing to show.
+    func axes() -> (x: Ticks, y: Ticks)? {
+        let all = series.flatMap { Self.reduced($0) }
+        guard let firstX = all.map(\.x).min(), let lastX = all.map(\.x).max() else { return nil }
+        let heights = (all.map(\.y) + levels.map(\.y)).sorted()
+        guard let low = heights.first, let high = heights.last else { return nil }
+        // The first rows of a run are far above all that follows; they may run out at the top.
+        let top = beginsAtZero || isLogarithmic ? high : min(high, ceiling(of: all.map(\.y).sorted(), high))
+        let x = Ticks(min(firstX, 0), max(lastX, 1e-9), count: 5, isTight: true)
+        if isLogarithmic { return (x, Ticks(logarithmic: heights.first { $0 > 0 } ?? 1e-6, high)) }
+        return (x, Ticks(beginsAtZero ? min(0, low) : low, top, count: 5))
+    }
+
+    /// The height below which nearly all points lie, if the rest lies far above.
+    private func ceiling(of heights: [Double], _ highest: Double) -> Double {
+        guard heights.count >= 40, let low = heights.first else { return highest }
+        let most = heights[heights.count * 95 / 100]
+        return highest - low > 2.5 * (most - low) ? low + (most - low) * 1.4 : highest
+    }
+}

@@ -1,0 +1,97 @@
+import CharnnSpool
+import CharnnTexts
+import CharnnTraining
+
+/// Several jobs side by side: one chart, one table.
+public struct JobComparison {
+    private let jobs: [JobRecord]
+
+    /// The best by validation first.
+    public init(_ jobs: [JobRecord]) { self.jobs = MorningReport.ranked(jobs) }
+
+    /// The facts that are compared: a name and a value for each job, those that nobody has left out.
+    private var facts: [(name: String, values: [String])] {
+        func fact(_ name: String, _ value: (JobRecord) -> String?) -> (name: String, values: [String]) {
+            (name, jobs.map { value($0) ?? "" })
+        }
+        let all = [
+            fact("state") { $0.state.words },
+            fact("validation, bits/char") { $0.bestBits.map { fixed($0, 4) } },
+            fact("training, bits/char") { $0.status?.trainLoss.map { fixed(bits($0), 4) } },
+            fact("loss is") { $0.rows.isEmpty ? nil : $0.verdict.short },
+            fact("n-grams, bits/char") { $0.comparison?.ngramBitsPerCharacter.map { fixed($0, 4) } },
+            fact("xz -9, bits/char") { $0.comparison?.xzBitsPerCharacter.map { fixed($0, 4) } },
+            fact("network") { $0.network },
+            fact("steps") { $0.status?.step.map(grouped) },
+            fact("characters/s") { $0.status?.charactersPerSecond.map { grouped(Int($0)) } },
+            fact("worked") { $0.status?.elapsedSeconds.map(duration) },
+        ]
+        return all.filter { !$0.values.allSatisfy(\.isEmpty) } + differences
+    }
+
+    /// The settings in which they differ, beside those that the network's name tells.
+    private var differences: [(name: String, values: [String])] {
+        let told: Set = ["train.cell", "train.num_layers", "train.hidden_size"]
+        var seen: Set<String> = []
+        let keys = jobs.flatMap { $0.settings.map(\.key) }.filter {
+            $0.hasPrefix("train.") && !told.contains($0) && seen.insert($0).inserted
+        }
+        return keys.compactMap { key in
+            let values = jobs.map { $0.setting(key) ?? "" }
+            return Set(values).count > 1 ? (String(key.dropFirst(6)), values) : nil
+        }
+    }
+
+    /// Rows for a terminal: the header, then a line for each fact.
+    public var table: [[String]] { [[""] + jobs.map(\.name)] + facts.map { [$0.name] + $0.values } }
+
+    /// The validation curves of all (the training curve where there is none), over the steps.
+    public var chart: Chart {
+        Chart(
+            jobs.count == 1 ? "Loss" : "Validation loss", x: "step", y: "bits per character",
+            series: jobs.enumerated().map { index, job in
+                let validation = job.validationPoints
+                let points =
+                    validation.isEmpty
+                    ? job.rows.compactMap { row in row.trainLoss.map { (x: Double(row.step), y: bits($0)) } }
+                    : validation
+                let name = validation.isEmpty ? "\(job.name) (training)" : job.name
+                return Chart.Series(name, style: index % 6, points: points, isMarked: !validation.isEmpty)
+            })
+    }
+
+    /// The same over the time worked.
+    private var chartOverTime: Chart {
+        Chart(
+            "Over the time worked", x: "minutes", y: "bits per character",
+            series: jobs.enumerated().map { index, job in
+                Chart.Series(
+                    job.name, style: index % 6,
+                    points: job.rows.compactMap { row in
+                        row.validationLoss.map { (row.elapsedSeconds / 60, bits($0)) }
+                    }, isMarked: true)
+            })
+    }
+
+    /// The page's bytes.
+    public func page(time: String) -> [UInt8] {
+        let head = jobs.map { job -> HTML in "<th class=\"n\">\(job.name)</th>" }
+        let rows = facts.map { fact -> HTML in
+            "<tr><th scope=\"row\">\(fact.name)</th>\(fact.values.map { "<td class=\"n\">\($0)</td>" as HTML })</tr>"
+        }
+        let samples = jobs.compactMap { job -> HTML? in
+            guard let text = job.generated.first ?? job.samples.last else { return nil }
+            let beginning = String(String.UnicodeScalarView(text.text.unicodeScalars.prefix(600)))
+            return "<article><h3>\(job.name), \(text.file)</h3><div class=\"text\">\(beginning)</div></article>"
+        }
+        let texts: HTML = samples.isEmpty ? .nothing : "<section><h2>What they write</h2>\(samples)</section>"
+        let body: HTML = """
+            <header><p class="eyebrow">Compared</p><h1>\(jobs.map(\.name).joined(separator: ", "))</h1></header>
+            <section><h2>How they learned</h2>\(chart.figure(height: 19))\(chartOverTime.figure(height: 15))</section>
+            <section><h2>Side by side</h2><div class="wide"><table><thead><tr><th></th>\(head)</tr></thead><tbody>\(rows)</tbody></table></div></section>
+            \(texts)
+            <footer>Written by charnn compare at \(Page.day(time)).</footer>
+            """
+        return Page.bytes(title: "\(jobs.map(\.name).joined(separator: ", ")) – charnnd", body: body)
+    }
+}

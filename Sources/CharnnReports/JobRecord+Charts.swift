@@ -1,0 +1,59 @@
+import CharnnSpool
+import CharnnTexts
+import CharnnTraining
+
+extension JobRecord {
+    /// Training and validation loss in bits per character.
+    public var lossChart: Chart {
+        var chart = Chart(
+            "Loss", x: "step", y: "bits per character",
+            series: [
+                Chart.Series(
+                    "training", style: 0,
+                    points: rows.compactMap { row in row.trainLoss.map { (Double(row.step), bits($0)) } }),
+                Chart.Series("validation", style: 1, points: validationPoints, isMarked: true),
+            ])
+        if let level = comparison?.ngramBitsPerCharacter, let order = comparison?.ngramOrder {
+            chart.levels = [("\(order)-character n-grams", level)]
+        }
+        return chart
+    }
+
+    var validationPoints: [(x: Double, y: Double)] {
+        rows.compactMap { row in row.validationLoss.map { (Double(row.step), bits($0)) } }
+    }
+
+    var rateChart: Chart {
+        var chart = Chart(
+            "Learning rate", x: "step", y: "",
+            series: [Chart.Series("rate", style: 0, points: rows.map { (Double($0.step), $0.learningRate) })])
+        chart.beginsAtZero = true
+        chart.digits = 4
+        return chart
+    }
+
+    var normChart: Chart {
+        var chart = Chart(
+            "Gradient norm", x: "step", y: "before clipping",
+            series: [
+                Chart.Series(
+                    "norm", style: 0,
+                    points: rows.compactMap { row in row.gradientNorm.map { (Double(row.step), $0) } })
+            ])
+        chart.beginsAtZero = true
+        return chart
+    }
+
+    var speedChart: Chart {
+        var chart = Chart(
+            "Speed", x: "step", y: "characters a second",
+            series: [
+                Chart.Series(
+                    "speed", style: 0,
+                    points: rows.compactMap { row in row.charactersPerSecond.map { (Double(row.step), $0) } })
+            ])
+        chart.beginsAtZero = true
+        chart.digits = 0
+        return chart
+    }
+}

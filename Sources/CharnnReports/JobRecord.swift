@@ -1,0 +1,173 @@
+public import CharnnSpool
+public import CharnnStorage
+public import CharnnTexts
+public import CharnnTraining
+import FoundationEssentials
+public import SystemPackage
+
+/// All that a job's folder tells, read for a page; what is not there or cannot be read is left out.
+public struct JobRecord: Sendable {
+    /// A text of the job.
+    public struct Text: Sendable {
+        /// Relative to the job folder.
+        public var file: String
+        /// For a sample the step it was written at.
+        public var step: Int?
+        /// As characters of the model: of Latin-1 and bytes one each.
+        public var text: String
+        /// Bytes in all, where more than ``JobRecord/longestText`` are there.
+        public var wholeSize: Int?
+
+        public init(file: String, step: Int?, text: String, wholeSize: Int?) {
+            self.file = file
+            self.step = step
+            self.text = text
+            self.wholeSize = wholeSize
+        }
+    }
+
+    public var name: String
+    public var state: JobState
+    /// Whether somebody is at it now.
+    public var isRunning: Bool
+    public var status: JobStatus?
+    public var rows: [MetricsRow] = []
+    public var samples: [Text] = []
+    public var generated: [Text] = []
+    /// How many there are of which only some are in ``samples`` and ``generated``.
+    public var sampleCount = 0
+    public var generatedCount = 0
+    /// The lines of `resolved.yaml` as key and value, a section's keys after `section.`.
+    public var settings: [(key: String, value: String)] = []
+    /// Device and kernels, as `resolved.yaml` begins.
+    public var computedOn: String?
+    public var comparison: Comparison?
+    public var copies: CopiesRecord?
+    public var evaluation: [(key: String, value: String)] = []
+
+    /// The most of a text that a page shows, bytes.
+    public static let longestText = 20_000
+    /// The most texts of a kind that a page shows.
+    public static let mostTexts = 24
+
+    public var verdict: Verdict { Verdict(rows) }
+
+    /// Bits per character of the best evaluation.
+    public var bestBits: Double? { status?.bestValidationLoss.map(bits) }
+
+    /// What a setting was; nil where it is not told.
+    public func setting(_ key: String) -> String? { settings.first { $0.key == key }?.value }
+
+    /// The network in a few words: `LSTM 2 × 512`; nil where nothing was trained.
+    public var network: String? {
+        guard let cell = setting("train.cell"), let layers = setting("train.num_layers"),
+            let size = setting("train.hidden_size")
+        else { return nil }
+        return "\(cell.uppercased()) \(layers) × \(size)"
+    }
+
+    /// - Parameters:
+    ///   - state: Where the job's file lies, which may be newer than the status.
+    ///   - includingTexts: Whether samples and generated texts are read too.
+    public init(
+        _ name: String, folder: FilePath, state: JobState? = nil, status: JobStatus? = nil,
+        in storage: some Storage, includingTexts: Bool = true
+    ) {
+        self.name = name
+        let status = status ?? (try? JobStatus.read(folder.appending("status.json"), on: storage)) ?? nil
+        self.status = status
+        self.state = state ?? status?.state ?? .active
+        isRunning = self.state == .active
+        rows = (try? MetricsFile.rows(of: folder.appending("metrics.csv"), in: storage)) ?? []
+        readSettings(text(folder.appending("resolved.yaml"), in: storage) ?? "")
+        comparison = decoded(folder.appending("comparison.json"), in: storage)
+        copies = decoded(folder.appending("copies.json"), in: storage)
+        readEvaluation(text(folder.appending("evaluation.json"), in: storage) ?? "")
+        guard includingTexts else { return }
+        let isUnicode = setting("train.encoding").map { $0 == "utf-8" } ?? true
+        let samples = numbered(folder.appending("samples"), after: "step-", in: storage)
+        sampleCount = samples.count
+        self.samples = Self.spread(samples, Self.mostTexts).compactMap {
+            read($0.file, "samples", step: $0.number, isUnicode, folder, storage)
+        }
+        let generated = numbered(folder.appending("generated"), after: "", in: storage)
+        generatedCount = generated.count
+        self.generated = generated.prefix(Self.mostTexts).compactMap {
+            read($0.file, "generated", step: nil, isUnicode, folder, storage)
+        }
+    }
+
+    /// `count` of the elements, evenly apart, with the first and the last.
+    static func spread<Element>(_ all: [Element], _ count: Int) -> [Element] {
+        guard all.count > count, count > 1 else { return all }
+        return (0..<count).map { all[$0 * (all.count - 1) / (count - 1)] }
+    }
+
+    private func numbered(
+        _ folder: FilePath, after prefix: String, in storage: some Storage
+    ) -> [(file: String, number: Int)] {
+        let names = (try? storage.list(folder)) ?? []
+        return names.compactMap { name -> (file: String, number: Int)? in
+            guard name.hasPrefix(prefix), name.hasSuffix(".txt") else { return nil }
+            return Int(name.dropFirst(prefix.count).dropLast(4)).map { (name, $0) }
+        }.sorted { $0.number < $1.number }
+    }
+
+    private func read(
+        _ file: String, _ kind: String, step: Int?, _ isUnicode: Bool, _ folder: FilePath, _ storage: some Storage
+    ) -> Text? {
+        let path = folder.appending(kind).appending(file)
+        guard let bytes = (try? storage.contents(of: path, limit: Self.longestText)) ?? nil,
+            let size = (try? storage.status(of: path))??.size
+        else { return nil }
+        let text =
+            isUnicode
+            ? String(decoding: bytes, as: UTF8.self)
+            : String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+        return Text(
+            file: "\(kind)/\(file)", step: step, text: text, wholeSize: size > Self.longestText ? size : nil)
+    }
+
+    private func text(_ path: FilePath, in storage: some Storage) -> String? {
+        ((try? storage.contents(of: path, limit: 1 << 20)) ?? nil).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private func decoded<Value: Decodable>(_ path: FilePath, in storage: some Storage) -> Value? {
+        guard let bytes = (try? storage.contents(of: path, limit: 16 << 20)) ?? nil else { return nil }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try? decoder.decode(Value.self, from: Data(bytes))
+    }
+
+    private mutating func readSettings(_ yaml: String) {
+        var section = ""
+        for line in yaml.split(separator: "\n") {
+            if line.hasPrefix("#") {
+                if let range = line.firstRange(of: "Computed on ") {
+                    computedOn = String(line[range.upperBound...].dropLast(line.hasSuffix(".") ? 1 : 0))
+                }
+                continue
+            }
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            let key = line[..<colon].drop { $0 == " " || $0 == "-" }
+            let value = line[line.index(after: colon)...].drop { $0 == " " }
+            if !line.hasPrefix(" ") { section = value.isEmpty ? "\(key)." : "" }
+            if value.isEmpty { continue }
+            settings.append(("\(section)\(key)", String(value)))
+        }
+    }
+
+    private mutating func readEvaluation(_ json: String) {
+        for line in json.split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 1).map(String.init)
+            guard parts.count == 2, !parts[1].hasSuffix("[") else { continue }
+            let strip: (Character) -> Bool = { " \",".contains($0) }
+            let key = parts[0].filter { !strip($0) }
+            let value = parts[1].drop(while: strip)
+            evaluation.append((key, String(value.reversed().drop(while: strip).reversed())))
+        }
+    }
+}
+
+/// Nats as bits.
+public func bits(_ nats: Double) -> Double { nats / 0.693_147_180_559_945_3 }

@@ -1,0 +1,39 @@
+public import CharnnStorage
+public import CharnnTraining
+public import SystemPackage
+
+extension MetricsFile {
+    /// The most of a file that is read for a page: about a million rows.
+    static let longestRead = 64 << 20
+
+    /// The rows of a file, without those that cannot be read; empty where there is none. Of a very long file the end.
+    public static func rows(of path: FilePath, in storage: some Storage) throws(StorageError) -> [MetricsRow] {
+        let bytes: [UInt8]
+        do {
+            let file = try storage.open(path, beneath: nil)
+            let size = try file.status().size
+            bytes = try file.read(at: max(0, size - longestRead), count: longestRead)
+        } catch {
+            if error.code == .notFound { return [] }
+            throw error
+        }
+        return bytes.split(separator: UInt8(ascii: "\n")).compactMap(row)
+    }
+
+    /// A row of its line; nil for the header and for what was cut.
+    static func row(_ line: ArraySlice<UInt8>) -> MetricsRow? {
+        let cells = line.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+        guard cells.count == 8 else { return nil }
+        func number(_ cell: ArraySlice<UInt8>) -> Double? {
+            guard !cell.isEmpty else { return nil }
+            return Double(String(decoding: cell, as: UTF8.self)).flatMap { $0.isFinite ? $0 : nil }
+        }
+        guard let step = Int(String(decoding: cells[0], as: UTF8.self)), let epoch = number(cells[1]),
+            let rate = number(cells[4]), let elapsed = number(cells[7])
+        else { return nil }
+        return MetricsRow(
+            step: step, epoch: epoch, trainLoss: number(cells[2]), validationLoss: number(cells[3]),
+            learningRate: rate, gradientNorm: number(cells[5]), charactersPerSecond: number(cells[6]),
+            elapsedSeconds: elapsed)
+    }
+}

@@ -1,0 +1,123 @@
+import CharnnSpool
+import CharnnTraining
+
+/// `index.html`: the morning report of a spool.
+public struct MorningPage {
+    private let report: MorningReport
+
+    /// Beyond so many cards the rest is a table: more pictures than that nobody compares.
+    private static let mostCards = 60
+
+    public init(_ report: MorningReport) { self.report = report }
+
+    /// The page's bytes.
+    public var bytes: [UInt8] {
+        let body: HTML = """
+            <header><p class="eyebrow">\(report.spool)</p><h1>The morning report</h1><p class="lead">\(report.summary)</p></header>
+            \(problems)
+            \(ran)
+            \(waiting)
+            \(earlier)
+            <footer>Written by charnnd at \(Page.day(report.time)). The same in a terminal: charnn report.</footer>
+            """
+        return Page.bytes(title: "charnnd – the morning report", body: body)
+    }
+
+    /// Names of jobs have no characters but letters, digits, space and `._+-`; those that mean something in an address
+    /// are written as its rules want them.
+    static func address(_ name: String) -> String {
+        let plain = name.utf8.map { byte -> String in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                String(Unicode.Scalar(byte))
+            default: "%" + [byte >> 4, byte & 15].map { String($0, radix: 16, uppercase: true) }.joined()
+            }
+        }
+        return "jobs/\(plain.joined())/report.html"
+    }
+
+    private func link(_ name: String) -> HTML { "<a href=\"\(Self.address(name))\">\(name)</a>" }
+
+    private var problems: HTML {
+        guard !report.problems.isEmpty else { return .nothing }
+        let items = report.problems.map { problem -> HTML in
+            """
+            <div class="problem"><p><b>\(problem.hasFolder ? link(problem.name) : HTML(problem.name))</b> <span class="state \(problem.state.rawValue)">\(problem.state.words)</span></p>
+            <p>\(problem.reason)</p><p><small>\(problem.remedy)</small></p></div>
+            """
+        }
+        return "<section><h2>What did not succeed</h2>\(items)</section>"
+    }
+
+    private var ran: HTML {
+        guard !report.ran.isEmpty else { return .nothing }
+        // All curves on the same axes, so that one sees which lies lower.
+        let charts = report.ran.prefix(Self.mostCards).map(\.lossChart)
+        let lows = charts.flatMap { $0.series.flatMap(\.points) }.map(\.y).sorted()
+        let low = lows.first ?? 0
+        let high = lows.isEmpty ? 1 : lows[lows.count * 97 / 100]
+        let cards = zip(report.ran, charts).enumerated().map { index, pair -> HTML in
+            card(pair.0, pair.1, rank: index + 1, low...max(high, low + 0.1))
+        }
+        let rest = report.ran.dropFirst(Self.mostCards).map { job -> HTML in
+            row(job.name, job.state, job.bestBits, job.status?.endedAt)
+        }
+        let table: HTML =
+            rest.isEmpty
+            ? .nothing : "<details><summary>\(rest.count) more, ranked likewise</summary>\(Self.table(rest))</details>"
+        return "<section><h2>What ran, ranked by validation</h2><div class=\"cards\">\(cards)</div>\(table)</section>"
+    }
+
+    private func card(_ job: JobRecord, _ chart: Chart, rank: Int, _ heights: ClosedRange<Double>) -> HTML {
+        let score: HTML =
+            job.bestBits.map { "<span class=\"score\">\(fixed($0, 3))<small>bits/char</small></span>" } ?? .nothing
+        let place: HTML = job.bestBits == nil ? .nothing : "\(rank). "
+        let last = chart.series.flatMap(\.points).map(\.x).max() ?? 1
+        let curve: HTML = chart.series.isEmpty ? .nothing : chart.miniature(0...max(1, last), heights)
+        var words = [job.network, job.rows.isEmpty ? nil : job.verdict.short].compactMap(\.self)
+        if job.state == .active, let left = job.status?.secondsLeft { words.append("\(duration(left)) left") }
+        if let elapsed = job.status?.elapsedSeconds { words.append("worked \(duration(elapsed))") }
+        let state: HTML =
+            job.state == .done
+            ? .nothing : "<span class=\"state \(job.state.rawValue)\">\(job.state.words)</span>"
+        return """
+            <article class="card">\(score)<h3>\(place)\(link(job.name)) \(state)</h3>\(curve)<p>\(words.joined(separator: " · "))</p></article>
+            """
+    }
+
+    private var waiting: HTML {
+        guard !report.waiting.isEmpty || (report.drops ?? 0) > 0 else { return .nothing }
+        let rows = report.waiting.map { job -> HTML in
+            "<tr><td>\(job.state == .active ? link(job.name) : HTML(job.name))</td><td>\(job.state.words)</td><td class=\"n\">\(job.startsIn.map { "about \(duration($0))" } ?? "")</td><td class=\"n\">\(job.doneIn.map { "about \(duration($0))" } ?? "")</td><td>\(job.reason ?? "")</td></tr>"
+        }
+        let drops = report.drops ?? 0
+        let note: HTML =
+            drops > 0
+            ? "<p class=\"note\">\(drops) job file\(drops == 1 ? " lies" : "s lie") in incoming/ and was not accepted yet.</p>"
+            : .nothing
+        let table: HTML =
+            rows.isEmpty
+            ? .nothing
+            : """
+            <div class="wide"><table><thead><tr><th>job</th><th></th><th class="n">starts in</th><th class="n">done in</th><th></th></tr></thead><tbody>\(rows)</tbody></table></div>
+            <p class="note">Times are estimates from the speed that was measured here.</p>
+            """
+        return "<section><h2>What comes next</h2>\(table)\(note)</section>"
+    }
+
+    private var earlier: HTML {
+        guard !report.earlier.isEmpty else { return .nothing }
+        let rows = report.earlier.map { row($0.name, $0.state, $0.bits, $0.endedAt) }
+        return
+            "<section><h2>Before</h2><details\(rows.count <= 30 ? " open" : HTML.nothing)><summary>\(rows.count) jobs</summary>\(Self.table(rows))</details></section>"
+    }
+
+    private func row(_ name: String, _ state: JobState, _ bits: Double?, _ end: String?) -> HTML {
+        "<tr><td>\(link(name))</td><td>\(state.words)</td><td class=\"n\">\(bits.map { fixed($0, 3) } ?? "")</td><td>\(end.map(Page.day) ?? "")</td></tr>"
+    }
+
+    private static func table(_ rows: [HTML]) -> HTML {
+        "<div class=\"wide\"><table><thead><tr><th>job</th><th></th><th class=\"n\">bits/char</th><th>ended</th></tr></thead><tbody>\(rows)</tbody></table></div>"
+    }
+}

@@ -1,0 +1,52 @@
+import CharnnSpool
+
+extension MorningReport {
+    /// The report for a terminal, in lines that hold no control characters of anybody.
+    public var text: String {
+        var lines = [summary, ""]
+        if !ran.isEmpty {
+            lines += Self.aligned(
+                ["", "JOB", "BITS/CHAR", "NETWORK", "STATE", "LOSS IS", "WORKED"],
+                ran.enumerated().map { index, job in
+                    [
+                        job.bestBits == nil ? "" : "\(index + 1)", job.name, job.bestBits.map { fixed($0, 3) } ?? "",
+                        job.network ?? "", job.state.words, job.rows.isEmpty ? "" : job.verdict.short,
+                        job.status?.elapsedSeconds.map(duration) ?? "",
+                    ]
+                })
+            lines.append("")
+        }
+        for problem in problems {
+            lines.append("\(problem.name) \(problem.state.words): \(problem.reason)")
+            lines.append("  \(problem.remedy)")
+        }
+        if !problems.isEmpty { lines.append("") }
+        if !waiting.isEmpty {
+            lines += Self.aligned(
+                ["NEXT", "STATE", "STARTS IN", "DONE IN", ""],
+                waiting.map { job in
+                    [
+                        job.name, job.state.words, job.startsIn.map { "about \(duration($0))" } ?? "",
+                        job.doneIn.map { "about \(duration($0))" } ?? "", job.reason ?? "",
+                    ]
+                })
+            lines.append("")
+        }
+        if let drops, drops > 0 {
+            lines += ["\(drops) job file\(drops == 1 ? " lies" : "s lie") in incoming/ for a daemon.", ""]
+        }
+        if !earlier.isEmpty { lines += ["\(earlier.count) ended before; charnn list has them all.", ""] }
+        return lines.dropLast().joined(separator: "\n")
+    }
+
+    private static func aligned(_ header: [String], _ rows: [[String]]) -> [String] {
+        let all = ([header] + rows)
+        let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+        return all.map { row in
+            var line = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
+                .joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            return line
+        }
+    }
+}

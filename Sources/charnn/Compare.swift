@@ -1,0 +1,58 @@
+import ArgumentParser
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import SystemPackage
+
+struct Compare: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Compare jobs: losses, speed, and the settings in which they differ.",
+        discussion: """
+            The best by validation comes first. Bits per character compare only on the same text.
+
+            Example:
+              charnn compare rnn gru lstm
+              charnn compare rnn gru lstm --html cells.html
+            """)
+
+    @Argument(help: ArgumentHelp("The jobs' names.", valueName: "name"))
+    var names: [String]
+
+    @Option(name: .long, help: ArgumentHelp("Write a page with their curves to a file instead.", valueName: "file"))
+    var html: String?
+
+    @OptionGroup var spool: SpoolOptions
+
+    func run() throws {
+        try reporting {
+            let storage = LocalStorage()
+            let layout = try spool.existing(storage)
+            let jobs = try names.map { try JobRecord(named: $0, in: layout, storage, includingTexts: html != nil) }
+            let comparison = JobComparison(jobs)
+            guard let html else {
+                let rows = comparison.table
+                return Terminal.line(Table.text(header: rows[0], rows: Array(rows.dropFirst())))
+            }
+            let time = JobStatus.time(SpoolClock.system.wall())
+            try storage.swap(FilePath(html).absolute, with: comparison.page(time: time))
+            Terminal.line("Written: \(html)")
+        }
+    }
+}
+
+extension JobRecord {
+    /// A job of a spool, or the reason why there is nothing to show of it.
+    init(
+        named name: String, in layout: SpoolLayout, _ storage: any Storage, includingTexts: Bool
+    ) throws {
+        let client = SpoolClient(layout, storage: storage)
+        let found = try client.find(name)
+        let folder = layout.folder(of: name)
+        guard try FilePath.Component(name) != nil && storage.status(of: folder)?.kind == .directory else {
+            throw Failure(try client.why(name), status: 66)
+        }
+        self.init(
+            name, folder: folder, state: found?.state, status: found?.status, in: storage,
+            includingTexts: includingTexts)
+    }
+}

@@ -1,0 +1,161 @@
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import CharnnTexts
+import CharnnTraining
+import SystemPackage
+import Testing
+
+@Suite struct PageTests {
+    private let folder = TemporaryDirectory("page")
+    private let storage = LocalStorage()
+
+    private static let nasty = "<script>alert('x')</script> & \"quoted\" \u{1B}[31m \u{85}"
+
+    private func record(_ name: String = "a job", rows: Int = 1000) throws -> JobRecord {
+        let path = folder.path.appending(name)
+        try storage.createDirectories(path.appending("samples"), mode: 0o755)
+        try storage.createDirectories(path.appending("generated"), mode: 0o755)
+        var csv = MetricsFile.header + "\n"
+        for index in 1...rows {
+            csv +=
+                MetricsFile.line(
+                    MetricsRow(
+                        step: index * 10, epoch: Double(index) / 100, trainLoss: 1 + 2 / Double(index),
+                        validationLoss: index % 50 == 0 ? 1.2 + 2 / Double(index) : nil, learningRate: 0.002,
+                        gradientNorm: 0.5, charactersPerSecond: 40_000, elapsedSeconds: Double(index))) + "\n"
+        }
+        try storage.replace(path.appending("metrics.csv"), with: Array(csv.utf8))
+        try storage.replace(path.appending("samples/step-00000500.txt"), with: Array("early \(Self.nasty)".utf8))
+        try storage.replace(path.appending("samples/step-00001000.txt"), with: Array("later".utf8))
+        try storage.replace(path.appending("generated/1.txt"), with: Array("prompt \(Self.nasty)".utf8))
+        try storage.replace(
+            path.appending("generated/2.txt"), with: [UInt8](repeating: UInt8(ascii: "x"), count: 50_000))
+        try storage.replace(
+            path.appending("resolved.yaml"),
+            with: Array(
+                """
+                # What this job ran with. Computed on a <fast> machine with AVX.
+                priority: 0
+                train:
+                  corpus: ["<b>.txt"]
+                  encoding: utf-8
+                  cell: lstm
+                  num_layers: 2
+                  hidden_size: 64
+                """.utf8))
+        var status = JobStatus(job: name, state: .done)
+        status.bestValidationLoss = 1.202
+        status.warnings = ["Beware of <i>"]
+        return JobRecord(name, folder: path, state: .done, status: status, in: storage)
+    }
+
+    private func page(_ record: JobRecord) -> String {
+        String(decoding: JobPage(record, time: "2026-01-31T06:00:00Z").bytes, as: UTF8.self)
+    }
+
+    @Test func `a page shows all of a job and nothing that a text wrote becomes markup`() throws {
+        let page = page(try record())
+        for word in [
+            "early &lt;script&gt;", "later", "step 500", "Beware of &lt;i&gt;", "[&quot;&lt;b&gt;.txt&quot;]",
+            "a &lt;fast&gt; machine with AVX", "LSTM 2 × 64", "The validation loss has become flat", "1.734",
+        ] {
+            #expect(page.contains(word), "\(word)")
+        }
+        #expect(page.components(of: "<script>") == 1)
+        #expect(!page.contains("\u{1B}") && !page.contains("\u{85}"))
+        #expect(!page.contains("http://") && !page.contains("https://") && !page.contains(" src="))
+    }
+
+    @Test func `a long text is cut with a note`() throws {
+        let page = page(try record())
+        #expect(page.contains("Cut here: the whole text of 50.0 kB is in generated/2.txt"))
+        #expect(page.utf8.count < 200_000)
+    }
+
+    @Test func `copied passages are marked where they stand`() throws {
+        var record = try record()
+        record.generated = [
+            JobRecord.Text(
+                file: "generated/1.txt", step: nil, text: "äöü < copied passage of some words > end", wholeSize: nil)
+        ]
+        var copies = CopiesRecord(corpus: ["t.txt"], charactersSearched: 1000)
+        copies.texts = [
+            CopiesRecord.Text(
+                file: "generated/1.txt", characters: 40, recitedCharacters: 0,
+                longest: [
+                    CopiesRecord.Passage(
+                        start: 4, length: 32, place: 77, line: 3, isTraining: true, occurrences: 2, text: "< copied")
+                ])
+        ]
+        record.copies = copies
+        let page = page(record)
+        #expect(page.contains("äöü <mark>&lt; copied passage of some words &gt;</mark> end"))
+        #expect(page.contains("line 3, 2 times"))
+    }
+
+    @Test func `a job with nothing yet has a page too`() throws {
+        let record = JobRecord("new", folder: folder.path.appending("new"), state: .active, in: storage)
+        #expect(page(record).contains("<h1>new</h1>"))
+    }
+
+    @Test func `a million rows make a page of bounded size`() throws {
+        var record = try record(rows: 10)
+        record.rows = (1...1_000_000).map {
+            MetricsRow(
+                step: $0, epoch: 1, trainLoss: 2, validationLoss: $0 % 100 == 0 ? 2.5 : nil, learningRate: 1,
+                gradientNorm: 1, charactersPerSecond: 1, elapsedSeconds: 1)
+        }
+        #expect(page(record).utf8.count < 250_000)
+    }
+
+    @Test func `rows that cannot be read are left out`() throws {
+        let path = folder.path.appending("odd.csv")
+        let csv = "\(MetricsFile.header)\n10,0.1,2.5,,0.001,1,100,5.0\nrubbish\n20,0.2,nan,2.4,0.001,,,6.0\n30,0.3"
+        try storage.replace(path, with: Array(csv.utf8))
+        let rows = try MetricsFile.rows(of: path, in: storage)
+        #expect(rows.map(\.step) == [10, 20])
+        #expect(rows[1].trainLoss == nil && rows[1].validationLoss == 2.4)
+    }
+
+    @Test func `the morning report ranks, tells what failed and what comes`() throws {
+        var report = MorningReport(spool: "/spool", time: "2026-01-31T06:00:00Z", since: "2026-01-30T06:00:00Z")
+        var (worse, better) = (try record("worse"), try record("better & co"))
+        worse.status?.bestValidationLoss = 2
+        better.status?.bestValidationLoss = 1
+        report.ran = MorningReport.ranked([worse, better])
+        report.problems = [
+            MorningReport.Problem(
+                name: "bad", state: .failed, reason: "no <text>", remedy: "charnn retry bad", endedAt: nil,
+                hasFolder: true)
+        ]
+        report.waiting = [MorningReport.Waiting(name: "next", state: .queue, reason: nil, startsIn: 60, doneIn: 7200)]
+        let page = String(decoding: MorningPage(report).bytes, as: UTF8.self)
+        let first = try #require(
+            page.firstRange(of: "1. <a href=\"jobs/better%20%26%20co/report.html\">better &amp; co</a>"))
+        let second = try #require(page.firstRange(of: "2. <a href=\"jobs/worse/report.html\">"))
+        #expect(first.lowerBound < second.lowerBound)
+        for word in ["no &lt;text&gt;", "charnn retry bad", "about 2 h 00 min"] {
+            #expect(page.contains(word), "\(word)")
+        }
+        for word in ["better & co", "1.443", "bad failed: no <text>", "next", "about 2 h 00 min"] {
+            #expect(report.text.contains(word), "\(word)")
+        }
+    }
+
+    @Test func `a comparison shows what differs and not what is equal`() throws {
+        var (one, other) = (try record("one"), try record("other"))
+        one.settings.append(("train.lr", "0.002"))
+        other.settings.append(("train.lr", "0.004"))
+        let table = JobComparison([one, other]).table
+        #expect(table.contains { $0 == ["lr", "0.002", "0.004"] })
+        #expect(!table.contains { $0[0] == "encoding" })
+        let svg = JobComparison([one, other]).chart.svg()
+        #expect(svg.components(of: "<polyline") == 2 && svg.contains("bits per character"))
+    }
+}
+
+extension String {
+    fileprivate func components(of part: String) -> Int { ranges(of: part).count }
+}
