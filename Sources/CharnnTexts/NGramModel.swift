@@ -2,14 +2,14 @@ internal import Glibc
 
 /// How well an n-gram model with backoff predicts the validation text that a network is measured on.
 ///
-/// Interpolation with absolute discounting (Ney, Essen and Kneser), a proper distribution at each order: with `n(h)` the
-/// occurrences of the context `h` in the training text, `n(hc)` those followed by `c`, `t(h)` the number of different
-/// followers, and `h'` the context without its first character,
+/// Witten and Bell's interpolation, a proper distribution at each order: with `n(h)` the occurrences of the context `h`
+/// in the training text, `n(hc)` those followed by `c`, `t(h)` the number of different followers, and `h'` the context
+/// without its first character,
 ///
-///     p(c | h) = (max(n(hc) - d, 0) + d · t(h) · p(c | h')) / n(h),    p(c | h) = p(c | h') where n(h) = 0,
+///     p(c | h) = (n(hc) + t(h) · p(c | h')) / (n(h) + t(h)),    p(c | h) = p(c | h') where n(h) = 0,
 ///
-/// and below order 0 all characters are equally likely. The discount of an order is `d = n₁ / (n₁ + 2 n₂)`, of the numbers
-/// of n-grams that occur once and twice in the training text; ½ where it has none of either. No table of n-grams is built: in a suffix array the occurrences
+/// and below order 0 all characters are equally likely. (Absolute discounting did worse on the King James Bible and on
+/// Plato's Republic, by 0.05 bits.) No table of n-grams is built: in a suffix array the occurrences
 /// of a context lie side by side, so that one pass an order counts and scores everything.
 public struct NGramModel: Sendable, Equatable {
     /// The most characters of context that are tried.
@@ -52,86 +52,65 @@ public struct NGramModel: Sendable, Equatable {
     }
 
     /// Takes the probability of each predicted character from one order to the next.
-    private static func refine(
+    static func refine(
         _ probabilities: inout [Double], order: Int, _ suffixes: SuffixArray, _ prefixes: [UInt8],
         training: Range<Int>, validation: Range<Int>
     ) {
-        let pass = Pass(
-            order: order, places: suffixes.order, prefixes: prefixes, training: training, validation: validation)
-        let discount = pass.discount()
-        pass.forEachRun(in: 0..<suffixes.order.count, sharing: order) { context in
-            pass.score(context, discount, &probabilities)
+        let (places, depth) = (suffixes.order, UInt8(order))
+        var start = 0
+        while start < places.count {
+            // A group: suffixes that agree in `order` symbols, which are a context and what follows it.
+            var end = start + 1
+            while end < places.count, prefixes[end] >= depth { end += 1 }
+            score(start..<end, &probabilities, order, places, prefixes, training, validation)
+            start = end
         }
     }
 
-    /// One order's way over the suffix array. Suffixes that share a context lie side by side, and among them those that
-    /// share what follows it.
-    private struct Pass {
-        let order: Int
-        let places: [Int32]
-        let prefixes: [UInt8]
-        let training: Range<Int>
-        let validation: Range<Int>
-
-        /// Whether a suffix begins with a context of the training text and what follows there.
-        private func isCounted(_ place: Int) -> Bool {
-            let start = Int(places[place])
-            return start >= training.lowerBound && start + order < training.upperBound
+    private static func score(
+        _ group: Range<Int>, _ probabilities: inout [Double], _ order: Int, _ places: [Int32], _ prefixes: [UInt8],
+        _ training: Range<Int>, _ validation: Range<Int>
+    ) {
+        func isCounted(_ start: Int) -> Bool { start >= training.lowerBound && start + order < training.upperBound }
+        func isPredicted(_ start: Int) -> Bool {
+            start >= validation.lowerBound && start + order < validation.upperBound
+                && start + order > validation.lowerBound
         }
-
-        /// The index among the validation text's characters of what follows a context there; nil: nothing to predict.
-        private func predicted(_ place: Int) -> Int? {
-            let start = Int(places[place])
-            guard start >= validation.lowerBound, start + order < validation.upperBound,
-                start + order > validation.lowerBound
-            else { return nil }
-            return start + order - validation.lowerBound
+        // Order 0 has no context to agree in, and its followers are told apart by their first symbol.
+        let deeper = UInt8(order + 1)
+        var (occurrences, followers, predictions) = (0, 0, 0)
+        forEachFollower(group, deeper, prefixes) { run in
+            var counted = 0
+            for place in run {
+                let start = Int(places[place])
+                if isCounted(start) { counted += 1 } else if isPredicted(start) { predictions += 1 }
+            }
+            occurrences += counted
+            if counted > 0 { followers += 1 }
         }
-
-        /// The runs of suffixes that agree in their first `depth` symbols.
-        func forEachRun(in range: Range<Int>, sharing depth: Int, _ body: (Range<Int>) -> Void) {
-            let depth = UInt8(depth)
-            var start = range.lowerBound
-            while start < range.upperBound {
-                var end = start + 1
-                while end < range.upperBound, prefixes[end] >= depth { end += 1 }
-                body(start..<end)
-                start = end
+        guard occurrences > 0, predictions > 0 else { return }
+        let (weight, total) = (Double(followers), Double(occurrences + followers))
+        forEachFollower(group, deeper, prefixes) { run in
+            var counted = 0
+            for place in run where isCounted(Int(places[place])) { counted += 1 }
+            for place in run {
+                let start = Int(places[place])
+                guard isPredicted(start) else { continue }
+                let index = start + order - validation.lowerBound
+                probabilities[index] = (Double(counted) + weight * probabilities[index]) / total
             }
         }
+    }
 
-        func discount() -> Double {
-            var (once, twice) = (0, 0)
-            forEachRun(in: 0..<places.count, sharing: order + 1) { run in
-                var counted = 0
-                for place in run where isCounted(place) { counted += 1 }
-                if counted == 1 { once += 1 }
-                if counted == 2 { twice += 1 }
-            }
-            return once > 0 && twice > 0 ? Double(once) / Double(once + 2 * twice) : 0.5
-        }
-
-        func score(_ context: Range<Int>, _ discount: Double, _ probabilities: inout [Double]) {
-            var (occurrences, followers, hasPredictions) = (0, 0, false)
-            forEachRun(in: context, sharing: order + 1) { run in
-                var counted = 0
-                for place in run {
-                    if isCounted(place) { counted += 1 } else if predicted(place) != nil { hasPredictions = true }
-                }
-                occurrences += counted
-                if counted > 0 { followers += 1 }
-            }
-            guard occurrences > 0, hasPredictions else { return }
-            let (total, rest) = (Double(occurrences), discount * Double(followers))
-            forEachRun(in: context, sharing: order + 1) { run in
-                var counted = 0
-                for place in run where isCounted(place) { counted += 1 }
-                let own = max(Double(counted) - discount, 0)
-                for place in run {
-                    guard let index = predicted(place) else { continue }
-                    probabilities[index] = (own + rest * probabilities[index]) / total
-                }
-            }
+    private static func forEachFollower(
+        _ group: Range<Int>, _ depth: UInt8, _ prefixes: [UInt8], _ body: (Range<Int>) -> Void
+    ) {
+        var start = group.lowerBound
+        while start < group.upperBound {
+            var end = start + 1
+            while end < group.upperBound, prefixes[end] >= depth { end += 1 }
+            body(start..<end)
+            start = end
         }
     }
 }

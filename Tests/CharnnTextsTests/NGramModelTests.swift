@@ -13,15 +13,7 @@ import Testing
                 validation: training.count..<(training.count + validation.count), alphabet: Self.alphabet))
     }
 
-    /// The discount of an order, by counting.
-    private func discount(_ order: Int, in text: [Int32]) -> Double {
-        var counts: [ArraySlice<Int32>: Int] = [:]
-        for start in text.indices.dropLast(order) { counts[text[start...(start + order)], default: 0] += 1 }
-        let (once, twice) = (counts.values.filter { $0 == 1 }.count, counts.values.filter { $0 == 2 }.count)
-        return once > 0 && twice > 0 ? Double(once) / Double(once + 2 * twice) : 0.5
-    }
-
-    /// The formula as it stands, by counting.
+    /// Witten and Bell's formula as it stands, by counting.
     private func probability(of symbol: Int32, after context: ArraySlice<Int32>, in text: [Int32]) -> Double {
         let starts = text.indices.dropLast(context.count).filter { text[$0...].starts(with: context) }
         let next = starts.map { text[$0 + context.count] }
@@ -29,9 +21,8 @@ import Testing
             context.isEmpty
             ? 1 / Double(Self.alphabet) : probability(of: symbol, after: context.dropFirst(), in: text)
         guard !next.isEmpty else { return lower }
-        let discount = discount(context.count, in: text)
-        let own = max(Double(next.filter { $0 == symbol }.count) - discount, 0)
-        return (own + discount * Double(Set(next).count) * lower) / Double(next.count)
+        let followers = Double(Set(next).count)
+        return (Double(next.filter { $0 == symbol }.count) + followers * lower) / (Double(next.count) + followers)
     }
 
     private func text(_ count: Int, seed: UInt64) -> [Int32] {
