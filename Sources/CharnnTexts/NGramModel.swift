@@ -8,7 +8,8 @@ internal import Glibc
 ///
 ///     p(c | h) = (n(hc) + t(h) · p(c | h')) / (n(h) + t(h)),    p(c | h) = p(c | h') where n(h) = 0,
 ///
-/// and below order 0 all characters are equally likely. No table of n-grams is built: in a suffix array the occurrences
+/// and below order 0 all characters are equally likely. (Absolute discounting did worse on the King James Bible and on
+/// Plato's Republic, by 0.05 bits.) No table of n-grams is built: in a suffix array the occurrences
 /// of a context lie side by side, so that one pass an order counts and scores everything.
 public struct NGramModel: Sendable, Equatable {
     /// The most characters of context that are tried.

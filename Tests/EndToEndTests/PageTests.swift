@@ -170,7 +170,12 @@ import Testing
             let measured = expected.filter { $0.1 != nil }
             let read = try scalars(tag)
             #expect(read.map(\.0) == measured.map(\.0), "\(tag)")
-            #expect(zip(read, measured).allSatisfy { abs($0.1 - ($1.1 ?? 0)) <= 1e-5 * max(1, abs($0.1)) }, "\(tag)")
+            // metrics.csv has the speed in whole characters.
+            let rounding = tag == "chars_per_second" ? 0.5 : 0
+            let isEqual = zip(read, measured).allSatisfy { one, other in
+                abs(one.1 - (other.1 ?? 0)) <= 1e-5 * max(1, abs(one.1)) + rounding
+            }
+            #expect(isEqual, "\(tag)")
         }
         let files = try spool.storage.list(spool.output("tale").appending("samples"))
         #expect(try #require(found["sample/text_summary"]).count == files.count)

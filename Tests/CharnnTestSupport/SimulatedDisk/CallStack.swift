@@ -21,9 +21,13 @@ public struct CallStack: Hashable, Sendable {
 
     public let addresses: [UInt]
 
+    /// What is loaded, looked up once: looking at it again reads every mapped file's head, and one that another test
+    /// unmaps in that moment ends the process.
+    private static let images = ImageMap.capture()
+
     /// Of the caller.
     init() {
-        guard let backtrace = try? Backtrace.capture(algorithm: .fast, limit: 20) else {
+        guard let backtrace = try? Backtrace.capture(algorithm: .fast, limit: 20, images: Self.images) else {
             addresses = []
             return
         }
