@@ -53,6 +53,8 @@ public struct EventKind: Hashable, Sendable {
     public static let workerHung = EventKind(name: "workerHung", messageID: "0fc7d51cd1e9e63c6dac5ff43e8c0b7c")
     /// A line that a worker wrote to its standard error.
     public static let workerOutput = EventKind(name: "workerOutput", messageID: "ac460ff24df655ac3c8cb42119d36a23")
+    /// The administrator's command for notices failed, or units that follow the queue could not be told.
+    public static let notifyFailed = EventKind(name: "notifyFailed", messageID: "3f1d0c6a5b7e4d28a94c1e60b2d7f583")
     /// The daemon could not do something and will try again.
     public static let trouble = EventKind(name: "trouble", messageID: "d435aff9d010c357d560f23b79c267d4")
 
@@ -60,7 +62,7 @@ public struct EventKind: Hashable, Sendable {
     public static let daemon: [EventKind] = [
         .started, .ready, .stopping, .reloaded, .reloadFailed, .accepted, .rejected, .ignored, .flood, .held,
         .released, .cancelled, .again, .requeued, .movedBack, .restored, .jobStarted, .jobDone, .jobFailed,
-        .workerCrashed, .workerHung, .workerOutput, .trouble,
+        .workerCrashed, .workerHung, .workerOutput, .notifyFailed, .trouble,
     ]
 
     /// The kind of an event that a worker tells of.
