@@ -101,7 +101,7 @@ let package = Package(
         .executableTarget(
             name: "charnn",
             dependencies: [
-                "CharnnCPU", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
+                "CLinux", "CharnnCPU", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
                 "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
             ]),
 
@@ -153,10 +153,10 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnSpool",
-                "CharnnStorage", "CharnnTestSupport", system,
+                "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnReports",
+                "CharnnSpool", "CharnnStorage", "CharnnTestSupport", system,
             ],
-            exclude: ["PyTorch", "bad-inputs.md", "memory.sh", "survival", "systemd"]),
+            exclude: ["PyTorch", "bad-inputs.md", "memory.sh", "package", "survival", "systemd"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -27,6 +27,8 @@ struct Charnn: ParsableCommand {
                     Submit.self, List.self, Show.self, Follow.self, Why.self, Cancel.self, Hold.self, Release.self,
                     Retry.self, Clean.self,
                 ]),
-            CommandGroup(name: "Before and beside", subcommands: [Check.self, Bench.self, Doctor.self, Fsck.self]),
+            CommandGroup(
+                name: "Before and beside",
+                subcommands: [Check.self, Bench.self, Doctor.self, Fsck.self, Export.self, Import.self]),
         ])
 }
