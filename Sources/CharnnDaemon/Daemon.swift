@@ -25,7 +25,7 @@ public final class Daemon: Sendable {
         public var manager = ServiceManager.current()
         public var logger = Logger(label: "charnnd") { _ in JournalLogHandler() }
         public var version = "0"
-        /// Where a path unit of systemd looks whether there is work, `$RUNTIME_DIRECTORY`; nil: nobody does.
+        /// Where charnnd-idle.service looks whether there is work, `$RUNTIME_DIRECTORY`; nil: nobody does.
         public var runtimeFolder: FilePath?
         /// Seconds that a worker has to end after it was asked to, before it is killed; a checkpoint that is being
         /// written prolongs it.

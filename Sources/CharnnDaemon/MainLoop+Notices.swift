@@ -75,7 +75,7 @@ extension MainLoop {
             mayForget: false)
     }
 
-    /// Writes whether there is work where a path unit of systemd sees it.
+    /// Writes whether there is work where charnnd-idle.service sees it.
     private func tellFollowers(isIdle: Bool) {
         guard let folder = options.runtimeFolder else { return }
         do {

@@ -36,7 +36,7 @@ systemctl enable morning 2>/dev/null
 printf 'notify: echo "$CHARNND_NOTICE $CHARNND_JOB $CHARNND_STATE $CHARNND_DONE" >> /var/spool/charnnd/notices.txt\n' \
     > /etc/charnnd/charnnd.yaml
 systemctl reload charnnd
-within 10 systemctl is-active charnnd-idle.target || { systemctl status charnnd-idle.path charnnd-idle.service --no-pager >&2 || true; cat /run/charnnd/state >&2; fail "the target is not reached while nothing is to do"; }
+within 10 systemctl is-active charnnd-idle.target || { systemctl status charnnd-idle.service --no-pager >&2 || true; cat /run/charnnd/state >&2; fail "the target is not reached while nothing is to do"; }
 drop told 400
 within 30 in_state active told || fail "told does not run"
 within 10 sh -c '! systemctl is-active charnnd-idle.target' || fail "the target is not left while a job runs"
