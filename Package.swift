@@ -104,7 +104,7 @@ let package = Package(
         .executableTarget(
             name: "charnn",
             dependencies: [
-                "CharnnCPU", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
+                "CLinux", "CharnnCPU", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
                 "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
             ]),
 
@@ -170,7 +170,7 @@ let package = Package(
                 "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnReports",
                 "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ],
-            exclude: ["Pages", "PyTorch", "bad-inputs.md", "memory.sh", "survival", "systemd"]),
+            exclude: ["Pages", "PyTorch", "bad-inputs.md", "memory.sh", "package", "survival", "systemd"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <sys/timex.h>
 
 int charnn_rename_new(const char *from, const char *to) {
     return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
@@ -34,3 +35,9 @@ int charnn_has_writer(int descriptor) {
 int charnn_sync_file_system(int descriptor) { return syncfs(descriptor); }
 
 int charnn_lock(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
+
+int charnn_clock_is_synchronised(void) {
+    struct timex status = {0};
+    int state = adjtimex(&status);
+    return state < 0 ? -1 : state != TIME_ERROR && !(status.status & STA_UNSYNC);
+}

@@ -27,6 +27,8 @@ public final class Daemon: Sendable {
         public var manager = ServiceManager.current()
         public var logger = Logger(label: "charnnd") { _ in JournalLogHandler() }
         public var version = "0"
+        /// Where charnnd-idle.service looks whether there is work, `$RUNTIME_DIRECTORY`; nil: nobody does.
+        public var runtimeFolder: FilePath?
         /// Seconds that a worker has to end after it was asked to, before it is killed; a checkpoint that is being
         /// written prolongs it.
         public var stopTimeout = 60.0

@@ -57,6 +57,8 @@ public struct EventKind: Hashable, Sendable {
     public static let diskFull = EventKind(name: "diskFull", messageID: "5b8e17c9a2d04f6e9c3170d8e4b6fa21")
     /// The disk has room again; the queue goes on.
     public static let roomAgain = EventKind(name: "roomAgain", messageID: "e07c4b95d1f84a3ab26f8835c90d7e14")
+    /// The administrator's command for notices failed, or units that follow the queue could not be told.
+    public static let notifyFailed = EventKind(name: "notifyFailed", messageID: "3f1d0c6a5b7e4d28a94c1e60b2d7f583")
     /// The daemon could not do something and will try again.
     public static let trouble = EventKind(name: "trouble", messageID: "d435aff9d010c357d560f23b79c267d4")
 
@@ -64,8 +66,7 @@ public struct EventKind: Hashable, Sendable {
     public static let daemon: [EventKind] = [
         .started, .ready, .stopping, .reloaded, .reloadFailed, .accepted, .rejected, .ignored, .flood, .held,
         .released, .cancelled, .again, .requeued, .movedBack, .restored, .jobStarted, .jobDone, .jobFailed,
-        .workerCrashed, .workerHung, .workerOutput, .diskFull, .roomAgain,
-        .trouble,
+        .workerCrashed, .workerHung, .workerOutput, .diskFull, .roomAgain, .notifyFailed, .trouble,
     ]
 
     /// The kind of an event that a worker tells of.

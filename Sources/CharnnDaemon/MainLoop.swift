@@ -26,6 +26,11 @@ final class MainLoop {
     var isStopping = false
     var page = PageSchedule()
     var hasFailures = false
+    /// Jobs that ended since there was nothing to do.
+    var endsSinceIdle: [EndedJob] = []
+    /// Whether there was nothing to do at the end of the last turn; nil: before the first.
+    var wasIdle: Bool?
+    let notifier: Notifier
     /// How many workers were started, to tell the news of one from another's.
     var workersStarted = 0
     /// What the disk lacks; while it does, no job is started.
@@ -50,6 +55,10 @@ final class MainLoop {
         clock = options.clock
         configuration = options.configuration
         announcer = Announcer(options.logger, options.spool, options.storage, options.clock)
+        let telling = announcer
+        notifier = Notifier { why in
+            telling.tell(.notifyFailed, .warning, "The command under notify failed: \(why).", ["reason": why])
+        }
     }
 
     func run() async -> Daemon.Outcome {
@@ -68,6 +77,8 @@ final class MainLoop {
         while !isFinished, let input = await inputs.next() { handle(input) }
         timer?.cancel()
         watch?.cancel()
+        // One who runs the queue by hand waits for the last notice; a service that is asked to stop does not for long.
+        await notifier.finish(within: isStopping ? 5 : 2 * configuration.notifyTimeout)
         announcer.tellSums(finally: true)
         return options.once && hasFailures ? .someFailed : .ended
     }
@@ -113,8 +124,15 @@ final class MainLoop {
         report()
         if keeper.hasDrops, retryAt == nil { daemon.send.yield(.wake) }
         writePage(finally: isDone)
+        noteIdleness(isIdle: isIdle)
         tellManager()
         setTimer()
+    }
+
+    /// Whether nothing runs and nothing can be started, now or later, without a person.
+    private var isIdle: Bool {
+        running == nil && isRecovered && retryAt == nil && !isStopping && !keeper.hasDrops && !keeper.isExpecting
+            && keeper.nextDelay == nil
     }
 
     /// Runs something that touches the spool; if it fails, that is told and everything is looked at again later.
@@ -183,6 +201,7 @@ final class MainLoop {
             }
             announcer.tell(event)
             notePage(event)
+            if let job = EndedJob(event) { noteEnd(job) }
         }
     }
 

@@ -16,6 +16,10 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var progressTimeout: Double = 1800
     /// Seconds for which finished jobs are kept before `charnn clean` removes them; nil: for ever.
     public var retention: Double?
+    /// What a shell runs when a job ends and when nothing is left to do; nil: nothing.
+    public var notifyCommand: String?
+    /// Seconds after which that command is ended.
+    public var notifyTimeout: Double = 60
 
     public init() {}
 
@@ -45,6 +49,11 @@ public struct ServiceConfiguration: Sendable, Equatable {
         configuration.memoryLimit = reader.size("memory_limit")
         configuration.progressTimeout = reader.duration("progress_timeout") ?? configuration.progressTimeout
         configuration.retention = reader.duration("keep_jobs")
+        configuration.notifyCommand = reader.string("notify", allowed: "a command line for /bin/sh")
+        if let command = configuration.notifyCommand, command.allSatisfy(\.isWhitespace) || command.contains("\0") {
+            reader.report(key: "notify", "found nothing that can be run; allowed: a command line for /bin/sh")
+        }
+        configuration.notifyTimeout = reader.duration("notify_timeout") ?? configuration.notifyTimeout
         reader.finish()
         guard reader.problems.isEmpty else { throw JobFileError(problems: reader.problems.map(\.text)) }
         return configuration

@@ -28,6 +28,8 @@ struct Charnn: ParsableCommand {
                     Retry.self, Clean.self,
                 ]),
             CommandGroup(name: "The morning after", subcommands: [Report.self, Compare.self, Plot.self]),
-            CommandGroup(name: "Before and beside", subcommands: [Check.self, Bench.self, Doctor.self, Fsck.self]),
+            CommandGroup(
+                name: "Before and beside",
+                subcommands: [Check.self, Bench.self, Doctor.self, Fsck.self, Export.self, Import.self]),
         ])
 }

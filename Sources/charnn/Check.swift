@@ -17,10 +17,12 @@ struct Check: ParsableCommand {
             The time is measured: a few steps of that very network are made on this machine.
 
             Example:
-              charnn check kjv.yaml
+              printf 'train: {corpus: /usr/share/common-licenses/GPL-3, hidden_size: 64}\\n' > gpl.yaml
+              charnn check gpl.yaml
             """)
 
-    @Argument(help: ArgumentHelp("Job files.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("Job files.", valueName: "file"), completion: .file(extensions: ["yaml", "yml", "json"]))
     var files: [String]
 
     @Flag(name: .long, inversion: .prefixedNo, help: "Measure how long a step takes.")

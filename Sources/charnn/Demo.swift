@@ -14,7 +14,7 @@ struct Demo: ParsableCommand {
 
             Example:
               charnn demo
-              charnn demo --text tale.txt
+              charnn demo --text /usr/share/common-licenses/Apache-2.0 --epochs 20
             """)
 
     private static let license = "/usr/share/common-licenses/GPL-3"

@@ -12,7 +12,9 @@ import SystemPackage
 
 /// A model that a person names: a file, an output folder, or a job of the spool.
 struct ModelArgument: ParsableArguments {
-    @Argument(help: ArgumentHelp("A job's name, its output folder, or a model file.", valueName: "model"))
+    @Argument(
+        help: ArgumentHelp("A job's name, its output folder, or a model file.", valueName: "model"),
+        completion: .custom { words, _, _ in JobNames.withModels(words) })
     var model: String
 
     @OptionGroup var spool: SpoolOptions
@@ -53,7 +55,8 @@ struct Generate: ParsableCommand {
         discussion: """
             Examples:
               charnn generate demo --prompt 'You may' --length 300
-              charnn generate jobs/kjv/model.safetensors --temperature 0.5 --count 3
+              charnn generate demo --temperature 0.5 --count 3
+              charnn generate ~/.local/state/charnnd/jobs/demo/model.safetensors
             """)
 
     @OptionGroup var model: ModelArgument
@@ -160,12 +163,12 @@ struct Evaluate: ParsableCommand {
         abstract: "Score a text with a model: nats and bits per character, perplexity.",
         discussion: """
             Example:
-              charnn evaluate demo /usr/share/common-licenses/GPL-2
+              charnn evaluate demo /usr/share/common-licenses/GPL-2 --unknown replace
             """)
 
     @OptionGroup var model: ModelArgument
 
-    @Argument(help: ArgumentHelp("The texts, read as one.", valueName: "text"))
+    @Argument(help: ArgumentHelp("The texts, read as one.", valueName: "text"), completion: .file())
     var texts: [String]
 
     @Option(name: .long, help: "utf-8, latin-1 or bytes. Default: the model's.")

@@ -8,7 +8,9 @@ import SystemPackage
 
 /// `--spool`, for every command that looks into one.
 struct SpoolOptions: ParsableArguments {
-    @Option(name: .long, help: ArgumentHelp("The spool folder.", discussion: spoolHelp, valueName: "dir"))
+    @Option(
+        name: .long, help: ArgumentHelp("The spool folder.", discussion: spoolHelp, valueName: "dir"),
+        completion: .directory)
     var spool: String?
 
     var layout: SpoolLayout { SpoolLayout.choose(spool.map { FilePath($0) }, isDaemon: false) }

@@ -15,16 +15,19 @@ struct Run: ParsableCommand {
             file first, then in the spool's corpora/.
 
             Example:
-              charnn run kjv.yaml
-              charnn run kjv.yaml --output ./kjv
+              printf 'train: {corpus: /usr/share/common-licenses/GPL-3, hidden_size: 64}\\n' > gpl.yaml
+              charnn run gpl.yaml
+              charnn run gpl.yaml --output ./gpl
             """)
 
-    @Argument(help: ArgumentHelp("The job file.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("The job file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml", "json"]))
     var file: String
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The output folder. Default: jobs/NAME in the spool.", valueName: "dir"))
+        help: ArgumentHelp("The output folder. Default: jobs/NAME in the spool.", valueName: "dir"),
+        completion: .directory)
     var output: String?
 
     @OptionGroup var spool: SpoolOptions

@@ -12,10 +12,12 @@ struct Submit: ParsableCommand {
             not see, such as one in your home folder, is copied into the spool's corpora/.
 
             Example:
-              charnn submit kjv.yaml republic.yaml
+              printf 'train: {corpus: /usr/share/common-licenses/GPL-3, hidden_size: 64}\\n' > gpl.yaml
+              charnn submit gpl.yaml
             """)
 
-    @Argument(help: ArgumentHelp("Job files.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("Job files.", valueName: "file"), completion: .file(extensions: ["yaml", "yml", "json"]))
     var files: [String]
 
     @OptionGroup var spool: SpoolOptions

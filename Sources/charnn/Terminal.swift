@@ -1,18 +1,29 @@
+import CharnnReports
 import Glibc
 
 /// What the program knows of the terminal it talks to.
 enum Terminal {
     /// Whether standard output is a terminal that can move its cursor.
-    static let isInteractive = isatty(1) == 1 && String(cString: getenv("TERM") ?? strdup("dumb")) != "dumb"
+    static let isInteractive = isatty(1) == 1 && (variable("TERM") ?? "dumb") != "dumb"
 
     /// Whether colours are wanted: on a terminal, unless `NO_COLOR` says otherwise (https://no-color.org).
-    static let hasColour = isInteractive && (getenv("NO_COLOR").map { $0.pointee == 0 } ?? true)
+    static let hasColour = isInteractive && (variable("NO_COLOR") ?? "").isEmpty
 
-    /// The terminal's width in characters.
+    /// Whether the terminal shows more than ASCII, as its locale says.
+    static let isUnicode: Bool = {
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap(variable).first { !$0.isEmpty } ?? ""
+        let name = locale.lowercased().filter { $0 != "-" }
+        return name.contains("utf8")
+    }()
+
+    /// The terminal's width in columns, as it is now.
     static var width: Int {
         var size = winsize()
         return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
+
+    /// How many columns a line may take: the terminal's, and any number where lines go elsewhere.
+    static var room: Int { isInteractive ? width : .max }
 
     /// How this program was called, for commands that can be pasted: its name, or its path if it is not in `$PATH`.
     static let program: String = {
@@ -22,6 +33,8 @@ enum Terminal {
         let folder = String(cString: current) + "/"
         return called.hasPrefix(folder) ? String(called.dropFirst(folder.count)) : called
     }()
+
+    private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     static func write(_ text: String) {
         var bytes = Array(text.utf8)
@@ -40,9 +53,25 @@ enum Terminal {
         _ = Glibc.write(2, bytes, bytes.count)
     }
 
-    static func bold(_ text: String) -> String { hasColour ? "\u{1B}[1m\(text)\u{1B}[0m" : text }
+    static func bold(_ text: String) -> String { styled(text, "1") }
 
-    static func dim(_ text: String) -> String { hasColour ? "\u{1B}[2m\(text)\u{1B}[0m" : text }
+    static func dim(_ text: String) -> String { styled(text, "2") }
+
+    /// The colours of a terminal's own palette, which fit its background.
+    enum Colour: String {
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case cyan = "36"
+    }
+
+    static func coloured(_ text: String, _ colour: Colour?) -> String {
+        colour.map { styled(text, $0.rawValue) } ?? text
+    }
+
+    private static func styled(_ text: String, _ style: String) -> String {
+        hasColour && !text.isEmpty ? "\u{1B}[\(style)m\(text)\u{1B}[0m" : text
+    }
 
     /// Control characters of a text that a model or another person wrote, made harmless.
     static func harmless(_ text: String) -> String {
@@ -52,5 +81,29 @@ enum Terminal {
                     let isControl = scalar.value < 0x20 && scalar != "\n" && scalar != "\t"
                     return isControl || (0x7F...0x9F).contains(scalar.value) ? "\u{FFFD}" : scalar
                 }))
+    }
+
+    /// The same for a text that has to stay in one line.
+    static func oneLine(_ text: String) -> String {
+        harmless(text).split(whereSeparator: { $0.isNewline || $0 == "\t" }).joined(separator: " ")
+    }
+}
+
+/// A line at the end of a terminal's output that is drawn again and again.
+final class LiveLine {
+    private var isShown = false
+
+    /// Draws the line in place of the last one. It is never wrapped, should the window have become narrower meanwhile.
+    func show(_ text: String) {
+        guard Terminal.isInteractive else { return }
+        Terminal.write("\r\u{1B}[?7l\(text)\u{1B}[K\u{1B}[?7h")
+        isShown = true
+    }
+
+    /// Removes the line, so that another can stand in its place.
+    func clear() {
+        guard isShown else { return }
+        Terminal.write("\r\u{1B}[K")
+        isShown = false
     }
 }

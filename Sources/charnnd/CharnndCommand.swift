@@ -72,6 +72,9 @@ struct CharnndCommand: AsyncParsableCommand {
         options.once = once
         options.version = programVersion
         options.page = WorkerCommand(executable: "/proc/self/exe", arguments: ["page"])
+        // Several are separated by colons; the unit has one.
+        options.runtimeFolder = SpoolLayout.variable("RUNTIME_DIRECTORY").flatMap { $0.split(separator: ":").first }
+            .map { FilePath(String($0)) }
         let outcome: Daemon.Outcome
         do {
             outcome = try await Daemon(options).runWithSignals()

@@ -27,4 +27,7 @@ int charnn_sync_file_system(int descriptor);
 /// flock(LOCK_EX | LOCK_NB).
 int charnn_lock(int descriptor);
 
+/// Whether the kernel's clock is kept right by another: 1, 0, or -1 where that cannot be told.
+int charnn_clock_is_synchronised(void);
+
 #endif

@@ -1,0 +1,94 @@
+internal import CharnnJobs
+internal import CharnnSpool
+internal import CharnnStorage
+internal import Logging
+internal import SystemPackage
+
+/// A job that has ended, for a notice.
+struct EndedJob: Sendable {
+    var name: String
+    var state: JobState
+    var reason: String?
+
+    init(name: String, state: JobState, reason: String? = nil) {
+        self.name = name
+        self.state = state
+        self.reason = reason
+    }
+
+    /// What an event means for those who want to be told; nil where no job ended.
+    init?(_ event: SpoolEvent) {
+        switch event {
+        case .finished(let job, let state, let reason): self.init(name: job, state: state, reason: reason)
+        case .cancelled(let job): self.init(name: job, state: .cancelled)
+        // A person who holds a job knows.
+        case .held(let job, let reason?): self.init(name: job, state: .held, reason: reason)
+        default: return nil
+        }
+    }
+}
+
+// Telling the administrator's command and the units that follow the queue.
+extension MainLoop {
+    /// Jobs that the notice of an empty queue names at most: an environment has its limits.
+    private static let mostNamed = 500
+    private static let longestReason = 1000
+
+    func noteEnd(_ job: EndedJob) {
+        endsSinceIdle.append(job)
+        guard let command = configuration.notifyCommand else { return }
+        let folder = options.spool.folder(of: job.name)
+        notifier.send(
+            Notifier.Notice(
+                command: command, limit: configuration.notifyTimeout,
+                variables: [
+                    "CHARNND_NOTICE": "job", "CHARNND_SPOOL": options.spool.root.string, "CHARNND_JOB": job.name,
+                    "CHARNND_STATE": job.state.rawValue, "CHARNND_REASON": Self.plain(job.reason ?? ""),
+                    "CHARNND_FOLDER": folder.string, "CHARNND_REPORT": folder.appending("report.html").string,
+                ]), mayForget: true)
+    }
+
+    /// Notes at the end of a turn whether there is anything left to do.
+    func noteIdleness(isIdle: Bool) {
+        if isIdle != wasIdle {
+            wasIdle = isIdle
+            tellFollowers(isIdle: isIdle)
+        }
+        guard isIdle, !endsSinceIdle.isEmpty else { return }
+        let ended = endsSinceIdle
+        endsSinceIdle = []
+        guard let command = configuration.notifyCommand else { return }
+        var variables = [
+            "CHARNND_NOTICE": "idle", "CHARNND_SPOOL": options.spool.root.string,
+            "CHARNND_REPORT": options.spool.root.appending("index.html").string,
+            "CHARNND_WAITING": "\(keeper.count(.queue))",
+            "CHARNND_JOBS": ended.suffix(Self.mostNamed).map { job in
+                let report = options.spool.folder(of: job.name).appending("report.html")
+                return "\(job.name)\t\(job.state.rawValue)\t\(report)"
+            }.joined(separator: "\n"),
+        ]
+        for state in [JobState.done, .failed, .cancelled, .held] {
+            variables["CHARNND_\(state.rawValue.uppercased())"] = "\(ended.count { $0.state == state })"
+        }
+        notifier.send(
+            Notifier.Notice(command: command, limit: configuration.notifyTimeout, variables: variables),
+            mayForget: false)
+    }
+
+    /// Writes whether there is work where charnnd-idle.service sees it.
+    private func tellFollowers(isIdle: Bool) {
+        guard let folder = options.runtimeFolder else { return }
+        do {
+            try options.storage.swap(
+                folder.appending("state"), with: Array((isIdle ? "idle\n" : "busy\n").utf8), mode: 0o644)
+        } catch {
+            announcer.tell(
+                .notifyFailed, .warning, "charnnd-idle.target does not follow: \(error)", ["error": "\(error)"])
+        }
+    }
+
+    private static func plain(_ text: String) -> String {
+        let words = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) }
+        return String(words.prefix(longestReason))
+    }
+}

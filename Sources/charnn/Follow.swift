@@ -1,0 +1,99 @@
+import ArgumentParser
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import Glibc
+import SystemPackage
+
+struct Follow: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show a job's log as it is written, until the job ends.",
+        discussion: """
+            On a terminal a bar at the bottom shows how far it is. Ctrl-C stops looking, not the job.
+
+            Example, with the job of `charnn submit --help`:
+              charnn follow gpl
+            """)
+
+    @OptionGroup var job: JobArgument
+
+    func run() throws {
+        try reporting {
+            let client = try job.client()
+            let storage = LocalStorage()
+            let bar = LiveLine()
+            var log = FollowedLog(client.layout.log(of: job.name), storage)
+            // A job that waits may do so for long: why it does is told, on standard error, since it is not in the log.
+            if let state = try client.find(job.name)?.state, [.queue, .held].contains(state) {
+                Terminal.error("charnn: \(try client.why(job.name))")
+            }
+            while true {
+                let found = try client.find(job.name)
+                let news = log.news()
+                if !news.isEmpty {
+                    bar.clear()
+                    Terminal.write(Terminal.harmless(news))
+                }
+                switch found?.state {
+                case .done, .failed, .cancelled, .rejected:
+                    bar.clear()
+                    // The daemon moves the file first and then tells of it.
+                    usleep(300_000)
+                    Terminal.write(Terminal.harmless(log.news()))
+                    if found?.state == .done { return }
+                    throw ExitCode(1)
+                case .active:
+                    // A line of the log that is not whole yet stays as it is.
+                    if let status = found?.status, log.isAtLineStart {
+                        bar.show(ProgressBar.text(status, width: Terminal.width - 1))
+                    }
+                    usleep(500_000)
+                case .queue, .held:
+                    bar.clear()
+                    usleep(500_000)
+                case nil:
+                    guard try storage.status(of: client.layout.folder(of: job.name)) != nil else {
+                        throw Failure(try client.why(job.name), status: 66)
+                    }
+                    usleep(500_000)
+                }
+            }
+        }
+    }
+}
+
+/// A log that grows while it is read.
+private struct FollowedLog {
+    private let path: FilePath
+    private let storage: any Storage
+    private var position = 0
+    /// Bytes of a character that is not whole yet.
+    private var rest: [UInt8] = []
+    private(set) var isAtLineStart = true
+
+    init(_ path: FilePath, _ storage: any Storage) {
+        self.path = path
+        self.storage = storage
+    }
+
+    /// What has come since the last time.
+    mutating func news() -> String {
+        guard let file = try? storage.open(path, beneath: nil) else { return "" }
+        var bytes = rest
+        while let piece = try? file.read(at: position, count: 1 << 16), !piece.isEmpty {
+            bytes += piece
+            position += piece.count
+        }
+        // The log is lines of UTF-8: a character is at most four bytes, and only its beginning may be there.
+        let last = bytes.lastIndex { $0 & 0xC0 != 0x80 } ?? bytes.endIndex
+        let isWhole =
+            last == bytes.endIndex || Unicode.UTF8.isASCII(bytes[last]) || bytes.count - last >= length(bytes[last])
+        rest = isWhole ? [] : Array(bytes[last...])
+        if !isWhole { bytes.removeSubrange(last...) }
+        if let end = bytes.last { isAtLineStart = end == UInt8(ascii: "\n") }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// How many bytes a character has that begins with this one.
+    private func length(_ first: UInt8) -> Int { first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2 }
+}

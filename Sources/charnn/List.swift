@@ -1,0 +1,121 @@
+import ArgumentParser
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import FoundationEssentials
+import SystemPackage
+
+struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List the jobs: running, waiting, held, ended.",
+        discussion: """
+            On a terminal with the curve of each job's loss, in colour unless NO_COLOR is set, and as wide as the window.
+
+            Example:
+              charnn list
+              charnn list --json
+            """)
+
+    @Flag(name: .long, help: "Print a JSON array.")
+    var json = false
+
+    @OptionGroup var spool: SpoolOptions
+
+    func run() throws {
+        try reporting {
+            let storage = LocalStorage()
+            let layout = try spool.existing(storage)
+            let jobs = try SpoolClient(layout).list()
+            if json { return Terminal.line(try JobRow.json(jobs.map { JobRow($0) })) }
+            if !jobs.isEmpty {
+                let rows = jobs.map { job in
+                    // Curves are for people: elsewhere nobody reads a thousand files for them.
+                    let losses =
+                        Terminal.isInteractive && Terminal.isUnicode
+                        ? Sparkline.losses(of: layout.folder(of: job.name).appending("metrics.csv"), in: storage) : []
+                    return JobRow(job, losses: losses).cells
+                }
+                Terminal.line(Table(columns: JobRow.columns, rows: rows).text(room: Terminal.room))
+            }
+            // Submitters may not look into a shared spool's incoming/.
+            let drops = ((try? storage.list(layout.incoming)) ?? []).filter { JobFileName($0) != nil }.count
+            if drops > 0 {
+                let what = drops == 1 ? "A job file waits" : "\(drops) job files wait"
+                Terminal.line("\(what) in \(layout.incoming) for a daemon.")
+            } else if jobs.isEmpty {
+                Terminal.line("There are no jobs in \(layout.root).")
+            }
+        }
+    }
+}
+
+/// A job as `list` shows it.
+private struct JobRow: Encodable {
+    var name: String
+    var state: String
+    var phase: String?
+    var step: Int?
+    var totalSteps: Int?
+    var trainLoss: Double?
+    var bestValidationLoss: Double?
+    var secondsLeft: Double?
+    var reason: String?
+    private var losses: [Double] = []
+    private var place: JobState
+
+    private enum CodingKeys: String, CodingKey {
+        case name, state, phase, step, totalSteps, trainLoss, bestValidationLoss, secondsLeft, reason
+    }
+
+    init(_ job: SpoolClient.Job, losses: [Double] = []) {
+        name = job.name
+        state = job.state.rawValue
+        place = job.state
+        phase = job.state == .active ? job.status?.phase : nil
+        step = job.status?.step
+        totalSteps = job.status?.totalSteps
+        trainLoss = job.status?.trainLoss
+        bestValidationLoss = job.status?.bestValidationLoss
+        secondsLeft = job.state == .active ? job.status?.secondsLeft : nil
+        reason = job.status?.reason
+        self.losses = losses
+    }
+
+    static func json(_ rows: [JobRow]) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        return String(decoding: try encoder.encode(rows), as: UTF8.self)
+    }
+
+    static let columns = [
+        Table.Column("JOB", giving: 3, least: 8), Table.Column("STATE", giving: 4, least: 4),
+        Table.Column("DONE", isRight: true, giving: 2),
+        Table.Column("BITS/CHAR", isRight: true, giving: 2), Table.Column("LEFT", isRight: true, giving: 2),
+        Table.Column("LOSS", giving: 1), Table.Column("", giving: 1, least: 12),
+    ]
+
+    var cells: [Table.Cell] {
+        let part = step.flatMap { step in totalSteps.map { $0 > 0 ? "\(step * 100 / $0) %" : "" } } ?? ""
+        let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
+        return [
+            Table.Cell(name), Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
+            Table.Cell(loss), Table.Cell(secondsLeft.map(duration) ?? ""),
+            Table.Cell(Sparkline.text(losses, width: 16), .cyan),
+            Table.Cell(reason.map { DisplayWidth.cut($0, to: 200) } ?? ""),
+        ]
+    }
+}
+
+extension JobState {
+    /// What is well, what runs, what waits for a person, what went wrong.
+    var colour: Terminal.Colour? {
+        switch self {
+        case .active: .cyan
+        case .done: .green
+        case .held: .yellow
+        case .failed, .rejected: .red
+        case .queue, .cancelled: nil
+        }
+    }
+}

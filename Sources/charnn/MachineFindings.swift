@@ -1,0 +1,103 @@
+import CLinux
+import CharnnCPU
+import CharnnEngine
+import CharnnJobs
+import CharnnModel
+import CharnnPrograms
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import Glibc
+
+/// What `doctor` sees of processor, memory, graphics card and clock.
+enum MachineFindings {
+    static func all() -> [Finding] { [processor(), engine(), memory(), graphics(), clock()] }
+
+    private static func processor() -> Finding {
+        let info = text("/proc/cpuinfo", limit: 1 << 16)
+        let flags = Set(
+            info.split(separator: "\n").first { $0.hasPrefix("flags") }?.split(separator: " ").map(String.init) ?? [])
+        let known = [
+            ("avx2", "AVX2"), ("fma", "FMA"), ("avx512f", "AVX-512"), ("avx512_bf16", "AVX-512 BF16"),
+            ("amx_bf16", "AMX BF16"),
+        ]
+        let found = known.filter { flags.contains($0.0) }.map(\.1).joined(separator: ", ")
+        let best = KernelLevel.available.last ?? .plain
+        if best == .plain {
+            return .note(
+                "CPU", "no AVX2: the plain kernels run, several times slower than on a processor of the last ten years",
+                "In a virtual machine: hand the host's processor on, such as -cpu host for QEMU")
+        }
+        return .ok("CPU", "\(found.isEmpty ? "features unknown" : found); kernels: \(best.rawValue)")
+    }
+
+    private static func engine() -> Finding {
+        let tiny = Architecture(cell: .rnn, vocabularySize: 2, hiddenSize: 2, layerCount: 1)
+        do {
+            let made = try Engines().makeEngine(
+                EngineChoice(device: .cpu), architecture: tiny,
+                parameters: Initialisation.parameters(of: tiny, seed: 1)
+            ).configuration
+            return .ok("Engine", "\(made.deviceName), \(made.kernels), \(made.threads) threads")
+        } catch {
+            return .mend("Engine", error.description, "sudo apt-get install -y libopenblas0")
+        }
+    }
+
+    private static func memory() -> Finding {
+        let available = text("/proc/meminfo", limit: 1 << 14).split(separator: "\n")
+            .first { $0.hasPrefix("MemAvailable:") }?.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
+        let total = byteCount(Machine.memory)
+        guard let available else { return .ok("Memory", total) }
+        let found = "\(byteCount(available * 1024)) of \(total) available"
+        return available * 1024 < 1 << 30
+            ? .note("Memory", found, "End other programs before a large job, or set memory_limit")
+            : .ok("Memory", found)
+    }
+
+    private static func graphics() -> Finding {
+        let driver = text("/proc/driver/nvidia/version", limit: 4096).split(separator: "\n").first.map(String.init)
+        let hasLibrary = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL).map { dlclose($0) } != nil
+        guard let driver else {
+            return .ok("GPU", "none that this system knows; this version computes on the CPU only")
+        }
+        let library = hasLibrary ? "with" : "without"
+        return .note(
+            "GPU", "\(driver), \(library) libcuda.so.1; this version has no GPU engine and computes on the CPU only",
+            "Leave device at auto or cpu in job files")
+    }
+
+    private static func clock() -> Finding {
+        let now = SpoolClock.system.wall()
+        let stamp = JobStatus.time(now)
+        // Before this program was written, or so late that somebody mistyped.
+        guard (1_750_000_000..<4_102_444_800).contains(now) else {
+            return .mend(
+                "Clock", "\(stamp): that year cannot be; logs and --older-than would be wrong",
+                "sudo timedatectl set-ntp true, or sudo date -s 'YYYY-MM-DD hh:mm'")
+        }
+        switch charnn_clock_is_synchronised() {
+        case 1: return .ok("Clock", "\(stamp), synchronised")
+        case 0:
+            return .note(
+                "Clock", "\(stamp), not synchronised; times in logs may be off, nothing else depends on them",
+                "sudo timedatectl set-ntp true")
+        default: return .ok("Clock", "\(stamp); whether it is synchronised cannot be told here")
+        }
+    }
+
+    /// The beginning of a file of the kernel's, which tells no size.
+    private static func text(_ path: String, limit: Int) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return "" }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: limit)
+        var count = 0
+        while count < limit {
+            let more = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + count, limit - count) }
+            if more <= 0 { break }
+            count += more
+        }
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
+    }
+}

@@ -1,0 +1,116 @@
+import CharnnJobs
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import Glibc
+import SystemPackage
+
+/// What `doctor` sees of the spool, its daemon and the service.
+struct ServiceFindings {
+    var layout: SpoolLayout
+
+    func all() -> [Finding] {
+        [spool(), corpora(), daemon(), unit(), configuration(), room(), journal()].compactMap(\.self)
+    }
+
+    private func spool() -> Finding {
+        if access(layout.root.string, F_OK) != 0 {
+            return .ok("Spool", "\(layout.root), not made yet; the first job or daemon makes it")
+        }
+        if access(layout.incoming.string, W_OK | X_OK) != 0 {
+            return .mend(
+                "Spool", "you may not drop jobs into \(layout.incoming)",
+                "sudo adduser $USER charnnd-submit, then log in again; or name a spool of your own with --spool")
+        }
+        let locked = JobState.allCases.filter { access(layout.directory($0).string, R_OK | W_OK | X_OK) != 0 }
+        if let state = locked.first {
+            return .mend(
+                "Spool",
+                "\(layout.directory(state)) cannot be read and changed by you, so jobs cannot be held or retried",
+                "sudo systemd-tmpfiles --create charnnd.conf, or charnn fsck --repair as its owner")
+        }
+        return .ok("Spool", "\(layout.root), you may submit, hold, cancel and retry")
+    }
+
+    private func corpora() -> Finding? {
+        guard access(layout.root.string, F_OK) == 0 else { return nil }
+        return access(layout.corpora.string, R_OK | W_OK | X_OK) == 0
+            ? nil
+            : .mend(
+                "Texts", "you may not put texts into \(layout.corpora)",
+                "sudo adduser $USER charnnd-submit, then log in again")
+    }
+
+    private func daemon() -> Finding {
+        switch SpoolClient(layout).hasDaemon() {
+        case true?: .ok("Daemon", "works in this spool")
+        case false?:
+            .note("Daemon", "none works in this spool", "charnnd starts one; charnnd --once does what waits and ends")
+        case nil where access("/sys/fs/cgroup/system.slice/charnnd.service", F_OK) == 0:
+            .ok("Daemon", "the system's service runs")
+        case nil: .note("Daemon", "you may not see whether one works here", "systemctl status charnnd")
+        }
+    }
+
+    private func unit() -> Finding {
+        func first(_ folders: [String], _ name: String) -> String? {
+            folders.map { "\($0)/\(name)" }.first { access($0, F_OK) == 0 }
+        }
+        let system = [
+            "/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
+        ]
+        guard access("/run/systemd/system", F_OK) == 0 else {
+            return .note("Service", "systemd does not run here", "charnnd in a terminal works all the same")
+        }
+        guard let unit = first(system, "charnnd.service") else {
+            return .note("Service", "not installed", "systemd/install in a checkout, or the Debian package; see README")
+        }
+        // A link of the enabled unit may lead to a tree that this process cannot see; that it is there is enough.
+        var status = stat()
+        let link = "/etc/systemd/system/multi-user.target.wants/charnnd.service"
+        guard lstat(link, &status) == 0 else {
+            return .note("Service", "\(unit), not started at boot", "sudo systemctl enable --now charnnd")
+        }
+        return .ok("Service", "\(unit), started at boot")
+    }
+
+    private func configuration() -> Finding? {
+        let path = ServiceConfiguration.standardPath
+        guard access(path.string, F_OK) == 0 else { return nil }
+        do {
+            let bytes = try LocalStorage().contents(of: path, limit: 1 << 20) ?? []
+            _ = try ServiceConfiguration.parse(bytes, fileName: path.string)
+            return .ok("Settings", "\(path)")
+        } catch {
+            return .mend("Settings", "\(error)", "Mend the line, then: sudo systemctl reload charnnd")
+        }
+    }
+
+    private func room() -> Finding {
+        var folder = layout.root
+        while access(folder.string, F_OK) != 0, folder.lastComponent != nil { folder = folder.removingLastComponent() }
+        guard let space = try? LocalStorage().space(at: folder) else {
+            return .mend("Disk", "cannot look at \(folder)", "ls -ld \(folder)")
+        }
+        let found = "\(byteCount(space.bytes)) free at \(folder)"
+        if space.bytes < 1_000_000_000 {
+            return .mend("Disk", found, "charnn clean --older-than 30d, or name a spool on a larger disk")
+        }
+        // File systems without a table of inodes say that they have none.
+        if (1..<1000).contains(space.inodes) {
+            return .mend("Disk", "\(found), but room for \(space.inodes) files only", "charnn clean --older-than 30d")
+        }
+        return .ok("Disk", found)
+    }
+
+    private func journal() -> Finding {
+        guard access("/run/systemd/journal/socket", W_OK) == 0 else {
+            return .note("Journal", "none on this machine; the daemon writes to standard error")
+        }
+        return access("/var/log/journal", F_OK) == 0
+            ? .ok("Journal", "kept over reboots")
+            : .note(
+                "Journal", "forgotten at each reboot; log.txt in each job folder stays",
+                "sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald")
+    }
+}

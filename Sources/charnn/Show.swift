@@ -1,0 +1,77 @@
+import ArgumentParser
+import CharnnJobs
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import SystemPackage
+
+struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show how one job stands.",
+        discussion: """
+            Example, with the job of `charnn submit --help`:
+              charnn show gpl
+              charnn show gpl --json
+            """)
+
+    @OptionGroup var job: JobArgument
+
+    @Flag(name: .long, help: "Print the job's status.json.")
+    var json = false
+
+    func run() throws {
+        try reporting {
+            let storage = LocalStorage()
+            let client = try job.client()
+            let folder = client.layout.folder(of: job.name)
+            let found = try client.find(job.name)
+            guard let status = found?.status ?? JobFolder(folder, in: storage).status() else {
+                throw Failure(try client.why(job.name), status: 66)
+            }
+            if json { return Terminal.write(String(decoding: status.encoded, as: UTF8.self)) }
+            let state = found?.state ?? status.state
+            let losses = Sparkline.losses(of: folder.appending("metrics.csv"), in: storage)
+            for case (let name, let value?) in facts(status, state) + curve(losses) + [("folder", folder.string)] {
+                line(name, value, name == "state" ? state.colour : name == "curve" ? .cyan : nil)
+            }
+            for warning in status.warnings { line("warning", warning, .yellow) }
+            guard state == .active, Terminal.isInteractive else { return }
+            Terminal.line()
+            Terminal.line(ProgressBar.text(status, width: Terminal.width - 1))
+        }
+    }
+
+    private func line(_ name: String, _ value: String, _ colour: Terminal.Colour?) {
+        let label = Terminal.dim(DisplayWidth.padded(name, to: 12))
+        Terminal.line(label + Terminal.coloured(Terminal.oneLine(value), colour))
+    }
+
+    private func facts(_ status: JobStatus, _ state: JobState) -> [(String, String?)] {
+        [
+            ("job", status.job), ("state", state.rawValue), ("phase", status.phase), ("reason", status.reason),
+            ("step", status.step.map { "\($0) of \(status.totalSteps ?? 0)" }),
+            ("epoch", status.epoch.flatMap { epoch in status.totalEpochs.map { "\(epoch) of \($0)" } }),
+            ("loss", status.trainLoss.map { Self.loss($0) }),
+            ("validation", status.validationLoss.map { Self.loss($0) }),
+            ("best", status.bestValidationLoss.map { Self.loss($0) }),
+            ("speed", status.charactersPerSecond.map { "\(fixed($0, 0)) characters/s" }),
+            ("left", state == .active ? status.secondsLeft.map(duration) : nil),
+            ("worked", status.elapsedSeconds.map(duration)), ("attempts", String(status.attempts)),
+            ("accepted", status.acceptedAt), ("started", status.startedAt), ("ended", status.endedAt),
+        ]
+    }
+
+    /// The loss over all steps, where the output can show it.
+    private func curve(_ losses: [Double]) -> [(String, String?)] {
+        guard Terminal.isInteractive, Terminal.isUnicode, losses.count > 1, let low = losses.min(),
+            let high = losses.max()
+        else { return [] }
+        let range = "  \(fixed(high, 2)) to \(fixed(low, 2))"
+        let width = min(60, Terminal.width - 12 - range.count - 1)
+        return width < 8 ? [] : [("curve", Sparkline.text(losses, width: width) + range)]
+    }
+
+    private static func loss(_ nats: Double) -> String {
+        "\(fixed(nats, 4)) nats, \(fixed(nats / 0.693_147_180_56, 3)) bits/char"
+    }
+}

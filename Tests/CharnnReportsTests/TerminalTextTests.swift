@@ -1,0 +1,39 @@
+import CharnnReports
+import Testing
+
+struct DisplayWidthTests {
+    @Test(arguments: [
+        ("", 0), ("kjv", 3), ("Übung", 5), ("e\u{301}te\u{301}", 3), ("聖書", 4), ("한국", 4), ("ｆｕｌｌ", 8), ("😀", 2),
+        ("👩‍👩‍👧", 2), ("❤\u{FE0F}", 2), ("ไทย", 3), ("a\u{200B}b", 2),
+    ])
+    func `a text takes the columns that a terminal gives it`(text: String, width: Int) {
+        #expect(DisplayWidth.of(text) == width)
+    }
+
+    @Test(arguments: [("聖書の物語", 6, "聖書…"), ("聖書", 4, "聖書"), ("owl", 2, "o…"), ("owl", 1, "…"), ("owl", 0, "")])
+    func `what is too wide is cut between characters`(text: String, width: Int, cut: String) {
+        #expect(DisplayWidth.cut(text, to: width) == cut)
+        #expect(DisplayWidth.of(DisplayWidth.cut(text, to: width)) <= width)
+    }
+
+    @Test func `padding counts columns and not characters`() {
+        #expect(DisplayWidth.padded("聖", to: 4) == "聖  ")
+        #expect(DisplayWidth.padded("long", to: 2) == "long")
+    }
+}
+
+struct SparklineTests {
+    @Test func `a falling loss falls`() { #expect(Sparkline.text([4, 3, 2, 1], width: 4) == "█▆▃▁") }
+
+    @Test func `many values are taken together, few are not stretched`() {
+        #expect(Sparkline.text((0..<1000).map { Double(1000 - $0) }, width: 3) == "█▅▁")
+        #expect(Sparkline.text([2, 1], width: 10) == "█▁")
+    }
+
+    @Test func `what is not finite leaves a gap, and what does not rise lies low`() {
+        #expect(Sparkline.text([2, .nan, 1, .infinity], width: 4) == "█ ▁ ")
+        #expect(Sparkline.text([1, 1, 1], width: 3) == "▁▁▁")
+        #expect(Sparkline.text([.nan], width: 3) == " ")
+        #expect(Sparkline.text([], width: 3) == "" && Sparkline.text([1], width: 0) == "")
+    }
+}
