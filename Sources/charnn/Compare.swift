@@ -31,7 +31,10 @@ struct Compare: ParsableCommand {
             let comparison = JobComparison(jobs)
             guard let html else {
                 let rows = comparison.table
-                return Terminal.line(Table.text(header: rows[0], rows: Array(rows.dropFirst())))
+                let table = Table(
+                    columns: rows[0].map { Table.Column($0) },
+                    rows: rows.dropFirst().map { row in row.map { Table.Cell($0) } })
+                return Terminal.line(table.text(room: Terminal.room))
             }
             let time = JobStatus.time(SpoolClock.system.wall())
             try storage.swap(FilePath(html).absolute, with: comparison.page(time: time))
