@@ -60,13 +60,6 @@ public enum Worker {
         }
     }
 
-    /// A worker that takes too much memory is ended before the daemon or anything else of the machine.
-    private static func offerToOutOfMemoryKiller() {
-        guard let file = fopen("/proc/self/oom_score_adj", "w") else { return }
-        fputs("1000", file)
-        fclose(file)
-    }
-
     private static func listen() {
         // A daemon that is gone must not end the worker before its checkpoint.
         signal(SIGPIPE, SIG_IGN)

@@ -18,6 +18,7 @@ public struct PageCommand: ParsableCommand {
     public init() {}
 
     public func run() throws {
+        offerToOutOfMemoryKiller()
         // Training goes first.
         setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
         alarm(Self.longest)

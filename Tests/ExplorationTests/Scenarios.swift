@@ -271,7 +271,6 @@ extension Scenario {
                 night.close()
                 night.put("half", ".7.copy", in: .queue, isNew: false)
                 night.put("reason\n", "gone.yaml.reason.txt", in: .rejected, isNew: false)
-                night.put("mark: bad\n", "bad.yaml", in: .rejected)
                 try? night.disk.createDirectory(night.layout.jobs.appending(".9.new"), mode: 0o700)
                 night.disk.change { $0.put(Night.layout.jobs.appending(".9.new/job.yaml"), [49]) }
                 night.disk.change { $0.drop(Night.layout.jobFile(of: "a")) }
@@ -279,6 +278,8 @@ extension Scenario {
                 try? night.disk.removeDirectory(night.layout.directory(.cancelled))
             }
         ).acting { night in
+            // The first time makes the directories, without which the rest is not looked at.
+            night.repair()
             night.repair()
             night.settle()
             night.runNext()

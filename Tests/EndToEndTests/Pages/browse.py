@@ -110,7 +110,7 @@ class Browser:
             self.events.append(self.receive())
 
 
-with tempfile.TemporaryDirectory() as profile:
+with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
     browser = Browser(profile)
     try:
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]

@@ -135,7 +135,7 @@ pass "the watchdog"
 
 # Out of memory ends the worker, not the daemon.
 mkdir -p /run/systemd/system/charnnd.service.d
-printf '[Service]\nMemoryMax=80M\nMemorySwapMax=0\n' > /run/systemd/system/charnnd.service.d/small.conf
+printf '[Service]\nMemoryMax=120M\nMemorySwapMax=0\n' > /run/systemd/system/charnnd.service.d/small.conf
 systemctl daemon-reload
 systemctl restart charnnd
 before=$(daemon)
