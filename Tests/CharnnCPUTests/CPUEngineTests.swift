@@ -50,6 +50,27 @@ import Testing
         #expect(states.allSatisfy { $0 == states[0] })
     }
 
+    // Small layers are one thread's; these are split.
+    @Test(arguments: KernelLevel.available, [1, 3])
+    func `layers that all threads share predict what the reference engine does`(level: KernelLevel, streams: Int) throws {
+        let architecture = Architecture(
+            cell: .lstm, vocabularySize: 19, embeddingSize: 40, hiddenSize: 300, layerCount: 2)
+        let parameters = EngineConformance.parameters(of: architecture)
+        let reference = try ReferenceEngine<Float>(architecture: architecture, parameters: parameters)
+        let engine = try CPUEngine(architecture: architecture, parameters: parameters, threads: 3, kernels: level)
+        let (expected, predictor) = (
+            try reference.makePredictor(streams: streams), try engine.makePredictor(streams: streams)
+        )
+        var logits = [Float](repeating: 0, count: streams * architecture.vocabularySize)
+        var wanted = logits
+        for t in 0..<3 {
+            let symbols = (0..<streams).map { Int32((7 * t + 5 * $0) % architecture.vocabularySize) }
+            try expected.advance(symbols, logits: &wanted)
+            try predictor.advance(symbols, logits: &logits)
+            #expect(zip(logits, wanted).allSatisfy { abs($0 - $1) < 1e-4 })
+        }
+    }
+
     @Test func `going on from a snapshot gives the same bits`() throws {
         let tested = ConformanceCase(Self.architecture, batchSize: 9, sequenceLength: 5)
         let engine = try engine(tested)

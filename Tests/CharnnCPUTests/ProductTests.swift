@@ -30,7 +30,9 @@ import Testing
         }
     }
 
-    private static let shapes = [(1, 1, 1), (9, 100, 1101), (13, 49, 513), (8, 48, 512), (7, 16, 66), (12, 80, 20)]
+    private static let shapes = [
+        (1, 1, 1), (9, 100, 1101), (13, 49, 513), (8, 48, 512), (7, 16, 66), (12, 80, 20), (37, 20, 33),
+    ]
 
     @Test(arguments: Operands.available, shapes)
     func `products are the sums, each row for itself`(operands: Operands, shape: (Int, Int, Int)) throws {
