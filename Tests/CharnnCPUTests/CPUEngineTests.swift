@@ -52,8 +52,7 @@ import Testing
 
     // Small layers are one thread's; these are split.
     @Test(arguments: KernelLevel.available, [1, 3])
-    func `layers that all threads share predict what the reference engine does`(level: KernelLevel, streams: Int) throws
-    {
+    func `layers that all threads share predict as the reference does`(level: KernelLevel, streams: Int) throws {
         let architecture = Architecture(
             cell: .lstm, vocabularySize: 19, embeddingSize: 40, hiddenSize: 300, layerCount: 2)
         let parameters = EngineConformance.parameters(of: architecture)
