@@ -27,6 +27,8 @@ let package = Package(
             targets: [
                 "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnStorage", "CharnnTraining",
             ]),
+        // What tests open in place of NVIDIA's driver.
+        .library(name: "CUDAEmulation", type: .dynamic, targets: ["CUDAEmulation"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -45,6 +47,8 @@ let package = Package(
         .target(name: "CSystemd"),
         .target(name: "COpenBLAS"),
         .target(name: "CCharnnKernels", cSettings: optimisedC),
+        // The kernels are no C: they go into the program as text.
+        .target(name: "CCharnnCUDA", exclude: ["Kernels", "make-ptx"]),
 
         // Floor 1.
         .target(name: "CharnnStorage", dependencies: [system, "CLinux"]),
@@ -55,6 +59,8 @@ let package = Package(
         .target(
             name: "CharnnCPU", dependencies: ["CharnnEngine", "COpenBLAS", "CCharnnKernels"],
             swiftSettings: optimisedSwift),
+        .target(
+            name: "CharnnCUDA", dependencies: ["CCharnnCUDA", "CharnnEngine"], swiftSettings: optimisedSwift),
         .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnStorage", system]),
         .target(name: "CharnnSpool", dependencies: ["CharnnStorage", collections, system]),
 
@@ -92,8 +98,8 @@ let package = Package(
         .target(
             name: "CharnnPrograms",
             dependencies: [
-                "CharnnCPU", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnSpool", "CharnnStorage", arguments,
-                system,
+                "CharnnCPU", "CharnnCUDA", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnSpool", "CharnnStorage",
+                arguments, system,
             ]),
         .executableTarget(
             name: "charnnd",
@@ -104,14 +110,15 @@ let package = Package(
         .executableTarget(
             name: "charnn",
             dependencies: [
-                "CLinux", "CharnnCPU", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
+                "CLinux", "CharnnCPU", "CharnnCUDA", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel",
+                "CharnnPrograms",
                 "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
             ]),
 
         // Tests.
         .target(
             name: "CharnnTestSupport", dependencies: ["CharnnEngine", "CharnnStorage", system],
-            path: "Tests/CharnnTestSupport", swiftSettings: optimisedSwift),
+            path: "Tests/CharnnTestSupport", resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
         .testTarget(name: "CharnnStorageTests", dependencies: ["CharnnStorage", "CharnnTestSupport", system]),
         .testTarget(
             name: "CharnnEngineTests", dependencies: ["CharnnEngine", "CharnnTestSupport"],
@@ -119,7 +126,18 @@ let package = Package(
         .testTarget(
             name: "CharnnCPUTests",
             dependencies: ["CCharnnKernels", "CharnnCPU", "CharnnEngine", "CharnnTestSupport"],
-            resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
+            swiftSettings: optimisedSwift),
+        // The kernels as C++, below NVIDIA's driver as they see it.
+        .target(
+            name: "CUDAEmulation", path: "Tests/CUDAEmulation",
+            cxxSettings: [
+                .define("CHARNN_EMULATION"), .headerSearchPath("."),
+                .headerSearchPath("../../Sources/CCharnnCUDA/Kernels"),
+                .headerSearchPath("../../Sources/CCharnnCUDA/include"), .unsafeFlags(["-O2"]),
+            ]),
+        .testTarget(
+            name: "CharnnCUDATests", dependencies: ["CharnnCUDA", "CharnnEngine", "CharnnTestSupport"],
+            swiftSettings: optimisedSwift),
         .testTarget(
             name: "CharnnModelTests",
             dependencies: ["CharnnModel", "CharnnEngine", "CharnnStorage", "CharnnTestSupport"]
@@ -172,7 +190,8 @@ let package = Package(
             ],
             exclude: ["Pages", "PyTorch", "bad-inputs.md", "memory.sh", "package", "survival", "systemd"]),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx20
 )
 
 for target in package.targets where ![.system, .binary, .plugin].contains(target.type) {

@@ -43,6 +43,24 @@ public struct SymbolText: @unchecked Sendable {
         return symbol(uncheckedAt: position)
     }
 
+    /// Whether both read the same memory.
+    public func isSame(as other: SymbolText) -> Bool {
+        owner === other.owner && base == other.base && count == other.count && width == other.width
+    }
+
+    /// Calls `body` with the bytes of all symbols, little-endian, ``width`` each.
+    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        body(UnsafeRawBufferPointer(start: base, count: count * width))
+    }
+
+    /// The largest vocabulary index in the text; `Int32.max` where one is negative, so that it fits no vocabulary; -1 for none.
+    public var largestSymbol: Int32 {
+        (0..<count).reduce(-1) { largest, place in
+            let symbol = symbol(uncheckedAt: place)
+            return max(largest, symbol < 0 ? .max : symbol)
+        }
+    }
+
     func symbol(uncheckedAt position: Int) -> Int32 {
         switch width {
         case 1: Int32(base.load(fromByteOffset: position, as: UInt8.self))

@@ -11,10 +11,26 @@ public protocol EngineProvider: Sendable {
         _ choice: EngineChoice, architecture: Architecture, parameters: [Float]
     ) throws(EngineError) -> any Engine
 
-    /// What a job on that engine will take, bytes; `UInt64.max` where it cannot even be counted.
+    /// What a choice comes to for a job of that size: `auto` is replaced by the device that has the room.
+    ///
+    /// - Returns: The choice, and where it is not what one would expect, why, as a sentence.
+    /// - Throws: ``EngineError/Code/unavailable`` where what was asked for is not there, ``EngineError/Code/mismatch`` where it
+    ///   can never hold the job, ``EngineError/Code/deviceFailed`` where it cannot now.
+    func resolve(
+        _ choice: EngineChoice, architecture: Architecture, batchSize: Int, sequenceLength: Int
+    ) throws(EngineError) -> (choice: EngineChoice, reason: String?)
+
+    /// What a job on that engine will take of the machine's memory, bytes; `UInt64.max` where it cannot even be counted.
     func predictedBytes(
         _ choice: EngineChoice, architecture: Architecture, batchSize: Int, sequenceLength: Int
     ) -> UInt64
+}
+
+extension EngineProvider {
+    /// Where there is one device only, whose room is the machine's memory.
+    public func resolve(
+        _ choice: EngineChoice, architecture: Architecture, batchSize: Int, sequenceLength: Int
+    ) throws(EngineError) -> (choice: EngineChoice, reason: String?) { (choice, nil) }
 }
 
 /// Which engine is wanted.

@@ -1,4 +1,4 @@
-import CharnnEngine
+public import CharnnEngine
 import FoundationEssentials
 
 /// What the machine has.
@@ -32,17 +32,21 @@ public enum Machine {
 }
 
 /// Memory of a job before any engine was asked.
-enum MemoryEstimate {
+public enum MemoryEstimate {
+    /// The number of parameters, near enough; floating point, so that absurd sizes do not overflow.
+    public static func parameters(_ architecture: Architecture) -> Double {
+        let (h, e) = (Double(architecture.hiddenSize), Double(architecture.embeddingSize))
+        let gates = Double(architecture.cell.gates)
+        return gates * h * (e + h) + (Double(architecture.layerCount) - 1) * gates * h * 2 * h
+            + Double(architecture.vocabularySize) * (e + h)
+    }
+
     /// The least that any engine needs, bytes: weights, gradient and two moments, and the gates of all time steps.
     ///
     /// Floating point, so that absurd sizes do not overflow.
     static func least(_ architecture: Architecture, batchSize: Int, sequenceLength: Int) -> Double {
-        let (h, e) = (Double(architecture.hiddenSize), Double(architecture.embeddingSize))
-        let gates = Double(architecture.cell.gates)
         let layers = Double(architecture.layerCount)
-        let weights =
-            gates * h * (e + h) + (layers - 1) * gates * h * 2 * h + Double(architecture.vocabularySize) * (e + h)
-        let activations = Double(batchSize) * Double(sequenceLength) * layers * (gates + 1) * h
-        return 4 * (4 * weights + activations)
+        let width = (Double(architecture.cell.gates) + 1) * Double(architecture.hiddenSize)
+        return 4 * (4 * parameters(architecture) + Double(batchSize) * Double(sequenceLength) * layers * width)
     }
 }

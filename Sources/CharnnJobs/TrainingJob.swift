@@ -172,16 +172,13 @@ final class TrainingJob {
                 choice.precision = precision
             }
         }
-        try checkRoom(choice, model)
         let engine: any Engine
         do {
-            engine = try runner.engines.makeEngine(
-                choice, architecture: model.architecture, parameters: model.parameters)
-        } catch {
+            engine = try makeEngine(choice, model)
+        } catch let error as EngineError {
             guard error.code == .unavailable, choice != wanted else { throw error }
             keeper.warn("\(error.description). The job goes on with what there is.")
-            engine = try runner.engines.makeEngine(
-                wanted, architecture: model.architecture, parameters: model.parameters)
+            engine = try makeEngine(wanted, model)
         }
         if let pinned = checkpoint?.configuration {
             var now = engine.configuration
@@ -194,6 +191,17 @@ final class TrainingJob {
             }
         }
         return engine
+    }
+
+    /// The engine of a choice, if it has room for the job.
+    private func makeEngine(_ choice: EngineChoice, _ model: Model) throws -> any Engine {
+        let (resolved, reason) = try runner.engines.resolve(
+            choice, architecture: model.architecture, batchSize: section.settings.batchSize,
+            sequenceLength: section.settings.sequenceLength)
+        if let reason { keeper.warn(reason) }
+        try checkRoom(resolved, model)
+        return try runner.engines.makeEngine(
+            resolved, architecture: model.architecture, parameters: model.parameters)
     }
 
     /// Refuses what cannot fit before anything is taken for it.

@@ -1,6 +1,8 @@
 import CharnnCPU
+import CharnnCUDA
 public import CharnnEngine
 public import CharnnJobs
+import Glibc
 
 /// The engines that this build has. Nothing below the programs knows them.
 public struct Engines: EngineProvider {
@@ -9,12 +11,11 @@ public struct Engines: EngineProvider {
     public func makeEngine(
         _ choice: EngineChoice, architecture: Architecture, parameters: [Float]
     ) throws(EngineError) -> any Engine {
-        switch choice.device {
+        switch try Self.device(for: choice) {
         case .cuda:
-            throw EngineError(
-                .unavailable,
-                "device: cuda was asked for, and this build has no CUDA engine; set device to auto or cpu")
-        case .auto, .cpu:
+            return try CUDAEngine(
+                architecture: architecture, parameters: parameters, precision: Self.graphicsPrecision(choice.precision))
+        case .cpu:
             guard let precision = Self.processorPrecision(choice.precision) else {
                 throw EngineError(
                     .unavailable,
@@ -24,6 +25,85 @@ public struct Engines: EngineProvider {
             return try CPUEngine(
                 architecture: architecture, parameters: parameters, threads: choice.threads, precision: precision)
         }
+    }
+
+    /// What computes.
+    public enum Device: Sendable {
+        case cpu, cuda
+    }
+
+    /// What a choice comes to on this machine: `auto` takes the GPU where there is one that works.
+    ///
+    /// - Throws: ``EngineError`` where what was asked for is not there, and where a GPU is there and fails.
+    public static func device(for choice: EngineChoice) throws(EngineError) -> Device {
+        switch choice.device {
+        case .cpu: return .cpu
+        case .cuda:
+            guard choice.precision != .bf16 else {
+                throw EngineError(
+                    .unavailable,
+                    "precision: bf16 was asked for, and the CUDA engine has fp32 and fp16 only; set precision to auto, "
+                        + "fp32 or fp16")
+            }
+            return .cuda
+        case .auto:
+            // Only the CPU engine has it.
+            if choice.precision == .bf16 { return .cpu }
+            do {
+                _ = try CUDAEngine.device()
+                return .cuda
+            } catch {
+                guard error.code == .unavailable else { throw error }
+                guard choice.precision != .fp16 else {
+                    throw EngineError(
+                        .unavailable,
+                        "precision: fp16 was asked for, and only a GPU has it: \(error.description). Or set precision to auto, "
+                            + "fp32 or bf16")
+                }
+                return .cpu
+            }
+        }
+    }
+
+    public func resolve(
+        _ choice: EngineChoice, architecture: Architecture, batchSize: Int, sequenceLength: Int
+    ) throws(EngineError) -> (choice: EngineChoice, reason: String?) {
+        var resolved = choice
+        guard try Self.device(for: choice) == .cuda else {
+            resolved.device = .cpu
+            // Worth a word only where the machine has a GPU.
+            let hasGraphics = choice.device == .auto && access("/proc/driver/nvidia/version", F_OK) == 0
+            var reason: String?
+            if hasGraphics, choice.precision != .bf16 {
+                do {
+                    _ = try CUDAEngine.device()
+                } catch {
+                    reason = "The GPU is not used: \(error.description)"
+                }
+            }
+            return (resolved, reason)
+        }
+        let device = try CUDAEngine.device()
+        let needed = CUDAEngine.predictedBytes(
+            architecture, batchSize: batchSize, sequenceLength: sequenceLength,
+            precision: Self.graphicsPrecision(choice.precision), multiprocessors: device.multiprocessors)
+        let advice = "make hidden_size, num_layers, batch_size or seq_length smaller"
+        if needed > device.totalMemory {
+            let reason = "the job would need \(needed) bytes on \(device.name), which has \(device.totalMemory)"
+            guard choice.device == .auto, choice.precision != .fp16 else {
+                throw EngineError(.mismatch, "\(reason); \(advice), or set device to cpu")
+            }
+            resolved.device = .cpu
+            return (resolved, "The GPU is not used: \(reason).")
+        }
+        if needed > device.freeMemory {
+            throw EngineError(
+                .deviceFailed,
+                "the job needs \(needed) bytes on \(device.name), and \(device.freeMemory) of \(device.totalMemory) are free; "
+                    + "nvidia-smi shows who has the rest. It waits, or \(advice)")
+        }
+        resolved.device = .cuda
+        return (resolved, nil)
     }
 
     /// `auto` is bf16 where the processor multiplies it: at 1.5 to 2 times the speed the same run, two layers of 256 units
@@ -38,10 +118,23 @@ public struct Engines: EngineProvider {
         }
     }
 
+    /// `auto` is fp16: its operands have as many bits as those of TF32, at half the memory and twice the rate.
+    private static func graphicsPrecision(_ wanted: PrecisionChoice) -> CUDAEngine.Precision {
+        switch wanted {
+        case .auto, .fp16, .bf16: .fp16
+        case .fp32: .fp32
+        }
+    }
+
     public func predictedBytes(
         _ choice: EngineChoice, architecture: Architecture, batchSize: Int, sequenceLength: Int
     ) -> UInt64 {
-        CPUEngine.predictedBytes(
+        guard choice.device != .cuda else {
+            // The state on its way to and from the device, and the batch.
+            let parameters = MemoryEstimate.parameters(architecture)
+            return UInt64(min(parameters * 4 * 8, 0x1p62))
+        }
+        return CPUEngine.predictedBytes(
             architecture, batchSize: batchSize, sequenceLength: sequenceLength,
             precision: Self.processorPrecision(choice.precision) ?? .fp32)
     }

@@ -37,7 +37,8 @@ struct Benchmark {
 
     /// What the processor can do at most; nil for another device.
     func processor() throws -> ProcessorMeasurements? {
-        guard choice.device != .cuda else { return nil }
+        let isOwn = kernels != nil || usesLibraryOnly
+        guard try isOwn || Engines.device(for: choice) == .cpu else { return nil }
         return try ProcessorMeasurements(threads: choice.threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly)
     }
 
@@ -58,23 +59,27 @@ struct Benchmark {
         let start = now()
         var processorStart = 0.0
         while times.count < 5 || now() - start < seconds {
-            number += 1
-            if number == 3 { processorStart = processorSeconds() }
+            if times.count == 2 { processorStart = processorSeconds() }
             let began = now()
-            try engine.submit(
-                TrainingStep(
-                    number: number,
-                    starts: (0..<batchSize).map { $0 * (text.count - sequenceLength - 1) / batchSize },
-                    sequenceLength: sequenceLength, resetsState: number == 1,
-                    optimizer: OptimizerStep(learningRate: 0.002, clipNorm: 5, updateNumber: number), seed: 1),
-                of: text)
+            // As many together as the trainer would wait for.
+            for _ in 0..<engine.stepsInFlight {
+                number += 1
+                try engine.submit(
+                    TrainingStep(
+                        number: number,
+                        starts: (0..<batchSize).map { $0 * (text.count - sequenceLength - 1) / batchSize },
+                        sequenceLength: sequenceLength, resetsState: number == 1,
+                        optimizer: OptimizerStep(learningRate: 0.002, clipNorm: 5, updateNumber: number), seed: 1),
+                    of: text)
+            }
             _ = try engine.drain()
-            times.append(now() - began)
+            times.append((now() - began) / Double(engine.stepsInFlight))
         }
         let measured = times.dropFirst(2)
         return Training(
             secondsPerStep: Self.median(measured), leastSecondsPerStep: measured.min() ?? 0,
-            processorSecondsPerStep: (processorSeconds() - processorStart) / Double(measured.count),
+            processorSecondsPerStep: (processorSeconds() - processorStart)
+                / Double(measured.count * engine.stepsInFlight),
             engine: engine.configuration)
     }
 

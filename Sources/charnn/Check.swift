@@ -101,7 +101,11 @@ struct Check: ParsableCommand {
             return lines + ["  goes on from \(section.from?.description ?? "")"]
         }
         let architecture = section.architecture(vocabularySize: vocabulary)
-        let choice = EngineChoice(device: job.device, precision: section.precision, threads: job.threads)
+        let wanted = EngineChoice(device: job.device, precision: section.precision, threads: job.threads)
+        let (choice, reason) = try Engines().resolve(
+            wanted, architecture: architecture, batchSize: section.settings.batchSize,
+            sequenceLength: section.settings.sequenceLength)
+        if let reason { lines.append("  warning: \(reason)") }
         let memory = Engines().predictedBytes(
             choice, architecture: architecture, batchSize: section.settings.batchSize,
             sequenceLength: section.settings.sequenceLength)

@@ -1,5 +1,6 @@
 import CLinux
 import CharnnCPU
+import CharnnCUDA
 import CharnnEngine
 import CharnnJobs
 import CharnnModel
@@ -56,15 +57,32 @@ enum MachineFindings {
     }
 
     private static func graphics() -> Finding {
-        let driver = text("/proc/driver/nvidia/version", limit: 4096).split(separator: "\n").first.map(String.init)
-        let hasLibrary = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL).map { dlclose($0) } != nil
-        guard let driver else {
-            return .ok("GPU", "none that this system knows; this version computes on the CPU only")
+        let device: CUDADeviceInformation
+        do {
+            device = try CUDAEngine.device()
+        } catch {
+            let driver = text("/proc/driver/nvidia/version", limit: 4096).split(separator: "\n").first.map(String.init)
+            guard driver != nil || error.code != .unavailable else { return .ok("GPU", "none; jobs run on the CPU") }
+            return .mend(
+                "GPU", driver.map { "\($0), not usable" } ?? "not usable", "\(error.description)")
         }
-        let library = hasLibrary ? "with" : "without"
-        return .note(
-            "GPU", "\(driver), \(library) libcuda.so.1; this version has no GPU engine and computes on the CPU only",
-            "Leave device at auto or cpu in job files")
+        let found =
+            "\(device.name), capability \(device.capability / 10).\(device.capability % 10), "
+            + "\(byteCount(device.freeMemory)) of \(byteCount(device.totalMemory)) free, driver of CUDA \(device.driver), "
+            + "kernels: \(device.kernels)"
+        do {
+            guard let difference = try GraphicsComparison.largestDifference() else {
+                return .note("GPU", "\(found); not compared with the CPU, whose engine does not work")
+            }
+            guard difference < 1e-3 else {
+                return .mend(
+                    "GPU", "\(found); its gradients differ from the CPU's by \(difference)",
+                    "Set device to cpu in /etc/charnnd/charnnd.yaml, and look at nvidia-smi and journalctl -k")
+            }
+            return .ok("GPU", "\(found); computes as the CPU does")
+        } catch {
+            return .mend("GPU", found, error.description)
+        }
     }
 
     private static func clock() -> Finding {

@@ -40,14 +40,22 @@ final class TestSpool: Sendable {
         ]
     }
 
-    func start(_ program: Program, _ arguments: [String]) throws -> RunningProgram {
-        try RunningProgram(program.path, arguments, in: folder.path, environment: environment)
+    /// - Parameter variables: Beside those of every program here.
+    func start(
+        _ program: Program, _ arguments: [String], _ variables: [String: String] = [:]
+    ) throws -> RunningProgram {
+        try RunningProgram(
+            program.path, arguments, in: folder.path, environment: environment.merging(variables) { $1 })
     }
 
     /// Does all that is queued.
-    func once() throws -> Outcome { try start(.charnnd, ["--once"]).end() }
+    func once(_ variables: [String: String] = [:]) throws -> Outcome {
+        try start(.charnnd, ["--once"], variables).end()
+    }
 
-    func charnn(_ arguments: String...) throws -> Outcome { try start(.charnn, arguments).end() }
+    func charnn(_ arguments: String..., with variables: [String: String] = [:]) throws -> Outcome {
+        try start(.charnn, arguments, variables).end()
+    }
 
     /// The worker process in this spool; nil: there is none.
     var worker: pid_t? {

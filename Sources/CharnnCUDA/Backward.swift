@@ -1,0 +1,230 @@
+import CCharnnCUDA
+import CharnnEngine
+
+/// The way back through a batch: the gradient of the summed loss, times the step's scale, in ``ParameterLayout``.
+final class Backward {
+    private let sequence: Sequence
+    private let sizes: Sizes
+    private let weights: CUDAWeights
+    private var device: CUDADevice { weights.device }
+    /// fp32, ``ParameterLayout``.
+    let gradient: DeviceBuffer
+    /// fp32 `[N, H]`: the gradient of what a layer hands up.
+    private let above: DeviceBuffer
+    /// fp32 `[B, H]`: what a time step hands back beside the weights' product.
+    private let carried: DeviceBuffer
+    /// Operands `[N, stride(gH)]`: a layer's gates, as the input product gets them, and as a GRU's recurrent product does.
+    private let gates: DeviceBuffer
+    private let recurrentGates: DeviceBuffer
+    /// fp32 `[V, gH]`: the first layer's gates, summed over the rows of each symbol.
+    private let table: DeviceBuffer
+    /// fp32: sums that were split.
+    private let partial: DeviceBuffer
+    private let inputSplitting: Splitting
+    private let recurrentSplitting: Splitting
+    private let headSplitting: Splitting
+    private let symbolSplits: Int
+
+    init(_ sequence: Sequence) throws(EngineError) {
+        self.sequence = sequence
+        sizes = sequence.sizes
+        weights = sequence.weights
+        let (device, s) = (sequence.device, sequence.sizes)
+        let bytes = Bytes(s, multiprocessors: device.multiprocessors)
+        gradient = try DeviceBuffer(device, bytes: bytes.gradient)
+        above = try DeviceBuffer(device, bytes: bytes.above)
+        carried = try DeviceBuffer(device, bytes: bytes.carried)
+        let gates = try DeviceBuffer(device, bytes: bytes.gates)
+        self.gates = gates
+        recurrentGates = s.architecture.cell == .gru ? try DeviceBuffer(device, bytes: bytes.gates) : gates
+        table = try DeviceBuffer(device, bytes: bytes.table)
+        partial = try DeviceBuffer(device, bytes: bytes.partial)
+        inputSplitting = bytes.input
+        recurrentSplitting = bytes.recurrent
+        headSplitting = bytes.head
+        symbolSplits = bytes.symbolSplits
+    }
+
+    /// Bytes of the buffers, and how sums are split.
+    struct Bytes {
+        let gradient, above, carried, gates, table, partial: Int
+        let input, recurrent, head: Splitting
+        let symbolSplits: Int
+
+        init(_ s: Sizes, multiprocessors: Int) {
+            func splitting(_ m: Int, _ n: Int) -> Splitting {
+                Splitting(m: m, n: n, k: s.rows, precision: s.precision, multiprocessors: multiprocessors)
+            }
+            (input, recurrent, head) = (
+                splitting(s.gateUnits, s.units), splitting(s.gateUnits, s.units), splitting(s.symbols, s.units)
+            )
+            symbolSplits = max(1, min(8, s.rows / 256))
+            gradient = s.layout.count * 4
+            above = s.rows * s.units * 4
+            carried = s.streams * s.units * 4
+            gates = s.rows * s.stride(s.gateUnits) * s.operandBytes
+            table = s.symbols * s.gateUnits * 4
+            let products = max(
+                input.splits * s.gateUnits * s.units, recurrent.splits * s.gateUnits * s.units,
+                head.splits * s.symbols * s.units)
+            let sums = max(symbolSplits * s.symbols * s.gateUnits, Self.columnSplits * max(s.gateUnits, s.symbols))
+            partial = max(products, sums) * 4
+            // A GRU has its gates' gradients twice.
+            let gateBuffers = s.architecture.cell == .gru ? 2 : 1
+            total = gradient + above + carried + gateBuffers * gates + table + partial
+        }
+
+        /// Parts into which rows are cut whose columns are summed.
+        static let columnSplits = 32
+
+        let total: Int
+    }
+
+    /// Everything behind the loss.
+    func enqueue() throws(EngineError) {
+        try head()
+        for layer in (0..<sizes.layers).reversed() {
+            for t in (0..<sizes.steps).reversed() { try step(layer, t) }
+            try recurrentGradients(layer)
+            if layer > 0 { try inputGradients(layer) } else { try tableGradients() }
+        }
+    }
+
+    private var half: Bool { sizes.precision == .fp16 }
+    private var transposing: ProductKind { half ? .halfTN : .floatTN }
+
+    private func slot(_ role: ParameterRole) -> DeviceAddress { weights.address(role, in: gradient) }
+
+    private func head() throws(EngineError) {
+        guard let logits = sequence.logitGradient else { return }
+        let d = Operand(logits.address, stride: sizes.stride(sizes.symbols))
+        let top = Operand(sequence.hidden(sizes.layers - 1, 1), stride: sizes.stride(sizes.units))
+        try device.multiply(
+            transposing, m: sizes.symbols, n: sizes.units, k: sizes.rows, d, top, splitting: headSplitting,
+            partial: partial,
+            into: Operand(slot(.headWeight), stride: sizes.units))
+        try sumColumns(d, rows: sizes.rows, columns: sizes.symbols, into: slot(.headBias))
+        try multiplyBack(d, k: sizes.symbols, sequence.packed?.head, .headWeight)
+    }
+
+    /// `above [N, H] = d [N, k] W [k, H]`.
+    private func multiplyBack(
+        _ d: Operand, k: Int, _ packed: PackedWeights.Matrix?, _ role: ParameterRole
+    ) throws(EngineError) {
+        let result = Operand(above.address, stride: sizes.units)
+        if let packed {
+            try device.multiply(
+                .halfNT, m: sizes.rows, n: sizes.units, k: k, d, Operand(packed.transposed, stride: sizes.stride(k)),
+                into: result)
+        } else {
+            try device.multiply(
+                .floatNN, m: sizes.rows, n: sizes.units, k: k, d, Operand(weights.address(role), stride: sizes.units),
+                into: result)
+        }
+    }
+
+    private func step(_ layer: Int, _ t: Int) throws(EngineError) {
+        let (s, cell) = (sizes, sizes.architecture.cell)
+        func row(_ buffer: DeviceBuffer, _ t: Int) -> DeviceAddress {
+            sequence.place(buffer, t * s.streams * s.stride(s.gateUnits) * s.operandBytes)
+        }
+        let packed = sequence.packed?.recurrent[layer]
+        try device.launch(
+            .backward(cell, s.precision),
+            grid: (pieces(s.units, of: CharnnBackwardUnits), pieces(s.streams, of: CharnnStepRows), 1),
+            CharnnBackwardStep(
+                gradientAfter: t + 1 < s.steps ? row(recurrentGates, t + 1) : 0,
+                weight: packed?.transposed ?? weights.address(.recurrentWeight(layer: layer)),
+                above: sequence.place(above, t * s.streams * s.units * 4), gates: sequence.gates(layer, t),
+                candidate: sequence.candidates(layer, t), hiddenBefore: sequence.hidden(layer, t),
+                hidden: sequence.hidden(layer, t + 1), cellBefore: sequence.cells(layer, t),
+                cell: sequence.cells(layer, t + 1), carried: carried.address, gradient: row(gates, t),
+                recurrentGradient: row(recurrentGates, t), batch: Int32(s.streams), units: Int32(s.units),
+                hiddenStride: Int32(s.stride(s.units)), gateStride: Int32(s.stride(s.gateUnits)),
+                weightStride: Int32(half ? s.stride(s.gateUnits) : s.units),
+                isRelu: s.architecture.nonlinearity == .relu ? 1 : 0))
+    }
+
+    private func recurrentGradients(_ layer: Int) throws(EngineError) {
+        let d = Operand(recurrentGates.address, stride: sizes.stride(sizes.gateUnits))
+        try device.multiply(
+            transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d,
+            Operand(sequence.hidden(layer, 0), stride: sizes.stride(sizes.units)), splitting: recurrentSplitting,
+            partial: partial, into: Operand(slot(.recurrentWeight(layer: layer)), stride: sizes.units))
+        if sizes.architecture.cell == .gru {
+            try sumColumns(d, rows: sizes.rows, columns: sizes.gateUnits, into: slot(.recurrentBias(layer: layer)))
+        }
+    }
+
+    /// Where the other cells' recurrent bias has the same gradient as the input bias.
+    private func sharedBias(_ layer: Int) -> DeviceAddress {
+        sizes.architecture.cell == .gru ? 0 : slot(.recurrentBias(layer: layer))
+    }
+
+    private func inputGradients(_ layer: Int) throws(EngineError) {
+        let d = Operand(gates.address, stride: sizes.stride(sizes.gateUnits))
+        try device.multiply(
+            transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d, sequence.input(layer),
+            splitting: inputSplitting,
+            partial: partial, into: Operand(slot(.inputWeight(layer: layer)), stride: sizes.units))
+        try sumColumns(
+            d, rows: sizes.rows, columns: sizes.gateUnits, into: slot(.inputBias(layer: layer)), and: sharedBias(layer))
+        try multiplyBack(d, k: sizes.gateUnits, sequence.packed?.input(layer), .inputWeight(layer: layer))
+        guard sequence.dropped != nil else { return }
+        try device.launch(
+            .dropoutGradient,
+            grid: (pieces(pieces(sizes.rows * sizes.units, of: 4), of: Kernel.dropoutGradient.threads), 1, 1),
+            CharnnDropout(
+                step: sequence.step.address, from: above.address, to: above.address, rows: Int32(sizes.rows),
+                units: Int32(sizes.units), stride: Int32(sizes.units), layer: Int32(layer - 1),
+                threshold: DropoutMask.threshold(sizes.architecture.dropout),
+                factor: Float(1 / (1 - sizes.architecture.dropout))))
+    }
+
+    /// The first layer's input weights, bias and the embedding, through the table of all symbols' input products.
+    private func tableGradients() throws(EngineError) {
+        try device.launch(
+            half ? .symbolSumHalf : .symbolSumFloat,
+            grid: (sizes.symbols, pieces(sizes.gateUnits, of: CharnnSumColumns), symbolSplits),
+            CharnnSymbolSum(
+                values: gates.address, symbols: sequence.inputs.address, partial: partial.address,
+                rows: Int32(sizes.rows),
+                columns: Int32(sizes.gateUnits), stride: Int32(sizes.stride(sizes.gateUnits)),
+                vocabulary: Int32(sizes.symbols),
+                splits: Int32(symbolSplits), reserved: 0))
+        let d = Operand(table.address, stride: sizes.gateUnits)
+        try device.reduce(partial, splits: symbolSplits, rows: sizes.symbols, columns: sizes.gateUnits, into: d)
+        try device.launch(
+            .columnSumFloat, grid: (pieces(sizes.gateUnits, of: CharnnSumColumns), 1, 1),
+            CharnnColumnSum(
+                values: table.address, partial: partial.address, rows: Int32(sizes.symbols),
+                columns: Int32(sizes.gateUnits),
+                stride: Int32(sizes.gateUnits), splits: 1))
+        try device.reduce(
+            partial, splits: 1, rows: 1, columns: sizes.gateUnits,
+            into: Operand(slot(.inputBias(layer: 0)), stride: sizes.gateUnits),
+            and: sharedBias(0))
+        // fp32 in either precision: little work, and sums of many rows that fp16 might not hold.
+        try device.multiply(
+            .floatTN, m: sizes.gateUnits, n: sizes.embedding, k: sizes.symbols, d,
+            Operand(weights.address(.embedding), stride: sizes.embedding),
+            into: Operand(slot(.inputWeight(layer: 0)), stride: sizes.embedding))
+        try device.multiply(
+            .floatNN, m: sizes.symbols, n: sizes.embedding, k: sizes.gateUnits, d,
+            Operand(weights.address(.inputWeight(layer: 0)), stride: sizes.embedding),
+            into: Operand(slot(.embedding), stride: sizes.embedding))
+    }
+
+    private func sumColumns(
+        _ values: Operand, rows: Int, columns: Int, into result: DeviceAddress, and second: DeviceAddress = 0
+    ) throws(EngineError) {
+        let splits = max(1, min(Bytes.columnSplits, rows / 64))
+        try device.launch(
+            half ? .columnSumHalf : .columnSumFloat, grid: (pieces(columns, of: CharnnSumColumns), splits, 1),
+            CharnnColumnSum(
+                values: values.address, partial: partial.address, rows: Int32(rows), columns: Int32(columns),
+                stride: Int32(values.stride), splits: Int32(splits)))
+        try device.reduce(
+            partial, splits: splits, rows: 1, columns: columns, into: Operand(result, stride: columns), and: second)
+    }
+}

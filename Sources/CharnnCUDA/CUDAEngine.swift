@@ -1,0 +1,350 @@
+import CCharnnCUDA
+public import CharnnEngine
+import Glibc
+
+/// The engine for NVIDIA's GPUs: a whole training step on the device, recorded once and repeated as one launch.
+///
+/// The driver is opened at run time; nothing else is needed. Sums run in a fixed order: the same device gives the same bits.
+public final class CUDAEngine: Engine {
+    public let architecture: Architecture
+    public let configuration: EngineConfiguration
+    /// Steps run on the device while the host prepares the next ones.
+    public var stepsInFlight: Int { Self.slots }
+
+    /// What the operands of a training step's large products are; sums, weights and all else are fp32.
+    public enum Precision: String, Sendable, CaseIterable {
+        case fp32
+        case fp16
+    }
+
+    /// Steps whose outcomes the device keeps.
+    static let slots = 16
+
+    let device: CUDADevice
+    let weights: CUDAWeights
+    private let precision: Precision
+    /// ``CharnnStatus``, and the outcomes of the steps in flight.
+    private let status: DeviceBuffer
+    private let outcomes: DeviceBuffer
+    /// In ``ParameterLayout``; nil: zero.
+    private var firstMoment: DeviceBuffer?
+    private var secondMoment: DeviceBuffer?
+    private var hasFirstMoment = false
+    private var hasSecondMoment = false
+    /// `[L, B, H]`; nil: zero for any `B`.
+    private var state: (streams: Int, hidden: DeviceBuffer, cell: DeviceBuffer?)?
+    private var workspace: TrainingWorkspace?
+    private var texts = TextStore()
+    private var inFlight: [Flight] = []
+    private var settled: [StepOutcome] = []
+    private var hasFailed = false
+
+    /// A step that was handed to the device and whose outcome is not known yet.
+    private struct Flight {
+        let step: TrainingStep
+        let text: SymbolText
+        /// Which of ``scales``.
+        var scale = 0
+    }
+
+    /// What the gradient of an fp16 step is multiplied by, so that it neither vanishes nor overflows.
+    ///
+    /// Every step begins with the first; where its gradient does not fit, it is done again with the next, and nothing of the
+    /// first try is left. So a step's bits depend on no step before it, and a resume needs to know of no scale.
+    static let scales: [Float] = [0x1p8, 1, 0x1p-8, 0x1p-16]
+
+    /// Makes an engine with zero moments and zero recurrent state.
+    ///
+    /// - Parameters:
+    ///   - architecture: All sizes at least 1.
+    ///   - parameters: In ``ParameterLayout``.
+    ///   - precision: Of training; scorers and predictors take fp32 always.
+    ///   - ordinal: Which of the driver's devices.
+    /// - Throws: ``EngineError/Code/unavailable`` where there is no driver or GPU that works,
+    ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` when the device is busy,
+    ///   full or broken.
+    public convenience init(
+        architecture: Architecture, parameters: [Float], precision: Precision = .fp16, ordinal: Int = 0
+    ) throws(EngineError) {
+        try self.init(
+            CUDADevice.shared(ordinal: ordinal), architecture: architecture, parameters: parameters,
+            precision: precision)
+    }
+
+    init(
+        _ device: CUDADevice, architecture: Architecture, parameters: [Float], precision: Precision
+    ) throws(EngineError) {
+        self.architecture = architecture
+        self.device = device
+        self.precision = precision
+        configuration = EngineConfiguration(
+            device: "cuda", deviceName: device.name, precision: precision.rawValue, kernels: device.kernelOrigin,
+            threads: 1)
+        try device.enter()
+        weights = try CUDAWeights(device, architecture)
+        status = try DeviceBuffer(device, bytes: MemoryLayout<CharnnStatus>.stride)
+        outcomes = try DeviceBuffer(device, bytes: MemoryLayout<CharnnOutcome>.stride * Self.slots)
+        try requireCount(parameters.count, of: "parameters")
+        try weights.parameters.write(parameters)
+    }
+
+    public func install(_ state: EngineState) throws(EngineError) {
+        try device.enter()
+        try requireCount(state.parameters.count, of: "parameters")
+        if !state.firstMoment.isEmpty { try requireCount(state.firstMoment.count, of: "first moments") }
+        if !state.secondMoment.isEmpty { try requireCount(state.secondMoment.count, of: "second moments") }
+        let width = architecture.layerCount * architecture.hiddenSize
+        guard state.hidden.count % width == 0, state.cell.count == (architecture.hasCellState ? state.hidden.count : 0)
+        else { throw EngineError(.mismatch, "The recurrent state does not fit the architecture.") }
+        try settle()
+        self.state = nil
+        workspace?.forgetRecording()
+        if !state.hidden.isEmpty {
+            let own = try allocateState(streams: state.hidden.count / width)
+            try own.hidden.write(state.hidden)
+            try own.cell?.write(state.cell)
+        }
+        try weights.parameters.write(state.parameters)
+        try fill(&firstMoment, with: state.firstMoment)
+        try fill(&secondMoment, with: state.secondMoment)
+        hasFirstMoment = !state.firstMoment.isEmpty
+        hasSecondMoment = !state.secondMoment.isEmpty
+        hasFailed = false
+        try status.clear()
+        weights.touch()
+    }
+
+    private func fill(_ moment: inout DeviceBuffer?, with values: [Float]) throws(EngineError) {
+        guard !values.isEmpty else {
+            try moment?.clear()
+            return
+        }
+        try self.moment(&moment).write(values)
+    }
+
+    public func snapshot() throws(EngineError) -> EngineState {
+        try device.enter()
+        try settle()
+        let count = weights.layout.count
+        var snapshot = EngineState(parameters: try weights.parameters.read(Float.self, count: count))
+        if hasFirstMoment, let firstMoment { snapshot.firstMoment = try firstMoment.read(Float.self, count: count) }
+        if hasSecondMoment, let secondMoment { snapshot.secondMoment = try secondMoment.read(Float.self, count: count) }
+        if let state {
+            let numbers = architecture.layerCount * state.streams * architecture.hiddenSize
+            snapshot.hidden = try state.hidden.read(Float.self, count: numbers)
+            snapshot.cell = try state.cell?.read(Float.self, count: numbers) ?? []
+        }
+        return snapshot
+    }
+
+    public func parameters() throws(EngineError) -> [Float] {
+        try device.enter()
+        try settle()
+        return try weights.parameters.read(Float.self, count: weights.layout.count)
+    }
+
+    public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
+        try device.enter()
+        guard !hasFailed else {
+            settled.append(StepOutcome(number: step.number, loss: .nan, gradientNorm: .nan, applied: false))
+            return
+        }
+        if inFlight.count == Self.slots { try settle() }
+        try check(step, text)
+        let flight = Flight(step: step, text: text)
+        try start(flight, slot: inFlight.count)
+        inFlight.append(flight)
+    }
+
+    public func drain() throws(EngineError) -> [StepOutcome] {
+        try device.enter()
+        try settle()
+        defer { settled.removeAll(keepingCapacity: true) }
+        return settled
+    }
+
+    public func gradient(
+        of step: TrainingStep, of text: SymbolText
+    ) throws(EngineError) -> (loss: Double, gradient: [Float]) {
+        try device.enter()
+        try settle()
+        try check(step, text)
+        let workspace = try workspace(for: step)
+        let rows = workspace.sizes.rows
+        var result: (loss: Double, gradient: [Float]) = (.nan, [])
+        for scale in usableScales {
+            try write(step, text, scale: scale, slot: 0, to: workspace)
+            try workspace.enqueueGradient(from: state.map { ($0.hidden, $0.cell) })
+            let losses = try workspace.sequence.losses.read(Float.self, count: rows)
+            let factor = 1 / (Float(rows) * scale)
+            let gradient = try workspace.backward.gradient.read(Float.self, count: weights.layout.count)
+            result = (losses.reduce(0) { $0 + Double($1) } / Double(rows), gradient.map { $0 * factor })
+            if result.gradient.allSatisfy(\.isFinite) { break }
+        }
+        return result
+    }
+
+    public func makeScorer(streams: Int) throws(EngineError) -> any Scorer {
+        try CUDAScorer(engine: self, streams: streams)
+    }
+
+    public func makePredictor(streams: Int) throws(EngineError) -> any Predictor {
+        try CUDAPredictor(engine: self, streams: streams)
+    }
+
+    // MARK: - Steps in flight
+
+    private var usableScales: [Float] { precision == .fp16 ? Self.scales : [1] }
+
+    private func check(_ step: TrainingStep, _ text: SymbolText) throws(EngineError) {
+        guard !step.starts.isEmpty, step.sequenceLength > 0 else { throw EngineError(.mismatch, "The batch is empty.") }
+        try text.check(
+            starts: step.starts, length: step.sequenceLength + 1, vocabularySize: architecture.vocabularySize,
+            isKnownToFit: texts.fits(text, vocabularySize: architecture.vocabularySize, device))
+        if let state, !step.resetsState, state.streams != step.starts.count {
+            throw EngineError(
+                .mismatch,
+                "The recurrent state is of \(state.streams) streams, but the step has \(step.starts.count).")
+        }
+    }
+
+    private func workspace(for step: TrainingStep) throws(EngineError) -> TrainingWorkspace {
+        let (streams, steps) = (step.starts.count, step.sequenceLength)
+        if let workspace, workspace.sizes.streams == streams, workspace.sizes.steps == steps { return workspace }
+        workspace = nil  // Freed before the new one is allocated.
+        let sizes = Sizes(architecture, precision, streams: streams, steps: steps)
+        let new = try TrainingWorkspace(weights, sizes)
+        workspace = new
+        return new
+    }
+
+    private func start(_ flight: Flight, slot: Int) throws(EngineError) {
+        let step = flight.step
+        if state?.streams != step.starts.count {
+            // No step in flight may write to the state that goes.
+            try settleOthers()
+            state = nil
+            workspace?.forgetRecording()
+            _ = try allocateState(streams: step.starts.count)
+        }
+        let workspace = try workspace(for: step)
+        let first = step.optimizer.usesFirstMoment ? try moment(&firstMoment) : nil
+        let second = step.optimizer.usesSecondMoment ? try moment(&secondMoment) : nil
+        hasFirstMoment = hasFirstMoment || first != nil
+        hasSecondMoment = hasSecondMoment || second != nil
+        try write(step, flight.text, scale: usableScales[flight.scale], slot: slot, to: workspace)
+        guard let state else { return }
+        try workspace.run(
+            TrainingWorkspace.Targets(
+                status: status, outcomes: outcomes, hidden: state.hidden, cell: state.cell, first: first, second: second
+            ))
+        weights.touch()
+    }
+
+    private func settleOthers() throws(EngineError) {
+        if !inFlight.isEmpty { try settle() }
+    }
+
+    private func moment(_ buffer: inout DeviceBuffer?) throws(EngineError) -> DeviceBuffer {
+        if let buffer { return buffer }
+        let new = try DeviceBuffer(device, bytes: weights.layout.count * 4)
+        buffer = new
+        workspace?.forgetRecording()
+        return new
+    }
+
+    @discardableResult
+    private func allocateState(streams: Int) throws(EngineError) -> (hidden: DeviceBuffer, cell: DeviceBuffer?) {
+        let bytes = architecture.layerCount * streams * architecture.hiddenSize * 4
+        let hidden = try DeviceBuffer(device, bytes: bytes)
+        let cell = architecture.hasCellState ? try DeviceBuffer(device, bytes: bytes) : nil
+        state = (streams, hidden, cell)
+        return (hidden, cell)
+    }
+
+    private func write(
+        _ step: TrainingStep, _ text: SymbolText, scale: Float, slot: Int, to workspace: TrainingWorkspace
+    ) throws(EngineError) {
+        let place = try texts.place(text, starts: step.starts, length: step.sequenceLength + 1, on: device)
+        try workspace.sequence.write(
+            CharnnStep(step, text: place, resets: step.resetsState || state == nil, scale: scale, slot: slot),
+            starts: place.starts)
+    }
+
+    /// Waits for the steps in flight and learns how they went; steps that overflowed are done again.
+    private func settle() throws(EngineError) {
+        while !inFlight.isEmpty {
+            let told = try readOutcomes(inFlight.count)
+            guard let stop = told.firstIndex(where: { $0.state != CharnnStepApplied }) else {
+                for (flight, outcome) in zip(inFlight, told) { settle(flight, outcome) }
+                inFlight.removeAll(keepingCapacity: true)
+                return
+            }
+            for index in 0..<stop { settle(inFlight[index], told[index]) }
+            var again = Array(inFlight[stop...])
+            inFlight.removeAll(keepingCapacity: true)
+            guard told[stop].state == CharnnStepOverflowed, again[0].scale + 1 < usableScales.count else {
+                settle(again[0], told[stop])
+                for flight in again.dropFirst() {
+                    settled.append(
+                        StepOutcome(number: flight.step.number, loss: .nan, gradientNorm: .nan, applied: false))
+                }
+                hasFailed = true
+                return
+            }
+            again[0].scale += 1
+            try status.clear()
+            for flight in again {
+                try start(flight, slot: inFlight.count)
+                inFlight.append(flight)
+            }
+        }
+    }
+
+    private func settle(_ flight: Flight, _ outcome: CharnnOutcome) {
+        settled.append(
+            StepOutcome(
+                number: flight.step.number, loss: outcome.loss, gradientNorm: outcome.norm,
+                applied: outcome.state == CharnnStepApplied))
+    }
+
+    private func readOutcomes(_ count: Int) throws(EngineError) -> [CharnnOutcome] {
+        let size = MemoryLayout<CharnnOutcome>.stride
+        let bytes = try outcomes.read(UInt8.self, count: count * size)
+        return bytes.withUnsafeBytes { raw in
+            (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * size, as: CharnnOutcome.self) }
+        }
+    }
+
+    private func requireCount(_ count: Int, of what: String) throws(EngineError) {
+        let expected = weights.layout.count
+        guard count == expected else {
+            throw EngineError(
+                .mismatch, "The architecture has \(expected) parameters, but \(count) \(what) were given.")
+        }
+    }
+}
+
+extension CharnnStep {
+    /// A step as the device reads it, its constants worked out in double precision.
+    init(_ step: TrainingStep, text: TextStore.Place, resets: Bool, scale: Float, slot: Int) {
+        let rule = step.optimizer
+        let (correction1, correction2) =
+            (1 - pow(rule.beta1, Double(rule.updateNumber)), 1 - pow(rule.beta2, Double(rule.updateNumber)))
+        let kind =
+            switch rule.kind {
+            case .adam: CharnnAdam
+            case .adamw: CharnnAdamW
+            case .rmsprop: CharnnRMSprop
+            case .sgd: CharnnSGD
+            }
+        self.init(
+            number: UInt64(step.number), seed: step.seed, text: text.address, textWidth: Int32(text.width),
+            resetsState: resets ? 1 : 0, slot: Int32(slot), optimizer: Int32(kind), lossScale: scale,
+            learningRate: Float(rule.learningRate), beta1: Float(rule.beta1), beta2: Float(rule.beta2),
+            epsilon: Float(rule.epsilon), momentum: Float(rule.momentum), weightDecay: Float(rule.weightDecay),
+            stepSize: Float(rule.learningRate / correction1), inverseRootBias: Float(1 / correction2.squareRoot()),
+            oneMinusBeta1: Float(1 - rule.beta1), oneMinusBeta2: Float(1 - rule.beta2), reserved: 0,
+            clipNorm: rule.clipNorm)
+    }
+}

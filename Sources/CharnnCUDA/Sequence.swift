@@ -1,0 +1,238 @@
+import CCharnnCUDA
+import CharnnEngine
+
+/// A batch on a device on its way through the network: what the forward pass needs, and what it leaves.
+///
+/// Rows are time-major: stream `b` at time `t` is row `t B + b`.
+final class Sequence {
+    let sizes: Sizes
+    let weights: CUDAWeights
+    var device: CUDADevice { weights.device }
+    /// Whether what the way back needs is kept.
+    let isTraining: Bool
+
+    /// ``CharnnStep`` with the starts behind it; what changes from step to step.
+    let step: DeviceBuffer
+    /// `[T, B]` of 32 bits.
+    let inputs: DeviceBuffer
+    let targets: DeviceBuffer
+    /// `[L, B, H]` fp32: the recurrent state while the sequence runs.
+    let hiddenState: DeviceBuffer
+    let cellState: DeviceBuffer?
+    /// Operands `[L, T + 1, B, stride]`: hidden states; those of time 0 are the state before.
+    let hidden: DeviceBuffer
+    /// Operands `[L - 1, N, stride]`: what the upper layers read, where dropout makes it another thing.
+    let dropped: DeviceBuffer?
+    /// fp32 `[N, gH]`: the upper layers' input products, one layer after the other.
+    private let projected: DeviceBuffer?
+    /// fp32 `[N, V]`
+    private let logitsBuffer: DeviceBuffer
+    /// fp32 `[N]`, nats.
+    let losses: DeviceBuffer
+    /// For the way back: operands `[L, N, gH]`, `[L, N, H]`, fp32 `[L, T + 1, B, H]`, operands `[N, stride]`.
+    let gates: DeviceBuffer?
+    let candidates: DeviceBuffer?
+    let cells: DeviceBuffer?
+    let logitGradient: DeviceBuffer?
+    /// The weights as fp16; nil with fp32.
+    let packed: PackedWeights?
+
+    init(_ weights: CUDAWeights, _ sizes: Sizes, isTraining: Bool) throws(EngineError) {
+        let device = weights.device
+        let architecture = sizes.architecture
+        self.sizes = sizes
+        self.weights = weights
+        self.isTraining = isTraining
+        let bytes = Bytes(sizes, isTraining: isTraining)
+        func optional(_ count: Int) throws(EngineError) -> DeviceBuffer? {
+            count == 0 ? nil : try DeviceBuffer(device, bytes: count)
+        }
+        step = try DeviceBuffer(device, bytes: bytes.step)
+        inputs = try DeviceBuffer(device, bytes: bytes.symbols)
+        targets = try DeviceBuffer(device, bytes: bytes.symbols)
+        hiddenState = try DeviceBuffer(device, bytes: bytes.state)
+        cellState = architecture.hasCellState ? try DeviceBuffer(device, bytes: bytes.state) : nil
+        hidden = try DeviceBuffer(device, bytes: bytes.hidden)
+        dropped = try optional(bytes.dropped)
+        projected = try optional(bytes.projected)
+        logitsBuffer = try DeviceBuffer(device, bytes: bytes.logits)
+        losses = try DeviceBuffer(device, bytes: bytes.losses)
+        gates = try optional(bytes.gates)
+        candidates = try optional(bytes.candidates)
+        cells = try optional(bytes.cells)
+        logitGradient = try optional(bytes.logitGradient)
+        packed = sizes.precision == .fp16 ? try PackedWeights(weights, sizes) : nil
+    }
+
+    /// Bytes of the buffers.
+    struct Bytes {
+        let step, symbols, state, hidden, dropped, projected, logits, losses: Int
+        let gates, candidates, cells, logitGradient: Int
+        /// How many states there are.
+        let states: Int
+
+        init(_ s: Sizes, isTraining: Bool) {
+            let upper = s.layers - 1
+            step = MemoryLayout<CharnnStep>.stride + s.streams * 8
+            symbols = s.rows * 4
+            state = s.state * 4
+            states = s.architecture.hasCellState ? 2 : 1
+            hidden = s.layers * s.hiddenLayer * s.operandBytes
+            dropped = isTraining && s.hasDropout ? upper * s.rows * s.stride(s.units) * s.operandBytes : 0
+            projected = upper > 0 ? s.rows * s.gateUnits * 4 : 0
+            logits = s.rows * s.symbols * 4
+            losses = s.rows * 4
+            let cell = s.architecture.cell
+            gates = isTraining && cell != .rnn ? s.layers * s.rows * s.gateUnits * s.operandBytes : 0
+            candidates = isTraining && cell == .gru ? s.layers * s.rows * s.units * s.operandBytes : 0
+            cells = isTraining && cell == .lstm ? s.layers * (s.steps + 1) * s.streams * s.units * 4 : 0
+            logitGradient = isTraining ? s.rows * s.stride(s.symbols) * s.operandBytes : 0
+        }
+
+        var total: Int {
+            step + 2 * symbols + 2 * state + hidden + dropped + projected + logits + losses + gates + candidates + cells
+                + logitGradient
+        }
+    }
+
+    /// fp32 `[streams, V]` of a time step.
+    func logits(at t: Int) -> DeviceAddress { logitsBuffer.address + UInt64(t * sizes.streams * sizes.symbols * 4) }
+
+    /// The hidden states of a layer from time `t` on, of which 0 is before the sequence.
+    func hidden(_ layer: Int, _ t: Int) -> DeviceAddress {
+        hidden.address + UInt64((layer * sizes.hiddenLayer + t * sizes.hiddenStep) * sizes.operandBytes)
+    }
+
+    /// What a layer above the first reads, `[N, stride]`.
+    func input(_ layer: Int) -> Operand {
+        let stride = sizes.stride(sizes.units)
+        guard let dropped else { return Operand(hidden(layer - 1, 1), stride: stride) }
+        return Operand(
+            dropped.address + UInt64((layer - 1) * sizes.rows * stride * sizes.operandBytes), stride: stride)
+    }
+
+    func gates(_ layer: Int, _ t: Int) -> DeviceAddress {
+        place(gates, (layer * sizes.rows + t * sizes.streams) * sizes.gateUnits * sizes.operandBytes)
+    }
+
+    func candidates(_ layer: Int, _ t: Int) -> DeviceAddress {
+        place(candidates, (layer * sizes.rows + t * sizes.streams) * sizes.units * sizes.operandBytes)
+    }
+
+    /// The cell states of a layer from time `t` on, of which 0 is before the sequence.
+    func cells(_ layer: Int, _ t: Int) -> DeviceAddress {
+        place(cells, (layer * (sizes.steps + 1) + t) * sizes.streams * sizes.units * 4)
+    }
+
+    func place(_ buffer: DeviceBuffer?, _ bytes: Int) -> DeviceAddress {
+        buffer.map { $0.address + UInt64(bytes) } ?? 0
+    }
+
+    // MARK: - Forward
+
+    /// Writes what changes from step to step.
+    func write(_ values: CharnnStep, starts: [Int64]) throws(EngineError) {
+        precondition(starts.count == sizes.streams)
+        var bytes = withUnsafeBytes(of: values) { Array($0) }
+        starts.withUnsafeBytes { bytes.append(contentsOf: $0) }
+        try step.write(bytes)
+    }
+
+    /// Takes the symbols of the batch out of the text that the step names.
+    func gather(steps: Int) throws(EngineError) {
+        try device.launch(
+            .gather, grid: (pieces(sizes.streams * (steps + 1), of: Kernel.gather.threads), 1, 1),
+            CharnnGather(
+                step: step.address, inputs: inputs.address, targets: targets.address, batch: Int32(sizes.streams),
+                length: Int32(steps)))
+    }
+
+    /// Sets the state before the sequence.
+    ///
+    /// - Parameters:
+    ///   - state: `[L, B, H]` each; nil: zero.
+    ///   - mayReset: Whether the step says if it is zero after all.
+    func begin(from state: (hidden: DeviceBuffer, cell: DeviceBuffer?)?, mayReset: Bool) throws(EngineError) {
+        try device.launch(
+            sizes.precision == .fp16 ? .beginHalf : .beginFloat,
+            grid: (pieces(sizes.state, of: Kernel.beginFloat.threads), 1, 1),
+            CharnnBegin(
+                step: mayReset ? step.address : 0, fromHidden: state?.hidden.address ?? 0,
+                fromCell: state?.cell?.address ?? 0, toHidden: hiddenState.address, toCell: cellState?.address ?? 0,
+                hidden: hidden.address, cell: cells?.address ?? 0, hiddenLayer: Int64(sizes.hiddenLayer),
+                cellLayer: Int64((sizes.steps + 1) * sizes.streams * sizes.units), layers: Int32(sizes.layers),
+                batch: Int32(sizes.streams), units: Int32(sizes.units), hiddenStride: Int32(sizes.stride(sizes.units))))
+    }
+
+    /// All layers over `steps` time steps, and the logits.
+    func forward(steps: Int) throws(EngineError) {
+        for layer in 0..<sizes.layers {
+            if layer > 0 { try project(layer, rows: steps * sizes.streams) }
+            for t in 0..<steps { try forward(layer, t) }
+        }
+        let stride = sizes.stride(sizes.units)
+        try device.multiply(
+            sizes.precision == .fp16 ? .halfNT : .floatNT, m: steps * sizes.streams, n: sizes.symbols, k: sizes.units,
+            Operand(hidden(sizes.layers - 1, 1), stride: stride),
+            packed.map { Operand($0.head.plain, stride: stride) }
+                ?? Operand(weights.address(.headWeight), stride: sizes.units),
+            bias: weights.address(.headBias), into: Operand(logitsBuffer.address, stride: sizes.symbols))
+    }
+
+    /// The input product of a layer above the first, of all rows at once.
+    private func project(_ layer: Int, rows: Int) throws(EngineError) {
+        guard let projected else { return }
+        let stride = sizes.stride(sizes.units)
+        if let dropped {
+            let target = dropped.address + UInt64((layer - 1) * sizes.rows * stride * sizes.operandBytes)
+            try device.launch(
+                sizes.precision == .fp16 ? .dropoutHalf : .dropoutFloat,
+                grid: (pieces(pieces(rows * sizes.units, of: 4), of: Kernel.dropoutFloat.threads), 1, 1),
+                CharnnDropout(
+                    step: step.address, from: hidden(layer - 1, 1), to: target, rows: Int32(rows),
+                    units: Int32(sizes.units),
+                    stride: Int32(stride), layer: Int32(layer - 1),
+                    threshold: DropoutMask.threshold(sizes.architecture.dropout),
+                    factor: Float(1 / (1 - sizes.architecture.dropout))))
+        }
+        try device.multiply(
+            sizes.precision == .fp16 ? .halfNT : .floatNT, m: rows, n: sizes.gateUnits, k: sizes.units, input(layer),
+            packed.map { Operand($0.input(layer).plain, stride: stride) }
+                ?? Operand(weights.address(.inputWeight(layer: layer)), stride: sizes.units),
+            bias: weights.bias(ofLayer: layer), into: Operand(projected.address, stride: sizes.gateUnits))
+    }
+
+    private func forward(_ layer: Int, _ t: Int) throws(EngineError) {
+        let architecture = sizes.architecture
+        let plane = UInt64(layer * sizes.streams * sizes.units * 4)
+        let rows = UInt64(t * sizes.streams)
+        let units = architecture.cell == .rnn ? CharnnForwardUnitsRNN : CharnnForwardUnits
+        try device.launch(
+            .forward(architecture.cell, sizes.precision),
+            grid: (pieces(sizes.units, of: units), pieces(sizes.streams, of: CharnnStepRows), 1),
+            CharnnForwardStep(
+                hiddenBefore: hidden(layer, t),
+                weight: packed?.recurrent[layer].plain ?? weights.address(.recurrentWeight(layer: layer)),
+                input: layer == 0
+                    ? weights.table.address : place(projected, Int(rows) * sizes.gateUnits * 4),
+                symbols: layer == 0 ? inputs.address + rows * 4 : 0,
+                recurrentBias: weights.address(.recurrentBias(layer: layer)),
+                hiddenState: hiddenState.address + plane, cellState: cellState.map { $0.address + plane } ?? 0,
+                hidden: hidden(layer, t + 1), gates: gates(layer, t), candidate: candidates(layer, t),
+                cell: cells(layer, t + 1), batch: Int32(sizes.streams), units: Int32(sizes.units),
+                hiddenStride: Int32(sizes.stride(sizes.units)), weightStride: Int32(sizes.stride(sizes.units)),
+                isRelu: architecture.nonlinearity == .relu ? 1 : 0, reserved: 0))
+    }
+
+    /// The losses of all rows and, in training, the gradient of the logits.
+    func loss(steps: Int) throws(EngineError) {
+        let rows = steps * sizes.streams
+        try device.launch(
+            sizes.precision == .fp16 ? .lossHalf : .lossFloat,
+            grid: (pieces(rows, of: Kernel.lossFloat.threads / 32), 1, 1),
+            CharnnLoss(
+                step: step.address, logits: logitsBuffer.address, targets: targets.address, losses: losses.address,
+                gradient: logitGradient?.address ?? 0, rows: Int32(rows), symbols: Int32(sizes.symbols),
+                stride: Int32(sizes.stride(sizes.symbols)), reserved: 0))
+    }
+}

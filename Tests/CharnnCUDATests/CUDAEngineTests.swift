@@ -1,0 +1,239 @@
+import CharnnEngine
+import CharnnTestSupport
+import Testing
+
+@testable import CharnnCUDA
+
+/// The engine with its real kernels on emulated devices.
+@Suite struct CUDAEngineTests {
+    /// What splits sums, takes wide tiles, and has several blocks in every direction.
+    static let large = [
+        ConformanceCase(
+            Architecture(
+                cell: .lstm, vocabularySize: 45, embeddingSize: 20, hiddenSize: 40, layerCount: 2, dropout: 0.2),
+            batchSize: 35, sequenceLength: 15),
+        ConformanceCase(
+            Architecture(cell: .gru, vocabularySize: 150, embeddingSize: 8, hiddenSize: 136, layerCount: 2),
+            batchSize: 33, sequenceLength: 4),
+    ]
+
+    /// relu is left out where operands are rounded: its derivative jumps at zero, so that a sum that rounding moves past zero
+    /// changes the gradient at will.
+    static let smooth = ConformanceCase.all.filter { $0.architecture.nonlinearity != .relu } + large
+
+    /// fp16 has eleven bits: a rounded operand is off by 2^-12 at most. Through time and layers errors add up.
+    static let halfTolerance = 0.01
+
+    private static let architecture = Architecture(
+        cell: .lstm, vocabularySize: 23, embeddingSize: 9, hiddenSize: 20, layerCount: 2, dropout: 0.5)
+    private static let tested = ConformanceCase(architecture, batchSize: 9, sequenceLength: 5)
+
+    @Test(arguments: ConformanceCase.all + large)
+    func `it computes what the reference engine computes`(tested: ConformanceCase) throws {
+        let differences = try EngineConformance.differences(of: tested, tolerance: 1e-4) {
+            try EmulatedDevice.inOrder.engine($0, $1)
+        }
+        #expect(differences == [])
+    }
+
+    @Test(arguments: smooth)
+    func `with fp16 operands it comes near the reference engine`(tested: ConformanceCase) throws {
+        let differences = try EngineConformance.differences(of: tested, tolerance: Self.halfTolerance) {
+            try EmulatedDevice.inOrder.engine($0, $1, .fp16)
+        }
+        #expect(differences == [])
+    }
+
+    @Test(arguments: large, CUDAEngine.Precision.allCases)
+    func `on a device of other size it computes the same`(
+        tested: ConformanceCase, precision: CUDAEngine.Precision
+    ) throws {
+        let tolerance = precision == .fp32 ? 1e-4 : Self.halfTolerance
+        let differences = try EngineConformance.differences(of: tested, tolerance: tolerance) {
+            try EmulatedDevice.manyProcessors.engine($0, $1, precision)
+        }
+        #expect(differences == [])
+    }
+
+    // A missing barrier lets a thread read what another has not written yet, in one order or the other.
+    @Test(arguments: [ConformanceCase.all[1], .all[5], .all[6], large[0]], CUDAEngine.Precision.allCases)
+    func `the order of blocks and threads changes no bit`(
+        tested: ConformanceCase, precision: CUDAEngine.Precision
+    ) throws {
+        let states = try [EmulatedDevice.inOrder, .backwards, .mixed].map { device in
+            let engine = try device.engine(
+                tested.architecture, EngineConformance.parameters(of: tested.architecture), precision)
+            for number in 1...2 { try engine.submit(step(number, tested), of: text(tested)) }
+            return try engine.snapshot()
+        }
+        #expect(states.allSatisfy { $0 == states[0] })
+    }
+
+    // Every cell, and every optimiser; the kernel of the one does not know of the other.
+    @Test(
+        arguments: PyTorchRecording.cells.map { ($0, OptimizerKind.adam) }
+            + [OptimizerKind.adamw, .rmsprop, .sgd].map { ("lstm", $0) })
+    func `50 steps equal those of PyTorch`(cell: String, optimizer: OptimizerKind) throws {
+        let differences = try PyTorchRecording.differences(cell: cell, optimizer: optimizer) {
+            try EmulatedDevice.inOrder.engine($0, $1)
+        }
+        #expect(differences == [])
+    }
+
+    @Test(arguments: CUDAEngine.Precision.allCases)
+    func `going on from a snapshot gives the same bits`(precision: CUDAEngine.Precision) throws {
+        let engine = try engine(precision)
+        for number in 1...2 { try engine.submit(step(number), of: text) }
+        let other = try self.engine(precision)
+        try other.install(try engine.snapshot())
+        // More than the device keeps outcomes of.
+        for number in 3...(CUDAEngine.slots + 5) {
+            try engine.submit(step(number), of: text)
+            try other.submit(step(number), of: text)
+        }
+        let (undisturbed, resumed) = (try engine.snapshot(), try other.snapshot())
+        #expect(undisturbed == resumed)
+        let outcomes = try engine.drain()
+        #expect(outcomes.map(\.number) == Array(1...(CUDAEngine.slots + 5)))
+    }
+
+    @Test(arguments: [Float.nan, .infinity], CUDAEngine.Precision.allCases)
+    func `a loss that is not finite changes nothing, and nothing is applied until another state`(
+        value: Float, precision: CUDAEngine.Precision
+    ) throws {
+        var broken = EngineConformance.parameters(of: Self.architecture)
+        for layer in 0..<2 {
+            broken[ParameterLayout(Self.architecture)[.recurrentWeight(layer: layer)].offset + 7] = value
+        }
+        let engine = try engine(precision)
+        try engine.install(EngineState(parameters: broken))
+        for number in 1...3 { try engine.submit(step(number), of: text) }
+        let outcomes = try engine.drain()
+        #expect(outcomes.map(\.number) == [1, 2, 3])
+        #expect(outcomes.map(\.applied) == [false, false, false])
+        #expect(outcomes.allSatisfy { !$0.loss.isFinite })
+        let after = try engine.snapshot()
+        #expect(after.parameters.map(\.bitPattern) == broken.map(\.bitPattern))
+        #expect(after.firstMoment.allSatisfy { $0 == 0 } && after.hidden.allSatisfy { $0 == 0 })
+
+        try engine.install(EngineState(parameters: EngineConformance.parameters(of: Self.architecture)))
+        try engine.submit(step(4), of: text)
+        let again = try engine.drain()
+        #expect(again.map(\.applied) == [true])
+    }
+
+    /// A network whose gradient grows with every step back in time, from states that hardly change the loss.
+    private func exploding(_ growth: Float, steps: Int) -> (tested: ConformanceCase, parameters: [Float]) {
+        let tested = ConformanceCase(
+            Architecture(cell: .rnn, nonlinearity: .relu, vocabularySize: 5, hiddenSize: 9, layerCount: 1),
+            batchSize: 2, sequenceLength: steps)
+        let layout = ParameterLayout(tested.architecture)
+        var parameters = [Float](repeating: 0, count: layout.count)
+        for slot in layout.slots {
+            for i in slot.range {
+                switch slot.role {
+                case .recurrentWeight: parameters[i] = growth
+                case .inputBias: parameters[i] = 1e-6
+                case .headWeight: parameters[i] = i % 2 == 0 ? 1e-3 : -1e-3
+                default: parameters[i] = 0
+                }
+            }
+        }
+        return (tested, parameters)
+    }
+
+    @Test func `a gradient that fp16 cannot hold is computed again with a smaller scale`() throws {
+        let (tested, parameters) = exploding(0.5, steps: 12)
+        let engine = try EmulatedDevice.inOrder.engine(tested.architecture, parameters, .fp16)
+        let reference = try ReferenceEngine<Double>(
+            architecture: tested.architecture, parameters: parameters.map { Double($0) })
+        // Beyond what the first scale leaves room for, within what the second does.
+        let norm = try reference.gradient(of: step(1, tested), of: text(tested)).gradient
+            .reduce(0) { $0 + Double($1 * $1) }.squareRoot()
+        #expect(norm * Double(CUDAEngine.scales[0] * 24) > 65504)
+        for number in 1...3 {
+            // From zero each and without learning: otherwise the states would soon be beyond fp16 themselves.
+            var step = step(number, tested)
+            step.resetsState = true
+            step.optimizer.learningRate = 0
+            try engine.submit(step, of: text(tested))
+            try reference.submit(step, of: text(tested))
+        }
+        let (outcomes, expected) = (try engine.drain(), try reference.drain())
+        #expect(outcomes.map(\.number) == [1, 2, 3])
+        #expect(outcomes.map(\.applied) == [true, true, true])
+        #expect(zip(outcomes, expected).allSatisfy { abs($0.gradientNorm - $1.gradientNorm) < 0.01 * $1.gradientNorm })
+    }
+
+    @Test(arguments: CUDAEngine.Precision.allCases)
+    func `an infinite gradient norm is not applied`(precision: CUDAEngine.Precision) throws {
+        let (tested, parameters) = exploding(2, steps: 64)
+        let engine = try EmulatedDevice.inOrder.engine(tested.architecture, parameters, precision)
+        try engine.submit(step(1, tested), of: text(tested))
+        let outcome = try #require(try engine.drain().first)
+        #expect(!outcome.applied && !(outcome.loss.isFinite && outcome.gradientNorm.isFinite))
+        let kept = try engine.parameters()
+        #expect(kept == parameters)
+    }
+
+    @Test func `a symbol outside the vocabulary is refused`() throws {
+        let engine = try engine(.fp32)
+        let step = TrainingStep(
+            number: 1, starts: [0], sequenceLength: 4, resetsState: true,
+            optimizer: OptimizerStep(learningRate: 1, updateNumber: 1), seed: 1)
+        #expect(throws: EngineError.self) { try engine.submit(step, of: SymbolText([1, 2, 23, 4, 5])) }
+        #expect(throws: EngineError.self) { try engine.submit(step, of: SymbolText([1, 2, 3, 4])) }
+        #expect(throws: EngineError.self) { try engine.submit(step, of: SymbolText([1, -2, 3, 4, 5])) }
+    }
+
+    @Test func `a text that does not fit the device gives the same bits batch by batch`() throws {
+        let symbols = (0..<80_000).map { Int32($0 * $0 % 23) }
+        let states = try [EmulatedDevice.inOrder, .small].map { device in
+            let engine = try device.engine(Self.architecture, EngineConformance.parameters(of: Self.architecture))
+            for number in 1...2 { try engine.submit(step(number), of: SymbolText(symbols)) }
+            let scorer = try engine.makeScorer(streams: 2)
+            let nats = try scorer.score(SymbolText(symbols), starts: [5, 70_000], length: 9)
+            return (try engine.snapshot(), nats)
+        }
+        #expect(states[0].0 == states[1].0)
+        #expect(states[0].1 == states[1].1)
+    }
+
+    @Test func `what does not fit the device is refused in bytes before anything is done`() throws {
+        let wide = Architecture(cell: .lstm, vocabularySize: 23, hiddenSize: 64, layerCount: 1)
+        let tested = ConformanceCase(wide, batchSize: 40, sequenceLength: 25)
+        let engine = try EmulatedDevice.small.engine(wide, EngineConformance.parameters(of: wide))
+        let error = #expect(throws: EngineError.self) { try engine.submit(step(1, tested), of: text(tested)) }
+        #expect(error?.code == .deviceFailed)
+        #expect(error?.description.contains("of 1048576 are free") == true)
+        let predicted = CUDAEngine.predictedBytes(
+            wide, batchSize: 40, sequenceLength: 25, precision: .fp32, multiprocessors: 4)
+        #expect(predicted > 1 << 20)
+    }
+
+    @Test func `absurd sizes have a predicted memory that nothing has`() {
+        let more = Architecture(cell: .lstm, vocabularySize: .max, hiddenSize: .max, layerCount: .max)
+        let bytes = CUDAEngine.predictedBytes(
+            more, batchSize: .max, sequenceLength: .max, precision: .fp16, multiprocessors: 132)
+        #expect(bytes == .max)
+    }
+
+    private func engine(_ precision: CUDAEngine.Precision) throws -> CUDAEngine {
+        try EmulatedDevice.inOrder.engine(
+            Self.architecture, EngineConformance.parameters(of: Self.architecture), precision)
+    }
+
+    private var text: SymbolText { text(Self.tested) }
+    private func step(_ number: Int) -> TrainingStep { step(number, Self.tested) }
+
+    private func text(_ tested: ConformanceCase) -> SymbolText {
+        EngineConformance.text(vocabularySize: tested.architecture.vocabularySize)
+    }
+
+    private func step(_ number: Int, _ tested: ConformanceCase) -> TrainingStep {
+        TrainingStep(
+            number: number, starts: (0..<tested.batchSize).map { $0 * 13 + number },
+            sequenceLength: tested.sequenceLength, resetsState: number == 1,
+            optimizer: OptimizerStep(learningRate: 0.01, clipNorm: 1, updateNumber: number), seed: 77)
+    }
+}

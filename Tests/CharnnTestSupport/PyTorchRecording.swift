@@ -1,0 +1,109 @@
+public import CharnnEngine
+import Foundation
+
+/// Runs of PyTorch, as `Fixtures/record_pytorch.py` recorded them.
+public struct PyTorchRecording: Decodable, Sendable {
+    struct Rule: Decodable {
+        var learningRate, beta1, beta2, epsilon, momentum, weightDecay: Double
+    }
+    struct Batch: Decodable {
+        var starts: [Int]
+        var resetsState: Bool
+    }
+    struct Run: Decodable {
+        var optimizer: OptimizerKind
+        var batching: String
+        var rule: Rule
+        var batches: [Batch]
+        var losses, norms: [Double]
+        var last: String
+    }
+    struct CellRuns: Decodable {
+        var cell, first: String
+        var runs: [Run]
+    }
+
+    var vocabularySize, embeddingSize, hiddenSize, layerCount, sequenceLength: Int
+    var clipNorm: Double
+    var text: [Int32]
+    var cells: [CellRuns]
+
+    /// The names of the recorded cells.
+    public static let cells = ["rnn-tanh", "rnn-relu", "gru", "lstm"]
+
+    private static let shared: PyTorchRecording? = {
+        guard let path = Bundle.module.path(forResource: "Fixtures/pytorch", ofType: "json"),
+            let data = try? Data(contentsOf: URL(filePath: path))
+        else { return nil }
+        return try? JSONDecoder().decode(PyTorchRecording.self, from: data)
+    }()
+
+    /// Makes the recorded 50 steps with an engine, in both batchings.
+    ///
+    /// - Parameters:
+    ///   - tolerance: The largest relative difference of any loss or norm, and of the weights at the end.
+    ///   - make: Makes the engine.
+    /// - Returns: What differs, one line each; empty for an engine that does as PyTorch does.
+    public static func differences(
+        cell: String, optimizer: OptimizerKind, tolerance: Double = 1e-3,
+        _ make: (Architecture, [Float]) throws -> any Engine
+    ) throws -> [String] {
+        guard let shared, let recorded = shared.cells.first(where: { $0.cell == cell }) else {
+            return ["there is no recording of \(cell)"]
+        }
+        let runs = recorded.runs.filter { $0.optimizer == optimizer }
+        guard Set(runs.map(\.batching)) == ["stream", "windows"] else { return ["a batching is missing"] }
+        return try runs.flatMap { run in
+            let engine = try make(shared.architecture(cell), floats(recorded.first))
+            return try shared.differences(engine, run, tolerance).map { "\(run.batching): \($0)" }
+        }
+    }
+
+    private func architecture(_ cell: String) -> Architecture {
+        let parts = cell.split(separator: "-").map { String($0) }
+        return Architecture(
+            cell: Cell(rawValue: parts[0]) ?? .lstm,
+            nonlinearity: parts.count > 1 ? Nonlinearity(rawValue: parts[1]) ?? .tanh : .tanh,
+            vocabularySize: vocabularySize, embeddingSize: embeddingSize, hiddenSize: hiddenSize,
+            layerCount: layerCount)
+    }
+
+    private static func floats(_ text: String) -> [Float] {
+        guard let data = Data(base64Encoded: text) else { return [] }
+        return stride(from: 0, to: data.count, by: 4).map { place in
+            Float(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(data[place + $1]) << (8 * $1) })
+        }
+    }
+
+    private func differences(_ engine: any Engine, _ run: Run, _ tolerance: Double) throws -> [String] {
+        let text = SymbolText(text)
+        let rule = run.rule
+        for (index, batch) in run.batches.enumerated() {
+            let optimizer = OptimizerStep(
+                kind: run.optimizer, learningRate: rule.learningRate, beta1: rule.beta1, beta2: rule.beta2,
+                epsilon: rule.epsilon, momentum: rule.momentum, weightDecay: rule.weightDecay,
+                clipNorm: clipNorm, updateNumber: index + 1)
+            try engine.submit(
+                TrainingStep(
+                    number: index + 1, starts: batch.starts, sequenceLength: sequenceLength,
+                    resetsState: batch.resetsState, optimizer: optimizer, seed: 1), of: text)
+        }
+        let outcomes = try engine.drain()
+        let (last, expected) = (try engine.parameters(), Self.floats(run.last))
+        guard last.count == expected.count else { return ["\(last.count) weights instead of \(expected.count)"] }
+        func norm(_ x: [Float]) -> Double { x.reduce(0) { $0 + Double($1 * $1) }.squareRoot() }
+        let found = [
+            ("losses", Self.largestRelativeDifference(outcomes.map(\.loss), run.losses)),
+            ("norms", Self.largestRelativeDifference(outcomes.map(\.gradientNorm), run.norms)),
+            ("weights", norm(zip(last, expected).map { $0 - $1 }) / norm(expected)),
+        ]
+        // Written so that NaN fails.
+        return found.filter { !($0.1 < tolerance) }.map { "\($0.0) differ by \($0.1)" }
+    }
+
+    private static func largestRelativeDifference(_ a: [Double], _ b: [Double]) -> Double {
+        guard a.count == b.count else { return .infinity }
+        // NaN must not be lost in a maximum.
+        return zip(a, b).map { abs($0 - $1) / abs($1) }.reduce(0) { $1 <= $0 ? $0 : $1 }
+    }
+}
