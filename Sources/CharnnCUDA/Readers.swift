@@ -58,6 +58,7 @@ final class CUDAPredictor: Predictor {
     private let engine: CUDAEngine
     private let sequence: Sequence
     private var recording: CUDAGraph?
+    private var hasRun = false
 
     init(engine: CUDAEngine, streams: Int) throws(EngineError) {
         self.engine = engine
@@ -88,22 +89,29 @@ final class CUDAPredictor: Predictor {
             isFresh = false
         }
         try sequence.inputs.write(symbols)
-        let graph: CUDAGraph
-        if let recording {
-            graph = recording
-        } else {
-            graph = try device.record { () throws(EngineError) in
-                try sequence.begin(from: (sequence.hiddenState, sequence.cellState), mayReset: false)
-                try sequence.forward(steps: 1)
-            }
-            recording = graph
-        }
-        try graph.replay()
+        try run()
         let place = sequence.logits(at: 0)
         let result = logits.withUnsafeMutableBytes { target in
             Result<Void, EngineError> { () throws(EngineError) in try device.read(place, into: target) }
         }
         try result.get()
+    }
+
+    private func run() throws(EngineError) {
+        if let recording { return try recording.replay() }
+        guard hasRun else {
+            // As in training: kernels are loaded at their first launch, which cannot be recorded.
+            hasRun = true
+            return try step()
+        }
+        let graph = try engine.device.record { () throws(EngineError) in try step() }
+        recording = graph
+        try graph.replay()
+    }
+
+    private func step() throws(EngineError) {
+        try sequence.begin(from: (sequence.hiddenState, sequence.cellState), mayReset: false)
+        try sequence.forward(steps: 1)
     }
 }
 

@@ -10,6 +10,7 @@ final class TrainingWorkspace {
     /// fp64 `[CharnnNormBlocks]`
     private let norms: DeviceBuffer
     private var recording: (targets: Targets, graph: CUDAGraph)?
+    private var hasRun = false
 
     /// What a step changes beside the parameters.
     struct Targets {
@@ -66,6 +67,11 @@ final class TrainingWorkspace {
     func run(_ targets: Targets) throws(EngineError) {
         if let recording, recording.targets == targets { return try recording.graph.replay() }
         recording = nil
+        guard hasRun else {
+            // The driver may load a kernel only when it is first launched, which it cannot do while it records.
+            hasRun = true
+            return try enqueue(targets)
+        }
         let graph = try weights.device.record { () throws(EngineError) in try enqueue(targets) }
         recording = (targets, graph)
         try graph.replay()

@@ -20,7 +20,7 @@ private let newest = ProcessInfo.processInfo.environment["CHARNND_NVRTC"]
 
     @Test(
         .enabled("CHARNND_NVRTC names a libnvrtc.so of CUDA 12.8 or newer") { newest != nil },
-        arguments: [80, 86, 89, 90, 100, 120])
+        arguments: [80, 90, 120])
     func `every kernel compiles, without spilling registers to memory`(capability: Int) throws {
         let compiler = try CUDACompiler(path: try #require(newest))
         let (program, log) = try compiler.compile(for: .binary(capability: capability))
