@@ -50,12 +50,13 @@ let package = Package(
         .target(name: "CharnnStorage", dependencies: [system, "CLinux"]),
         .target(name: "CharnnEngine", swiftSettings: optimisedSwift),
         .target(name: "CharnnTexts", swiftSettings: optimisedSwift),
+        .target(name: "CharnnProtobuf"),
 
         // Floor 2.
         .target(
             name: "CharnnCPU", dependencies: ["CharnnEngine", "COpenBLAS", "CCharnnKernels"],
             swiftSettings: optimisedSwift),
-        .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnStorage", system]),
+        .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnProtobuf", "CharnnStorage", system]),
         .target(name: "CharnnSpool", dependencies: ["CharnnStorage", collections, system]),
 
         // Floor 3.
@@ -70,7 +71,7 @@ let package = Package(
             swiftSettings: optimisedSwift),
         .target(
             name: "CharnnReports",
-            dependencies: ["CharnnSpool", "CharnnStorage", "CharnnTexts", "CharnnTraining", system]),
+            dependencies: ["CharnnProtobuf", "CharnnSpool", "CharnnStorage", "CharnnTexts", "CharnnTraining", system]),
 
         // Floor 5.
         .target(
@@ -170,7 +171,10 @@ let package = Package(
                 "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnReports",
                 "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ],
-            exclude: ["Pages", "PyTorch", "bad-inputs.md", "memory.sh", "package", "survival", "systemd"]),
+            exclude: [
+                "Completions", "ONNX", "Pages", "PyTorch", "bad-inputs.md", "memory.sh", "package", "survival",
+                "systemd",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
