@@ -54,6 +54,7 @@ let package = Package(
         .target(name: "CharnnStorage", dependencies: [system, "CLinux"]),
         .target(name: "CharnnEngine", swiftSettings: optimisedSwift),
         .target(name: "CharnnTexts", swiftSettings: optimisedSwift),
+        .target(name: "CharnnProtobuf"),
 
         // Floor 2.
         .target(
@@ -61,7 +62,7 @@ let package = Package(
             swiftSettings: optimisedSwift),
         .target(
             name: "CharnnCUDA", dependencies: ["CCharnnCUDA", "CharnnEngine"], swiftSettings: optimisedSwift),
-        .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnStorage", system]),
+        .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnProtobuf", "CharnnStorage", system]),
         .target(name: "CharnnSpool", dependencies: ["CharnnStorage", collections, system]),
 
         // Floor 3.
@@ -76,7 +77,7 @@ let package = Package(
             swiftSettings: optimisedSwift),
         .target(
             name: "CharnnReports",
-            dependencies: ["CharnnSpool", "CharnnStorage", "CharnnTexts", "CharnnTraining", system]),
+            dependencies: ["CharnnProtobuf", "CharnnSpool", "CharnnStorage", "CharnnTexts", "CharnnTraining", system]),
 
         // Floor 5.
         .target(
@@ -188,7 +189,10 @@ let package = Package(
                 "charnnd", "charnn", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnReports",
                 "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ],
-            exclude: ["Pages", "PyTorch", "bad-inputs.md", "memory.sh", "package", "survival", "systemd"]),
+            exclude: [
+                "Completions", "ONNX", "Pages", "PyTorch", "bad-inputs.md", "memory.sh", "package", "survival",
+                "systemd",
+            ]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

@@ -20,7 +20,8 @@ extension MorningReport {
     ) throws(SpoolClientError) -> MorningReport {
         var report = MorningReport(
             spool: layout.root.string, time: JobStatus.time(now), since: JobStatus.time(since))
-        let jobs = try SpoolClient(layout, storage: storage).list()
+        let client = SpoolClient(layout, storage: storage)
+        let jobs = try client.list()
         var states: [String: JobState] = [:]
         for job in jobs { states[job.name] = job.state }
         var forecast = QueueForecast(layout, storage: storage)
@@ -50,6 +51,13 @@ extension MorningReport {
             case .held: report.addHeld(job)
             case .done, .failed, .cancelled, .rejected: report.addEnded(job, layout, storage)
             }
+        }
+        for (name, status) in client.runs(besides: jobs)
+        where status.state == .done && status.endedAt ?? "" >= report.since {
+            report.ran.append(
+                JobRecord(
+                    name, folder: layout.folder(of: name), state: .done, status: status, in: storage,
+                    includingTexts: false))
         }
         report.ran = ranked(report.ran)
         report.problems.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }

@@ -35,6 +35,22 @@ public func duration(_ seconds: Double) -> String {
     }
 }
 
+/// A span of time that is a guess: `less than a minute`, `about 53 min`, `about 2 h 05 min`.
+public func about(_ seconds: Double) -> String {
+    guard seconds.isFinite, seconds < 1e11 else { return "unknown" }
+    if seconds < 60 { return "less than a minute" }
+    return seconds < 3570 ? "about \(fixed(seconds / 60, 0)) min" : "about \(duration(max(3600, seconds)))"
+}
+
+/// A number in three digits and a power of ten: `2.19e-5`.
+public func scientific(_ value: Double) -> String {
+    guard value.isFinite, value != 0 else { return fixed(value, 0) }
+    var (rest, power) = (abs(value), 0)
+    while rest < 1 { (rest, power) = (rest * 10, power - 1) }
+    while rest >= 9.995 { (rest, power) = (rest / 10, power + 1) }
+    return "\(value < 0 ? "-" : "")\(fixed(rest, 2))e\(power)"
+}
+
 /// An amount of memory or disk: `512 B`, `1.5 kB`, `38.2 MB`, `1.1 GB`.
 public func byteCount(_ bytes: UInt64) -> String { byteCount(Double(bytes)) }
 

@@ -76,25 +76,25 @@ public struct MorningPage {
         let last = chart.series.flatMap(\.points).map(\.x).max() ?? 1
         let curve: HTML = chart.series.isEmpty ? .nothing : chart.miniature(0...max(1, last), heights)
         var words = [job.network, job.rows.isEmpty ? nil : job.verdict.short].compactMap(\.self)
-        if job.state == .active, let left = job.status?.secondsLeft { words.append("\(duration(left)) left") }
+        if job.state == .active, let left = job.status?.secondsLeft { words.append("\(about(left)) left") }
         if let elapsed = job.status?.elapsedSeconds { words.append("worked \(duration(elapsed))") }
         let state: HTML =
             job.state == .done
             ? .nothing : "<span class=\"state \(job.state.rawValue)\">\(job.state.words)</span>"
         return """
-            <article class="card">\(score)<h3>\(place)\(link(job.name)) \(state)</h3>\(curve)<p>\(words.joined(separator: " · "))</p></article>
+            <article class="card">\(score)<h3>\(place)\(link(job.name))</h3>\(curve)<p>\(state)\(words.joined(separator: " · "))</p></article>
             """
     }
 
     private var waiting: HTML {
         guard !report.waiting.isEmpty || (report.drops ?? 0) > 0 else { return .nothing }
         let rows = report.waiting.map { job -> HTML in
-            "<tr><td>\(job.state == .active ? link(job.name) : HTML(job.name))</td><td>\(job.state.words)</td><td class=\"n\">\(job.startsIn.map { "about \(duration($0))" } ?? "")</td><td class=\"n\">\(job.doneIn.map { "about \(duration($0))" } ?? "")</td><td>\(job.reason ?? "")</td></tr>"
+            "<tr><td>\(job.state == .active ? link(job.name) : HTML(job.name))</td><td>\(job.state.words)</td><td class=\"n\">\(job.beginning)</td><td class=\"n\">\(job.doneIn.map(about) ?? "")</td><td>\(job.reason ?? "")</td></tr>"
         }
         let drops = report.drops ?? 0
         let note: HTML =
             drops > 0
-            ? "<p class=\"note\">\(drops) job file\(drops == 1 ? " lies" : "s lie") in incoming/ and was not accepted yet.</p>"
+            ? "<p class=\"note\">\(drops) job file\(drops == 1 ? " lies" : "s lie") in incoming/, not accepted yet.</p>"
             : .nothing
         let table: HTML =
             rows.isEmpty

@@ -26,8 +26,7 @@ extension MorningReport {
                 ["NEXT", "STATE", "STARTS IN", "DONE IN", ""],
                 waiting.map { job in
                     [
-                        job.name, job.state.words, job.startsIn.map { "about \(duration($0))" } ?? "",
-                        job.doneIn.map { "about \(duration($0))" } ?? "", job.reason ?? "",
+                        job.name, job.state.words, job.beginning, job.doneIn.map(about) ?? "", job.reason ?? "",
                     ]
                 })
             lines.append("")

@@ -19,6 +19,9 @@ public struct MorningReport: Sendable {
             self.startsIn = startsIn
             self.doneIn = doneIn
         }
+
+        /// When it begins, in words; nothing for one that has begun.
+        var beginning: String { state == .active ? "" : startsIn.map(about) ?? "" }
     }
 
     /// A job that did not succeed.
@@ -81,7 +84,7 @@ public struct MorningReport: Sendable {
         if held > 0 { parts.append("\(held) held") }
         guard !parts.isEmpty else { return "Nothing ran since \(Page.day(since)), and nothing waits." }
         let last = waiting.compactMap(\.doneIn).max()
-        let end = last.map { " All will be done in about \(duration($0))." } ?? ""
+        let end = last.map { " All will be done in \(about($0))." } ?? ""
         return "Since \(Page.day(since)): " + parts.joined(separator: ", ") + "." + end
     }
 

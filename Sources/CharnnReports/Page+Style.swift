@@ -46,6 +46,7 @@ extension Page {
         .dots{stroke-width:6;stroke-linecap:round}
         .s0{stroke:var(--s0)}.s1{stroke:var(--s1)}.s2{stroke:var(--s2);stroke-dasharray:7 3}.s3{stroke:var(--s3);stroke-dasharray:2 3}\
         .s4{stroke:var(--s4);stroke-dasharray:9 3 2 3}.s5{stroke:var(--s5)}
+        path.dots{stroke-dasharray:none}
         .key{stroke:none}.key.s0 path{stroke:var(--s0)}.key.s1 path{stroke:var(--s1)}.key.s2 path{stroke:var(--s2)}\
         .key.s3 path{stroke:var(--s3)}.key.s4 path{stroke:var(--s4)}.key.s5 path{stroke:var(--s5)}
         .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:0 2rem}
@@ -59,7 +60,8 @@ extension Page {
         .bar.own em{background:var(--s1);opacity:1}.bar.own{font-weight:600}.bar.own small{font-weight:400}.bar b{text-align:right}
         article{margin:0 0 2.2rem}
         .text{font:1.02rem/1.6 Charter,"Iowan Old Style",Georgia,"Liberation Serif",serif;white-space:pre-wrap;overflow-wrap:anywhere;max-width:44rem}
-        article .text{max-height:34rem;overflow:auto;padding:0 1rem 0 0}
+        article .text{max-height:34rem;overflow:auto;padding:0 1rem 0 0;background:\
+        linear-gradient(var(--paper),var(--paper)) bottom/100% 1rem no-repeat local,linear-gradient(transparent,var(--line)) bottom/100% 1rem no-repeat}
         mark{background:var(--mark);color:inherit;border-bottom:2px solid var(--s1)}
         .samples{list-style:none;margin:0;padding:0}
         .samples li{display:grid;grid-template-columns:9rem 1fr;gap:1rem;padding:1rem 0;border-bottom:1px solid var(--line)}
@@ -74,7 +76,7 @@ extension Page {
         .quote{white-space:pre-wrap;overflow-wrap:anywhere;font-family:Charter,Georgia,"Liberation Serif",serif;min-width:14rem}
         .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:1.2rem}
         .card{margin:0;background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:1rem 1.1rem;min-width:0}
-        .card h3{font-size:1rem;color:var(--ink);margin:0;overflow-wrap:anywhere}.card p{font-size:.85rem;color:var(--soft);margin:.2rem 0 0}
+        .card .state{margin:0 .35rem 0 0}.card h3{font-size:1rem;color:var(--ink);margin:0;overflow-wrap:anywhere}.card p{font-size:.85rem;color:var(--soft);margin:.2rem 0 0}
         .card .score{float:right;font-size:1.35rem;font-weight:600;color:var(--ink);margin:-.15rem 0 0 .6rem}
         .card .score small{display:block;font-size:.68rem;font-weight:400;text-align:right;line-height:1}
         .mini{display:block;width:100%;height:4.2rem;margin:.8rem 0 .5rem;border-bottom:1px solid var(--line)}
@@ -100,7 +102,7 @@ extension Page {
         const near=l=>{let a=0,b=l.p.length-1;while(b-a>1){const m=(a+b)>>1;l.p[m]<x?a=m:b=m}return Math.abs(l.p[a]-x)<=Math.abs(l.p[b]-x)?a:b};
         t.textContent='';const d=+f.dataset.digits;
         for(const l of lines){const i=near(l);if(best===null)best=[l.p[i],l.v[i][0]];const row=document.createElement('div');
-        const b=document.createElement('b');b.textContent=l.v[i][1].toLocaleString('en',{maximumFractionDigits:d});row.append(l.name+' ',b);t.append(row)}
+        const b=document.createElement('b');const n=l.v[i][1];b.textContent=d&&n&&Math.abs(n)<.001?n.toExponential(2):n.toLocaleString('en',{maximumFractionDigits:d});row.append(l.name+' ',b);t.append(row)}
         const h=document.createElement('div');h.textContent=f.dataset.x+' '+best[1].toLocaleString('en');t.prepend(h);
         c.style.left=best[0]/10+'%';if(best[0]>600){t.style.left='auto';t.style.right=(100-best[0]/10)+'%'}else{t.style.right='auto';t.style.left=best[0]/10+'%'}
         t.style.margin='0 .6rem';p.append(c,t)})}

@@ -8,7 +8,8 @@ public enum Sparkline {
     private static let longestRead = 1 << 20
 
     /// Draws values from left to right; the lowest and the highest span the height. Values that are not finite leave a
-    /// gap; more values than columns are taken together by their means.
+    /// gap; more values than columns are taken together by their means. Where the beginning lies far above all the rest,
+    /// as that of a loss does, it is cut off at the top, so that the rest is no flat line.
     public static func text(_ values: [Double], width: Int) -> String {
         guard width > 0, !values.isEmpty else { return "" }
         let columns = min(width, values.count)
@@ -18,7 +19,9 @@ public enum Sparkline {
             return finite.isEmpty ? Double.nan : finite.reduce(0, +) / Double(finite.count)
         }
         let finite = means.filter(\.isFinite)
-        guard let low = finite.min(), let high = finite.max() else { return String(repeating: " ", count: columns) }
+        guard let low = finite.min(), let highest = finite.max() else { return String(repeating: " ", count: columns) }
+        let later = means.dropFirst(columns / 8).filter(\.isFinite).max() ?? highest
+        let high = highest - low > 2.5 * (later - low) && later > low ? low + (later - low) * 1.3 : highest
         return String(
             means.map { value in
                 guard value.isFinite else { return " " }

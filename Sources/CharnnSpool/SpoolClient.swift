@@ -145,29 +145,71 @@ public struct SpoolClient: Sendable {
         }
     }
 
+    /// Runs without a daemon, by `charnn run` or `charnn demo`, that have a job folder here: no jobs of the queue.
+    ///
+    /// - Parameter jobs: Those of the queue, as ``list()`` found them.
+    /// - Returns: By name; empty where this user may not look.
+    public func runs(besides jobs: [Job]) -> [(name: String, status: JobStatus)] {
+        let known = Set(jobs.map(\.name))
+        let folders = ((try? storage.list(layout.jobs)) ?? []).filter { !known.contains($0) && JobName($0) != nil }
+        return folders.sorted().compactMap { name in
+            guard let status = (try? JobStatus.read(layout.status(of: name), on: storage)) ?? nil, status.ticket == nil
+            else { return nil }
+            return (name, status)
+        }
+    }
+
     /// Ends a waiting or running job; a running one with a checkpoint.
-    public func cancel(_ name: String) throws(SpoolClientError) {
-        try move(name, from: [.queue, .held, .active], to: .cancelled)
+    ///
+    /// - Returns: The job as it was.
+    @discardableResult
+    public func cancel(_ name: String) throws(SpoolClientError) -> Job {
+        try move(name, from: [.queue, .held, .active], to: .cancelled, called: "cancelled")
     }
 
     /// Lets a waiting or running job wait for ``release(_:)``; a running one ends with a checkpoint.
-    public func hold(_ name: String) throws(SpoolClientError) { try move(name, from: [.queue, .active], to: .held) }
+    ///
+    /// - Returns: The job as it was.
+    @discardableResult
+    public func hold(_ name: String) throws(SpoolClientError) -> Job {
+        try move(name, from: [.queue, .active], to: .held, called: "held")
+    }
 
     /// Lets a held job run.
-    public func release(_ name: String) throws(SpoolClientError) { try move(name, from: [.held], to: .queue) }
+    ///
+    /// - Returns: The job as it was.
+    @discardableResult
+    public func release(_ name: String) throws(SpoolClientError) -> Job {
+        try move(name, from: [.held], to: .queue, called: "released")
+    }
 
     /// Lets a finished job go on from its newest checkpoint.
-    public func retry(_ name: String) throws(SpoolClientError) {
-        try move(name, from: [.failed, .cancelled, .done, .rejected], to: .queue)
+    ///
+    /// - Returns: The job as it was.
+    @discardableResult
+    public func retry(_ name: String) throws(SpoolClientError) -> Job {
+        try move(name, from: [.failed, .cancelled, .done, .rejected], to: .queue, called: "tried again")
     }
 
     /// One sentence on why a job is where it is.
     public func why(_ name: String) throws(SpoolClientError) -> String {
         guard let job = try find(name) else {
-            if (try? storage.status(of: layout.incoming.appending("\(name).yaml"))) != nil {
-                return "\(name) lies in incoming/ and has not been accepted yet."
+            let drops = JobFileName.endings.map { layout.incoming.appending("\(name).\($0)") }
+            if drops.contains(where: { (try? storage.status(of: $0)) != nil }) {
+                let remedy =
+                    hasDaemon() == false
+                    ? ": no daemon works in this spool. `charnnd` starts one, `charnnd --once` does what waits."
+                    : "; the daemon takes it within seconds."
+                return "\(name) lies in incoming/ and has not been accepted yet\(remedy)"
             }
-            throw SpoolClientError(.notFound, "there is no job named \(name)")
+            let names = ((try? list()) ?? []).map(\.name)
+            // People name the file, too.
+            let stem = JobFileName(name).map(\.name.text)
+            let near = stem.flatMap { names.contains($0) ? $0 : nil } ?? Spelling.nearest(to: name, in: names)
+            let remedy =
+                near.map { "; did you mean \($0)?" }
+                ?? (names.isEmpty ? "; there are no jobs in \(layout.root)" : "; `charnn list` shows all")
+            throw SpoolClientError(.notFound, "there is no job named \(name)\(remedy)")
         }
         let reason = job.status?.reason.map { ": \($0)" } ?? "."
         switch job.state {
@@ -301,22 +343,28 @@ public struct SpoolClient: Sendable {
         try storage.removeDirectory(folder)
     }
 
-    private func move(_ name: String, from states: [JobState], to state: JobState) throws(SpoolClientError) {
+    private func move(
+        _ name: String, from states: [JobState], to state: JobState, called word: String
+    ) throws(SpoolClientError) -> Job {
         // One that still lies in incoming/ has a sentence of its own.
         guard let job = try find(name) else { throw SpoolClientError(.notFound, try why(name)) }
         guard states.contains(job.state) else {
-            throw SpoolClientError(.wrongState, "\(name) is in \(job.state.rawValue)/")
+            let sought = states.map { "\($0.rawValue)/" }.joined(separator: " or ")
+            throw SpoolClientError(
+                .wrongState,
+                "\(name) is in \(job.state.rawValue)/, and only a job in \(sought) can be \(word)\(job.remedy)")
         }
         do throws(StorageError) {
             try storage.rename(
                 layout.file(job.file, in: job.state), to: layout.file(job.file, in: state), replacing: false)
         } catch {
             // The daemon or another person moved it in the same moment.
-            if error.code == .notFound { return try move(name, from: states, to: state) }
+            if error.code == .notFound { return try move(name, from: states, to: state, called: word) }
             throw SpoolClientError(error)
         }
         try? storage.synchronizeDirectory(layout.directory(state))
         try? storage.synchronizeDirectory(layout.directory(job.state))
+        return job
     }
 }
 
@@ -331,6 +379,15 @@ extension SpoolClient.Job {
     }
 
     fileprivate var priority: Int { status?.ticket?.priority ?? 0 }
+
+    /// What a person may do with it instead.
+    fileprivate var remedy: String {
+        switch state {
+        case .done, .failed, .cancelled, .rejected: "; `charnn retry \(name)` lets it go on"
+        case .held: "; `charnn release \(name)` lets it run"
+        case .queue, .active: "; `charnn why \(name)` says what it does"
+        }
+    }
 }
 
 /// `path` with its links followed.

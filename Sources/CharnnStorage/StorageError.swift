@@ -46,3 +46,22 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         return "\(call) \(path): \(errno.description)"
     }
 }
+
+extension StorageError {
+    /// How a person mends it, to be said behind the description; nil where it can only be tried again.
+    public var remedy: String? {
+        // What is written goes by another name until it is whole.
+        let folder = path.removingLastComponent()
+        switch code {
+        case .notFound where errno == .notDirectory: return "a part of that path is a file: name another place"
+        case .notFound:
+            return ["open", "openat"].contains(call) && path.lastComponent?.string.hasSuffix(".partial") != true
+                ? "look at the path" : "make the folder first (mkdir -p \(folder)), or name another"
+        case .notRegular: return "name a file"
+        case .denied: return "you may not do that there: look at the rights (ls -ld \(folder)), or name another place"
+        case .noSpace: return "make room on the disk (df \(folder)), or name another place"
+        case .readOnly: return "the file system is mounted read-only: name another place"
+        default: return nil
+        }
+    }
+}

@@ -1,5 +1,7 @@
 import ArgumentParser
 import CharnnPrograms
+import CharnnSpool
+import Glibc
 
 /// The person's tool.
 @main
@@ -32,4 +34,22 @@ struct Charnn: ParsableCommand {
                 name: "Before and beside",
                 subcommands: [Check.self, Bench.self, Doctor.self, Fsck.self, Export.self, Import.self]),
         ])
+
+    /// As the parser's own, but that a command which does not exist is told with the one that was probably meant.
+    static func main() {
+        if let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-") {
+            // Loops: a key path of a metatype crashes the compiler (Swift 6.3.1).
+            var (names, shown): ([String], [String]) = ([], [])
+            for command in configuration.subcommands {
+                names.append(command._commandName)
+                if command.configuration.shouldDisplay { shown.append(command._commandName) }
+            }
+            if word != "help", !names.contains(word) {
+                let near = Spelling.nearest(to: word, in: shown).map { "did you mean \($0)?" }
+                Terminal.error("charnn: there is no command \(word); \(near ?? "`charnn --help` lists all")")
+                Glibc.exit(Failure.usage)
+            }
+        }
+        main(nil)
+    }
 }

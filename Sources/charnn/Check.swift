@@ -17,7 +17,8 @@ struct Check: ParsableCommand {
             The time is measured: a few steps of that very network are made on this machine.
 
             Example:
-              printf 'train: {corpus: /usr/share/common-licenses/GPL-3, hidden_size: 64}\\n' > gpl.yaml
+              cp /usr/share/common-licenses/GPL-3 gpl.txt
+              echo 'train: {corpus: gpl.txt, hidden_size: 64, epochs: 50}' > gpl.yaml
               charnn check gpl.yaml
             """)
 
@@ -48,18 +49,12 @@ struct Check: ParsableCommand {
 
     private func check(_ file: String) throws {
         let storage = LocalStorage()
-        let path = FilePath(file).absolute
-        guard let bytes = try storage.contents(of: path.real, limit: (1 << 20) + 1) else {
-            throw Failure("\(file): there is no such file", status: 66)
-        }
-        guard let name = path.lastComponent?.string, JobFileName(name) != nil else {
-            throw Failure("\(file): a job file is named NAME.yaml, NAME.yml or NAME.json", status: Failure.usage)
-        }
-        let job = try JobFile.parse(bytes, fileName: file)
+        let given = try NamedJobFile(file, in: storage)
+        let job = try JobFile.parse(given.bytes, fileName: file)
         // Nothing is called valid before all of it has been looked at.
         var lines = ["\(file): valid"]
         if let section = job.train {
-            lines += try description(of: section, job, beside: path.removingLastComponent(), storage)
+            lines += try description(of: section, job, beside: given.path.removingLastComponent(), storage)
         }
         lines += job.generate.map { "  writes \($0.request.count) x \(grouped($0.request.length)) characters" }
         if let section = job.evaluate { lines.append("  scores \(section.corpus.joined(separator: ", "))") }

@@ -11,8 +11,10 @@ struct Compare: ParsableCommand {
             The best by validation comes first. Bits per character compare only on the same text.
 
             Example:
-              charnn compare rnn gru lstm
-              charnn compare rnn gru lstm --html cells.html
+              charnn demo --epochs 10
+              charnn demo --epochs 20
+              charnn compare demo demo-2
+              charnn compare demo demo-2 --html both.html
             """)
 
     @Argument(help: ArgumentHelp("The jobs' names.", valueName: "name"))

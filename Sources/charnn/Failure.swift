@@ -27,7 +27,8 @@ struct Failure: Error {
             case .storage: self.init(error.description, status: EX_IOERR)
             }
         case let error as StorageError:
-            self.init("\(error)", status: error.code == .denied ? EX_NOPERM : EX_IOERR)
+            let remedy = error.remedy.map { "; \($0)" } ?? ""
+            self.init("\(error)\(remedy)", status: error.code == .denied ? EX_NOPERM : EX_IOERR)
         case let error as JobFileError: self.init(error.description, status: EX_DATAERR)
         default:
             let error = JobError(error)

@@ -12,7 +12,7 @@ struct Follow: ParsableCommand {
             On a terminal a bar at the bottom shows how far it is. Ctrl-C stops looking, not the job.
 
             Example, with the job of `charnn submit --help`:
-              charnn follow gpl
+              charnn follow night
             """)
 
     @OptionGroup var job: JobArgument

@@ -22,7 +22,7 @@ struct Fsck: ParsableCommand {
 
             Examples:
               charnn fsck
-              sudo -u charnnd charnn fsck --repair
+              charnn fsck --repair
             """)
 
     @Flag(name: .long, help: "Mend what can be mended.")

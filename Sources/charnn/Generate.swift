@@ -20,6 +20,9 @@ struct ModelArgument: ParsableArguments {
     @OptionGroup var spool: SpoolOptions
 
     func load(_ storage: any Storage) throws -> Model {
+        if let file = FilePath(model).lastComponent.flatMap({ JobFileName($0.string) }) {
+            throw Failure("\(model) is a job file; say the job's name, \(file.name.text)", status: 66)
+        }
         let candidates = [FilePath(model), FilePath(model).appending("model.safetensors")]
         for path in candidates {
             if try storage.status(of: path.absolute.real)?.kind == .regular {

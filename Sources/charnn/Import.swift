@@ -20,9 +20,9 @@ struct Import: ParsableCommand {
             What is written works in `charnn generate` and `charnn evaluate`, and in job files as model: and from:.
 
             Example:
-              charnn export demo --pytorch demo-pytorch --force
-              charnn import demo-pytorch/model.safetensors --output again.safetensors --force
-              charnn generate again.safetensors --length 100
+              charnn export demo --pytorch out --force
+              charnn import out/model.safetensors --output own.safetensors --force
+              charnn generate own.safetensors --length 100
             """)
 
     @Argument(

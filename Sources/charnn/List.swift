@@ -25,7 +25,8 @@ struct List: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let layout = try spool.existing(storage)
-            let jobs = try SpoolClient(layout).list()
+            let client = SpoolClient(layout)
+            let jobs = try client.list()
             if json { return Terminal.line(try JobRow.json(jobs.map { JobRow($0) })) }
             if !jobs.isEmpty {
                 let rows = jobs.map { job in
@@ -43,7 +44,15 @@ struct List: ParsableCommand {
                 let what = drops == 1 ? "A job file waits" : "\(drops) job files wait"
                 Terminal.line("\(what) in \(layout.incoming) for a daemon.")
             } else if jobs.isEmpty {
-                Terminal.line("There are no jobs in \(layout.root).")
+                Terminal.line("There are no jobs in \(layout.root); `charnn submit FILE` hands one over.")
+            }
+            let runs = client.runs(besides: jobs).map(\.name)
+            if !runs.isEmpty {
+                let more = runs.count > 5 ? " and \(runs.count - 5) more" : ""
+                Terminal.line(
+                    Terminal.dim(
+                        "Run outside the queue: \(runs.prefix(5).joined(separator: ", "))\(more); `charnn show \(runs[0])`."
+                    ))
             }
         }
     }

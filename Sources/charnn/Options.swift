@@ -17,8 +17,10 @@ struct SpoolOptions: ParsableArguments {
 
     /// A spool that is there already: looking into one does not make it, for its name may be mistyped.
     func existing(_ storage: any Storage) throws -> SpoolLayout {
-        guard try storage.status(of: layout.incoming)?.kind == .directory else {
-            throw Failure("there is no spool at \(layout.root); the first job or daemon makes it", status: 66)
+        guard try whereAllowed({ try storage.status(of: layout.incoming)?.kind == .directory }) else {
+            throw Failure(
+                "there is no spool at \(layout.root); the first `charnn demo`, `charnn submit` or charnnd makes it, or "
+                    + "name another with --spool", status: 66)
         }
         return try prepared(storage)
     }
@@ -26,10 +28,44 @@ struct SpoolOptions: ParsableArguments {
     /// The spool with its directories made, where it is the person's own.
     func prepared(_ storage: any Storage) throws -> SpoolLayout {
         let layout = layout
-        if try layout.directories(.personal).contains(where: { try storage.status(of: $0.path) == nil }) {
-            try layout.create(.personal, on: storage)
+        try whereAllowed {
+            if try layout.directories(.personal).contains(where: { try storage.status(of: $0.path) == nil }) {
+                try layout.create(.personal, on: storage)
+            }
         }
         return layout
+    }
+
+    /// Does something with the spool as a whole, and says whose it is if it may not.
+    private func whereAllowed<Result>(_ work: () throws -> Result) throws -> Result {
+        do {
+            return try work()
+        } catch let error as StorageError where error.code == .denied {
+            throw Failure(
+                "you may not use the spool \(layout.root) (\(error)); name one of your own with --spool, or, if it is the "
+                    + "system's: sudo adduser $USER charnnd-submit, then log in again", status: 77)
+        }
+    }
+}
+
+/// A job file that a person names.
+struct NamedJobFile {
+    /// The job's name.
+    var name: String
+    var path: FilePath
+    var bytes: [UInt8]
+
+    init(_ file: String, in storage: any Storage) throws {
+        path = FilePath(file).absolute
+        guard let name = path.lastComponent.flatMap({ JobFileName($0.string) })?.name.text else {
+            throw Failure("\(file): a job file is named NAME.yaml, NAME.yml or NAME.json", status: Failure.usage)
+        }
+        self.name = name
+        // One byte more than a job file may have, so that it is called too long and not cut.
+        guard let bytes = try storage.contents(of: path.real, limit: SpoolKeeper.largestFile + 1) else {
+            throw Failure("\(file): there is no such file; name a job file", status: 66)
+        }
+        self.bytes = bytes
     }
 }
 

@@ -13,9 +13,9 @@ struct Plot: ParsableCommand {
             A name that ends in .svg gets an SVG file. One that ends in .png is made from it by rsvg-convert \
             (Debian's package librsvg2-bin).
 
-            Example:
-              charnn plot kjv --output kjv.svg
-              charnn plot rnn gru lstm --output cells.png
+            Example, with the jobs of `charnn compare --help`:
+              charnn plot demo
+              charnn plot demo demo-2 --output both.svg
             """)
 
     @Argument(help: ArgumentHelp("The jobs' names.", valueName: "name"))

@@ -15,6 +15,18 @@ struct JobArgument: ParsableArguments {
     @OptionGroup var spool: SpoolOptions
 
     func client() throws -> SpoolClient { SpoolClient(try spool.existing(LocalStorage())) }
+
+    /// Asks something of the job and says in one line what comes of it.
+    func ask(
+        _ request: (SpoolClient) -> (String) throws -> SpoolClient.Job, _ answer: (SpoolClient.Job) -> String
+    ) throws {
+        try reporting {
+            let client = try client()
+            let line = answer(try request(client)(name))
+            let remedy = client.hasDaemon() == false ? " No daemon works here now: `charnnd` starts one." : ""
+            Terminal.line(Terminal.oneLine(line + remedy))
+        }
+    }
 }
 
 struct Cancel: ParsableCommand {
@@ -22,12 +34,18 @@ struct Cancel: ParsableCommand {
         abstract: "Cancel a job; a running one ends with a checkpoint.",
         discussion: """
             Example, with the job of `charnn submit --help`:
-              charnn cancel gpl
+              charnn cancel night
             """)
 
     @OptionGroup var job: JobArgument
 
-    func run() throws { try reporting { try job.client().cancel(job.name) } }
+    func run() throws {
+        try job.ask(SpoolClient.cancel) { job in
+            job.state == .active
+                ? "\(job.name) ends with a checkpoint and is cancelled; `charnn retry \(job.name)` lets it go on."
+                : "\(job.name) is cancelled; `charnn retry \(job.name)` lets it run after all."
+        }
+    }
 }
 
 struct Hold: ParsableCommand {
@@ -35,12 +53,18 @@ struct Hold: ParsableCommand {
         abstract: "Let a job wait until it is released; a running one ends with a checkpoint.",
         discussion: """
             Example, with the job of `charnn submit --help`:
-              charnn hold gpl
+              charnn hold night
             """)
 
     @OptionGroup var job: JobArgument
 
-    func run() throws { try reporting { try job.client().hold(job.name) } }
+    func run() throws {
+        try job.ask(SpoolClient.hold) { job in
+            job.state == .active
+                ? "\(job.name) stops with a checkpoint and is held; `charnn release \(job.name)` lets it go on."
+                : "\(job.name) is held; `charnn release \(job.name)` lets it run."
+        }
+    }
 }
 
 struct Release: ParsableCommand {
@@ -48,12 +72,16 @@ struct Release: ParsableCommand {
         abstract: "Let a held job run.",
         discussion: """
             Example, with the job of `charnn submit --help`:
-              charnn release gpl
+              charnn release night
             """)
 
     @OptionGroup var job: JobArgument
 
-    func run() throws { try reporting { try job.client().release(job.name) } }
+    func run() throws {
+        try job.ask(SpoolClient.release) { job in
+            "\(job.name) is queued again, in its old place; `charnn why \(job.name)` says when it starts."
+        }
+    }
 }
 
 struct Retry: ParsableCommand {
@@ -63,12 +91,20 @@ struct Retry: ParsableCommand {
             A job that is done goes on when its file in done/ asks for more, such as more epochs.
 
             Example, with the job of `charnn submit --help`:
-              charnn retry gpl
+              charnn retry night
             """)
 
     @OptionGroup var job: JobArgument
 
-    func run() throws { try reporting { try job.client().retry(job.name) } }
+    func run() throws {
+        try job.ask(SpoolClient.retry) { job in
+            let step = job.status?.step ?? 0
+            // A job that is done has made all the steps that its file asks for, unless that was edited.
+            let end = job.state == .done ? ", if its file asks for more than its \(grouped(step)) steps" : ""
+            let place = step > 0 ? "goes on from its newest checkpoint\(end)" : "begins anew"
+            return "\(job.name) is queued again and \(place); `charnn follow \(job.name)` shows how it goes."
+        }
+    }
 }
 
 struct Clean: ParsableCommand {

@@ -15,7 +15,8 @@ struct Run: ParsableCommand {
             file first, then in the spool's corpora/.
 
             Example:
-              printf 'train: {corpus: /usr/share/common-licenses/GPL-3, hidden_size: 64}\\n' > gpl.yaml
+              cp /usr/share/common-licenses/GPL-3 gpl.txt
+              echo 'train: {corpus: gpl.txt, hidden_size: 64, epochs: 50}' > gpl.yaml
               charnn run gpl.yaml
               charnn run gpl.yaml --output ./gpl
             """)
@@ -35,18 +36,12 @@ struct Run: ParsableCommand {
     func run() throws {
         try reporting {
             let storage = LocalStorage()
-            let path = FilePath(file).absolute
-            guard let name = path.lastComponent.flatMap({ JobFileName($0.string) })?.name.text else {
-                throw Failure("\(file): a job file is named NAME.yaml, NAME.yml or NAME.json", status: Failure.usage)
-            }
-            guard let bytes = try storage.contents(of: path.real, limit: 1 << 21) else {
-                throw Failure("\(file): there is no such file; name a job file", status: 66)
-            }
+            let given = try NamedJobFile(file, in: storage)
             let layout = try spool.prepared(storage)
-            let folder = output.map { FilePath($0).absolute } ?? layout.folder(of: name)
+            let folder = output.map { FilePath($0).absolute } ?? layout.folder(of: given.name)
             let exit = try ForegroundJob(
-                name: name, bytes: bytes, fileName: file, folder: folder, layout: layout,
-                beside: path.removingLastComponent(), storage: storage
+                name: given.name, bytes: given.bytes, fileName: file, folder: folder, layout: layout,
+                beside: given.path.removingLastComponent(), storage: storage
             ).run()
             switch exit {
             case .done:

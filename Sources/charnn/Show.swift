@@ -10,8 +10,8 @@ struct Show: ParsableCommand {
         abstract: "Show how one job stands.",
         discussion: """
             Example, with the job of `charnn submit --help`:
-              charnn show gpl
-              charnn show gpl --json
+              charnn show night
+              charnn show night --json
             """)
 
     @OptionGroup var job: JobArgument
@@ -49,15 +49,16 @@ struct Show: ParsableCommand {
     private func facts(_ status: JobStatus, _ state: JobState) -> [(String, String?)] {
         [
             ("job", status.job), ("state", state.rawValue), ("phase", status.phase), ("reason", status.reason),
-            ("step", status.step.map { "\($0) of \(status.totalSteps ?? 0)" }),
+            ("step", status.step.map { Self.step($0, of: status.totalSteps ?? 0) }),
             ("epoch", status.epoch.flatMap { epoch in status.totalEpochs.map { "\(epoch) of \($0)" } }),
             ("loss", status.trainLoss.map { Self.loss($0) }),
             ("validation", status.validationLoss.map { Self.loss($0) }),
             ("best", status.bestValidationLoss.map { Self.loss($0) }),
-            ("speed", status.charactersPerSecond.map { "\(fixed($0, 0)) characters/s" }),
+            ("speed", status.charactersPerSecond.map { "\(grouped(Int(min($0, 1e15)))) characters/s" }),
             ("left", state == .active ? status.secondsLeft.map(duration) : nil),
             ("worked", status.elapsedSeconds.map(duration)), ("attempts", String(status.attempts)),
-            ("accepted", status.acceptedAt), ("started", status.startedAt), ("ended", status.endedAt),
+            ("accepted", status.acceptedAt.map(Self.time)), ("started", status.startedAt.map(Self.time)),
+            ("ended", status.endedAt.map(Self.time)),
         ]
     }
 
@@ -69,6 +70,15 @@ struct Show: ParsableCommand {
         let range = "  \(fixed(high, 2)) to \(fixed(low, 2))"
         let width = min(60, Terminal.width - 12 - range.count - 1)
         return width < 8 ? [] : [("curve", Sparkline.text(losses, width: width) + range)]
+    }
+
+    private static func step(_ step: Int, of total: Int) -> String {
+        total > 0 ? "\(grouped(step)) of \(grouped(total)), \(step * 100 / total) %" : grouped(step)
+    }
+
+    /// `2026-01-31T23:59:00Z` as `2026-01-31 23:59:00 UTC`.
+    private static func time(_ time: String) -> String {
+        time.replacing("T", with: " ").replacing("Z", with: " UTC")
     }
 
     private static func loss(_ nats: Double) -> String {

@@ -12,8 +12,9 @@ struct Submit: ParsableCommand {
             not see, such as one in your home folder, is copied into the spool's corpora/.
 
             Example:
-              printf 'train: {corpus: /usr/share/common-licenses/GPL-3, hidden_size: 64}\\n' > gpl.yaml
-              charnn submit gpl.yaml
+              cp /usr/share/common-licenses/GPL-3 gpl.txt
+              echo 'train: {corpus: gpl.txt, hidden_size: 64, epochs: 50}' > night.yaml
+              charnn submit night.yaml
             """)
 
     @Argument(
@@ -28,26 +29,22 @@ struct Submit: ParsableCommand {
             let layout = try spool.prepared(storage)
             let client = SpoolClient(layout, storage: storage)
             // All are checked before any is handed over.
-            for file in files { _ = try JobFile.parse(try contents(file, storage), fileName: file) }
+            let given = try files.map { (file: $0, job: try NamedJobFile($0, in: storage)) }
+            for (file, job) in given { _ = try JobFile.parse(job.bytes, fileName: file) }
             let texts = TextProvider(layout: layout, storage: storage)
-            for file in files {
-                let path = FilePath(file).absolute
-                let bytes = try texts.provide(for: try contents(file, storage), fileName: file, beside: path)
-                let name = try client.submit(bytes, fileName: path.lastComponent?.string ?? "")
-                Terminal.line("\(file): handed over as \(name)")
+            for (file, job) in given {
+                let bytes = try texts.provide(for: job.bytes, fileName: file, beside: job.path)
+                let name = try client.submit(bytes, fileName: job.path.lastComponent?.string ?? "")
+                let isTaken = try storage.status(of: layout.folder(of: job.name)) != nil
+                let other = isTaken ? "; there is a \(job.name) already, so the job gets a number: `charnn list`" : ""
+                Terminal.line("\(file): handed over as \(name)\(other)")
             }
-            if client.hasDaemon() == false {
-                Terminal.line(
-                    "No daemon works in \(layout.root); `charnnd` starts one, `charnnd --once` does what waits.")
-            }
+            Terminal.line(
+                client.hasDaemon() == false
+                    ? "No daemon works in \(layout.root); `charnnd` starts one, `charnnd --once` does what waits."
+                    : "The daemon takes it within seconds: `charnn list` shows all jobs, "
+                        + "`charnn follow \(given[0].job.name)` how one goes.")
         }
-    }
-
-    private func contents(_ file: String, _ storage: any Storage) throws -> [UInt8] {
-        guard let bytes = try storage.contents(of: FilePath(file).absolute.real, limit: (1 << 20) + 1) else {
-            throw Failure("\(file): there is no such file", status: 66)
-        }
-        return bytes
     }
 }
 
@@ -119,7 +116,7 @@ struct TextProvider {
     private func provideAbsolute(_ path: FilePath) throws -> String {
         let source = path.real
         guard try storage.status(of: source)?.kind == .regular, let last = path.lastComponent else {
-            throw Failure("\(path): there is no such text", status: 66)
+            throw Failure("\(path): there is no such text; put it there, or mend the path under corpus", status: 66)
         }
         // Another text of that name stays; this one takes the next free number.
         var number = 1

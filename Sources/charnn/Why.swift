@@ -11,7 +11,7 @@ struct Why: ParsableCommand {
             A job that never ran is taken to need as long as those that are done: the median.
 
             Example, with the job of `charnn submit --help`:
-              charnn why gpl
+              charnn why night
             """)
 
     @OptionGroup var job: JobArgument
@@ -35,7 +35,7 @@ struct Why: ParsableCommand {
                 return Terminal.line("When it would start cannot be told yet: no job here has run to its end.")
             }
             let guess = place.typicalSeconds.map { "; jobs that never ran taken at \(duration($0)) each" } ?? ""
-            Terminal.line("It would start in about \(duration(seconds)), \(Self.clock(in: seconds))\(guess).")
+            Terminal.line("It would start in \(about(seconds)), \(Self.clock(in: seconds))\(guess).")
         }
     }
 

@@ -33,12 +33,12 @@ struct CharnndCommand: AsyncParsableCommand {
             Runs until it is stopped. A job is a YAML file in the spool's incoming/ folder; its results appear in \
             jobs/NAME/. SIGTERM lets the running job write a checkpoint and ends; SIGHUP reads the configuration again.
 
-            EXAMPLES
-              charnnd                          with your own spool, ~/.local/state/charnnd
-              charnnd --once                   does what is queued, then exits
-              charnnd --spool /tmp/try --once  the same in another spool
-              systemctl start charnnd          as a service
-              journalctl -u charnnd            its story
+            As a service it is started by `systemctl start charnnd`, and `journalctl -u charnnd` tells its story.
+
+            Example, with your own spool: do what is queued and exit; the same in another spool; work until Ctrl-C:
+              charnnd --once
+              charnnd --spool /tmp/try --once
+              charnnd
             """,
         version: programVersion)
 
@@ -63,7 +63,7 @@ struct CharnndCommand: AsyncParsableCommand {
         do {
             if let file { settings = try Daemon.configuration(from: file, storage) }
         } catch {
-            throw Self.failure("charnnd: \(error)", EX_CONFIG)
+            throw Self.failure("charnnd: \(error)\(Self.remedy(error))", EX_CONFIG)
         }
         let layout = SpoolLayout.choose(spool.map { FilePath($0) } ?? settings.spool, isDaemon: true)
         var options = Daemon.Options(spool: layout)
@@ -83,13 +83,16 @@ struct CharnndCommand: AsyncParsableCommand {
                 "charnnd: the spool \(layout.root) lies on a file system that is mounted read-only (\(error)); nothing in "
                     + "it was changed: mount it for writing, then start again", EX_CANTCREAT)
         } catch {
-            throw Self.failure("charnnd: the spool \(layout.root) cannot be used: \(error)", EX_CANTCREAT)
+            throw Self.failure(
+                "charnnd: the spool \(layout.root) cannot be used: \(error)\(Self.remedy(error))", EX_CANTCREAT)
         }
         switch outcome {
         case .ended: return
         case .someFailed: throw ExitCode(1)
         case .spoolTaken:
-            throw Self.failure("charnnd: another charnnd works in \(layout.root)", EX_TEMPFAIL)
+            throw Self.failure(
+                "charnnd: another charnnd works in \(layout.root); end that one, or name another spool with --spool",
+                EX_TEMPFAIL)
         }
     }
 
@@ -98,6 +101,10 @@ struct CharnndCommand: AsyncParsableCommand {
         if let requested { return FilePath(requested) }
         let system: FilePath = "/etc/charnnd/charnnd.yaml"
         return access(system.string, R_OK) == 0 ? system : nil
+    }
+
+    private static func remedy(_ error: any Error) -> String {
+        (error as? StorageError)?.remedy.map { "; \($0)" } ?? ""
     }
 
     static func failure(_ message: String, _ status: Int32) -> ExitCode {

@@ -10,7 +10,6 @@ import Testing
 @Suite struct InteropTests {
     private static let script = FilePath(#filePath).removingLastComponent().appending("PyTorch").appending("classes.py")
         .string
-    private static let interpreter = PyTorchTests.interpreter
 
     private let spool: TestSpool
     private var folder: FilePath { spool.folder.path }
@@ -165,14 +164,14 @@ import Testing
     }
 
     @Test(
-        .enabled(if: interpreter != nil, "$CHARNND_PYTHON names no Python with torch and safetensors"),
+        .enabled(if: Python.withTorch != nil, "$CHARNND_PYTHON names no Python with torch and safetensors"),
         arguments: Cell.allCases, TextEncoding.allCases)
     func `the exported program writes what charnn writes`(cell: Cell, encoding: TextEncoding) throws {
         try model(cell, encoding)
         #expect(try spool.charnn("export", "own.safetensors", "--pytorch", "out").status == 0)
         let prompt = encoding == .utf8 ? "a bé" : "a b"
         let theirs = try RunningProgram(
-            try #require(Self.interpreter), ["out/generate.py", prompt, "60", "0"], in: folder, environment: [:]
+            try #require(Python.withTorch), ["out/generate.py", prompt, "60", "0"], in: folder, environment: [:]
         ).end()
         #expect(theirs.status == 0, "\(theirs.error)")
         let ours = try spool.charnn(
@@ -180,17 +179,17 @@ import Testing
         #expect(theirs.output == ours.output && ours.output.utf8.count > 60)
         // With a temperature it only has to run: the two draw from other random numbers.
         let drawn = try RunningProgram(
-            try #require(Self.interpreter), ["out/generate.py", prompt], in: folder, environment: [:]
+            try #require(Python.withTorch), ["out/generate.py", prompt], in: folder, environment: [:]
         ).end()
         #expect(drawn.status == 0 && drawn.output.utf8.count > 500, "\(drawn.error)")
     }
 
     @Test(
-        .enabled(if: interpreter != nil, "$CHARNND_PYTHON names no Python with torch and safetensors"),
+        .enabled(if: Python.withTorch != nil, "$CHARNND_PYTHON names no Python with torch and safetensors"),
         arguments: Cell.allCases)
     func `another class saved by PyTorch writes the same here as there`(cell: Cell) throws {
         let end = try RunningProgram(
-            try #require(Self.interpreter), [Self.script, cell.rawValue, "theirs.safetensors", "vocabulary.json"],
+            try #require(Python.withTorch), [Self.script, cell.rawValue, "theirs.safetensors", "vocabulary.json"],
             in: folder, environment: [:]
         ).end()
         #expect(end.status == 0, "\(end.error)")

@@ -15,13 +15,6 @@ import Testing
     static let chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
         .first { FileManager.default.isExecutableFile(atPath: $0) }
 
-    /// A Python that has TensorBoard: `CHARNND_PYTHON`, if it does.
-    static let tensorBoard: String? = {
-        guard let python = PyTorchTests.interpreter, let folder = TemporaryFolder() else { return nil }
-        let end = try? RunningProgram(python, ["-c", "import tensorboard"], in: folder.path, environment: [:]).end()
-        return end?.status == 0 ? python : nil
-    }()
-
     /// What `browse.py` found.
     private struct Visit: Decodable {
         var contrast: Double
@@ -130,7 +123,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: tensorBoard != nil, "$CHARNND_PYTHON names no Python with tensorboard"))
+    @Test(.enabled(if: Python.withTensorBoard != nil, "$CHARNND_PYTHON names no Python with tensorboard"))
     func `TensorBoard reads the events that metrics.csv has, each step once, after an interruption too`() throws {
         let spool = try TestSpool()
         try spool.corpus("tale.txt", Corpus.tale(20_000))
@@ -149,7 +142,7 @@ import Testing
 
         let file = spool.output("tale").appending(EventFile.name)
         let end = try RunningProgram(
-            try #require(Self.tensorBoard), [Self.folder.appending("read_events.py").string, file.string],
+            try #require(Python.withTensorBoard), [Self.folder.appending("read_events.py").string, file.string],
             in: spool.folder.path, environment: [:]
         ).end()
         #expect(end.status == 0, "\(end.error)")
@@ -180,10 +173,4 @@ import Testing
         let files = try spool.storage.list(spool.output("tale").appending("samples"))
         #expect(try #require(found["sample/text_summary"]).count == files.count)
     }
-}
-
-/// A folder for a program that is only asked something.
-private struct TemporaryFolder {
-    let path: FilePath
-    init?() { path = FilePath(FileManager.default.temporaryDirectory.path) }
 }

@@ -13,7 +13,6 @@ import Testing
 @Suite struct PyTorchTests {
     static let folder = FilePath(#filePath).removingLastComponent().appending("PyTorch")
     static let script = folder.appending("seed_model.py").string
-    static let interpreter = ProcessInfo.processInfo.environment["CHARNND_PYTHON"].flatMap { $0.isEmpty ? nil : $0 }
 
     struct Recorded: Decodable {
         var prompt: String
@@ -23,7 +22,10 @@ import Testing
 
     /// Our logits after each character of `prompt`.
     private func logits(_ path: FilePath, _ prompt: String) throws -> [[Float]] {
-        let model = try Model(reading: path, in: LocalStorage())
+        try Self.logits(of: try Model(reading: path, in: LocalStorage()), prompt)
+    }
+
+    static func logits(of model: Model, _ prompt: String) throws -> [[Float]] {
         let engine = try Engines().makeEngine(
             EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
         let predictor = try engine.makePredictor(streams: 1)
@@ -42,7 +44,7 @@ import Testing
     }
 
     private func python(_ arguments: String..., in spool: TestSpool) throws -> Data {
-        let path = try #require(Self.interpreter)
+        let path = try #require(Python.withTorch)
         let end = try RunningProgram(path, [Self.script] + arguments, in: spool.folder.path, environment: [:]).end()
         #expect(end.status == 0, "\(end.error)")
         return Data(end.output.utf8)
@@ -61,7 +63,7 @@ import Testing
     }
 
     @Test(
-        .enabled(if: interpreter != nil, "$CHARNND_PYTHON names no Python with torch and safetensors"),
+        .enabled(if: Python.withTorch != nil, "$CHARNND_PYTHON names no Python with torch and safetensors"),
         arguments: Cell.allCases)
     func `a model made here loads strictly in PyTorch and gives the same logits there`(cell: Cell) throws {
         let spool = try TestSpool()
@@ -77,7 +79,7 @@ import Testing
     }
 
     @Test(
-        .enabled(if: interpreter != nil, "$CHARNND_PYTHON names no Python with torch and safetensors"),
+        .enabled(if: Python.withTorch != nil, "$CHARNND_PYTHON names no Python with torch and safetensors"),
         arguments: Cell.allCases)
     func `a model just saved by PyTorch writes text here`(cell: Cell) throws {
         let spool = try TestSpool()

@@ -185,9 +185,44 @@ import Testing
         #expect(try bash("charnn follow ").contains("tale"))
     }
 
-    @Test func `the manual pages are what the programs say`() throws {
+    private static func hasShell(_ shell: String) -> Bool {
+        ["zsh", shell].allSatisfy { access("/usr/bin/\($0)", X_OK) == 0 }
+    }
+
+    @Test(.enabled(if: hasShell("zsh"), "there is no zsh")) func `zsh completes the spool's jobs`() throws {
+        try completes("zsh")
+    }
+
+    @Test(.enabled(if: hasShell("fish"), "there is no fish, or no zsh, which types into it"))
+    func `fish completes the spool's jobs`() throws { try completes("fish") }
+
+    /// A shell on a terminal of its own, in which a tab is pressed.
+    private func completes(_ shell: String) throws {
+        let folder = Programs.root.appending(path: "Tests/EndToEndTests/Completions")
+        let environment = [
+            "PATH": "\(FilePath(Program.charnn.path).removingLastComponent()):/usr/bin:/bin", "TERM": "xterm",
+            "CHARNND_SPOOL": spool.layout.root.string, "HOME": spool.folder.path.string, "LC_ALL": "C.UTF-8",
+        ]
+        let end = try RunningProgram(
+            "/usr/bin/zsh",
+            ["-f", folder.appending(path: "complete.zsh").path, shell, "charnn why ta", "tale is queued"],
+            in: spool.folder.path, environment: environment
+        ).end()
+        #expect(end.status == 0 && end.output.contains("tale is queued"), "\(end.output)\(end.error)")
+    }
+
+    @Test(.enabled(if: access("/usr/bin/mandoc", X_OK) == 0, "there is no mandoc"))
+    func `the manual pages are sound`() throws {
+        let pages = ["charnn.1", "charnnd.8", "charnnd.job.5"].map { Programs.root.appending(path: "man/\($0)").path }
+        let end = try RunningProgram(
+            "/usr/bin/mandoc", ["-T", "lint", "-W", "warning"] + pages, in: spool.folder.path, environment: [:]
+        ).end()
+        #expect(end.status == 0 && end.output == "" && end.error == "", "\(end.output)\(end.error)")
+    }
+
+    @Test(.enabled(if: access("/usr/bin/python3", X_OK) == 0, "there is no Python"))
+    func `the manual pages are what the programs say`() throws {
         let python = "/usr/bin/python3"
-        guard access(python, X_OK) == 0 else { return }
         let folder = FilePath(Program.charnn.path).removingLastComponent().string
         let make = Programs.root.appending(path: "man/make").path
         let end = try RunningProgram(python, [make, "--check", folder], in: spool.folder.path, environment: [:]).end()

@@ -1,17 +1,13 @@
 """Opens a page in headless Chromium and prints as JSON what a person would stumble over.
 
     browse.py CHROMIUM PAGE WIDTH light|dark [SCREENSHOT]
-
-Talks to the browser by its DevTools protocol over a pipe; needs nothing but Python's standard library.
 """
 
-import base64
 import json
-import os
-import subprocess
 import sys
-import tempfile
-import time
+
+sys.dont_write_bytecode = True
+from browser import Browser
 
 chromium, page, width, scheme = sys.argv[1:5]
 screenshot = sys.argv[5] if len(sys.argv) > 5 else None
@@ -61,85 +57,15 @@ PROBE = r"""
 })()
 """
 
-
-class Browser:
-    def __init__(self, profile):
-        self.to_read, to_write = os.pipe()
-        from_read, self.from_write = os.pipe()
-        self.write_end, self.read_end = to_write, from_read
-
-        def descriptors():
-            a, b = os.dup(self.to_read), os.dup(self.from_write)
-            os.dup2(a, 3)
-            os.dup2(b, 4)
-
-        self.process = subprocess.Popen(
-            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-             "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"],
-            preexec_fn=descriptors, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.number, self.buffer, self.events = 0, b"", []
-
-    def receive(self):
-        while b"\0" not in self.buffer:
-            piece = os.read(self.read_end, 1 << 20)
-            if not piece:
-                raise SystemExit("the browser ended")
-            self.buffer += piece
-        message, self.buffer = self.buffer.split(b"\0", 1)
-        return json.loads(message)
-
-    def call(self, method, session=None, **parameters):
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": parameters}
-        if session:
-            message["sessionId"] = session
-        os.write(self.write_end, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self.receive()
-            if answer.get("id") == self.number:
-                if "error" in answer:
-                    raise SystemExit(f"{method}: {answer['error']}")
-                return answer["result"]
-            self.events.append(answer)
-
-    def wait(self, event):
-        while True:
-            for seen in self.events:
-                if seen.get("method") == event:
-                    return
-            self.events.append(self.receive())
-
-
-with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-    browser = Browser(profile)
-    try:
-        target = browser.call("Target.createTarget", url="about:blank")["targetId"]
-        session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ["Page", "Runtime", "Log", "Network"]:
-            browser.call(f"{domain}.enable", session)
-        browser.call("Emulation.setDeviceMetricsOverride", session, width=int(width), height=900,
-                     deviceScaleFactor=1, mobile=int(width) < 600)
-        browser.call("Emulation.setEmulatedMedia", session,
-                     features=[{"name": "prefers-color-scheme", "value": scheme}])
-        browser.events = []
-        browser.call("Page.navigate", session, url="file://" + os.path.abspath(page))
-        browser.wait("Page.loadEventFired")
-        time.sleep(0.2)
-        found = browser.call("Runtime.evaluate", session, expression=PROBE, returnByValue=True)["result"]["value"]
-        if screenshot:
-            height = min(int(found["height"]), 6000)
-            browser.call("Emulation.setDeviceMetricsOverride", session, width=int(width), height=height,
-                         deviceScaleFactor=1, mobile=int(width) < 600)
-            time.sleep(0.2)
-            data = browser.call("Page.captureScreenshot", session, format="png")["data"]
-            with open(screenshot, "wb") as file:
-                file.write(base64.b64decode(data))
-        complaints = [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded")
-                      or e.get("method") == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "warning")]
-        found["complaints"] = [json.dumps(e["params"])[:300] for e in complaints]
-        found["requests"] = [e["params"]["request"]["url"][:200] for e in browser.events
-                             if e.get("method") == "Network.requestWillBeSent"]
-        print(json.dumps(found))
-    finally:
-        browser.process.terminate()
-        browser.process.wait()
+with Browser(chromium) as browser:
+    browser.open(page, int(width), 900, scheme)
+    found = browser.evaluate(PROBE)
+    if screenshot:
+        browser.size(int(width), min(int(found["height"]), 6000))
+        browser.picture(screenshot)
+    complaints = [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded")
+                  or e.get("method") == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "warning")]
+    found["complaints"] = [json.dumps(e["params"])[:300] for e in complaints]
+    found["requests"] = [e["params"]["request"]["url"][:200] for e in browser.events
+                         if e.get("method") == "Network.requestWillBeSent"]
+    print(json.dumps(found))
