@@ -92,7 +92,7 @@ struct DaemonTests {
         try spool.drop("long.yaml")
         _ = try await running { _ in
             await spool.log.wait(for: "worker.trainingStarted")
-            try state == .held ? spool.client.hold("long") : spool.client.cancel("long")
+            _ = try state == .held ? spool.client.hold("long") : spool.client.cancel("long")
             await spool.log.wait(for: state == .held ? "held" : "cancelled")
         }
         #expect(try spool.disk.status(of: spool.layout.folder(of: "long").appending("stopped")) != nil)
