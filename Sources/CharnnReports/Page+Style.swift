@@ -46,6 +46,7 @@ extension Page {
         .dots{stroke-width:6;stroke-linecap:round}
         .s0{stroke:var(--s0)}.s1{stroke:var(--s1)}.s2{stroke:var(--s2);stroke-dasharray:7 3}.s3{stroke:var(--s3);stroke-dasharray:2 3}\
         .s4{stroke:var(--s4);stroke-dasharray:9 3 2 3}.s5{stroke:var(--s5)}
+        path.dots{stroke-dasharray:none}
         .key{stroke:none}.key.s0 path{stroke:var(--s0)}.key.s1 path{stroke:var(--s1)}.key.s2 path{stroke:var(--s2)}\
         .key.s3 path{stroke:var(--s3)}.key.s4 path{stroke:var(--s4)}.key.s5 path{stroke:var(--s5)}
         .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:0 2rem}

@@ -34,13 +34,14 @@ import Testing
     @Test(.timeLimit(.minutes(10))) func `the examples work as pasted`() throws {
         // Where nothing needs mending doctor ends with 0, and elsewhere with 1.
         try run("doctor", allowing: [0, 1])
-        // The whole demo takes a minute by itself; here it learns less, and bench measures for a shorter time.
+        // The whole demo takes a minute by itself; here it learns less, and bench measures less.
         for name in Self.order[1...] where name != "submit" {
             if name == "list" { break }
             try run(name) { example in
                 switch name {
                 case "demo" where example == "charnn demo": example + " --epochs 2"
-                case "bench": example + " --seconds 0.1"
+                case "demo", "compare": example.replacing(/--epochs \d+/, with: "--epochs 2")
+                case "bench": example.replacing(/size \d+/, with: "size 32") + " --seconds 0.1"
                 default: example
                 }
             }
