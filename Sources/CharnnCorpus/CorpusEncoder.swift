@@ -246,7 +246,7 @@ public struct CorpusEncoder {
             } catch let error as CorpusError {
                 throw error
             } catch {
-                throw CorpusError(.unreadable, "cannot read the text: \(error)")
+                throw CorpusError(.reading(error), "cannot read the text: \(error)")
             }
         }
         return hasher.finalize().hexadecimal
@@ -271,7 +271,7 @@ public struct CorpusEncoder {
             }
             return (file, range)
         } catch {
-            throw CorpusError(.unreadable, Self.explain(error, source))
+            throw CorpusError(.reading(error), Self.explain(error, source))
         }
     }
 

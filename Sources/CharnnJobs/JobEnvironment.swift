@@ -39,7 +39,9 @@ public struct JobEnvironment: Sendable {
         switch reference {
         case .job(let name):
             let path = jobs.appending(name).appending("model.safetensors")
-            guard FilePath.Component(name) != nil, (try? storage.status(of: path)) != nil else {
+            let found: FileStatus?
+            do { found = try storage.status(of: path) } catch { throw JobError(error) }
+            guard FilePath.Component(name) != nil, found != nil else {
                 throw JobError(
                     .noInput,
                     "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")

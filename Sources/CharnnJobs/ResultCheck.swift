@@ -96,7 +96,7 @@ public struct ResultCheck {
         do {
             _ = try Model(reading: path, in: storage)
         } catch {
-            tell(path, error.description, setAside && error.code != .unreadable ? .setAside(path) : nil)
+            tell(path, error.description, setAside && error.code != .unreadable && error.code != .readFailed ? .setAside(path) : nil)
         }
     }
 

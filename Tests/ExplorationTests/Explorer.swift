@@ -243,8 +243,9 @@ struct Explorer {
         let problems = inspection.problems + follow(disturbed, expectations)
         // A leftover that could not be removed at the start is removed at the next.
         tell(
-            problems.filter { !$0.hasSuffix(".copy has been left") && !$0.hasSuffix(".new/job.yaml has been left") },
-            path)
+            problems.filter { problem in
+                ![".copy", ".partial", ".new/job.yaml"].contains { problem.hasSuffix("\($0) has been left") }
+            }, path)
     }
 }
 
