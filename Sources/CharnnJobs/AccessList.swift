@@ -2,7 +2,12 @@
 struct AccessList {
     /// What an entry speaks of, as Linux numbers it.
     private enum Tag: UInt16 {
-        case owner = 1, user = 2, owningGroup = 4, group = 8, mask = 16, other = 32
+        case owner = 1
+        case user = 2
+        case owningGroup = 4
+        case group = 8
+        case mask = 16
+        case other = 32
     }
 
     private struct Entry {
