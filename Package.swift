@@ -168,8 +168,9 @@ let package = Package(
         .testTarget(
             name: "CharnnJobsTests",
             dependencies: [
-                "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms", "CharnnReports",
-                "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTexts", "CharnnTraining", system,
+                "CharnnCheckpoint", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
+                "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTexts", "CharnnTraining",
+                system,
             ]),
         .testTarget(
             name: "CharnnDaemonTests",

@@ -6,7 +6,9 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <sys/timex.h>
 
@@ -33,6 +35,18 @@ int charnn_has_writer(int descriptor) {
 }
 
 int charnn_sync_file_system(int descriptor) { return syncfs(descriptor); }
+
+int charnn_wait_for_writes(int descriptor) {
+    return sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE);
+}
+
+long charnn_access_list(const char *path, void *buffer, size_t size) {
+    return lgetxattr(path, "system.posix_acl_access", buffer, size);
+}
+
+int charnn_set_mode(const char *path, unsigned mode) {
+    return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
+}
 
 int charnn_lock(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
 

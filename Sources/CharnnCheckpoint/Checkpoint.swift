@@ -115,7 +115,8 @@ public struct Checkpoint: Sendable {
                 throw ModelError(.damaged, "the checksum of \(path) does not match its contents")
             }
         } catch {
-            throw CheckpointError(error.code == .unreadable ? .unreadable : .damaged, error.description)
+            let isUnreadable = error.code == .unreadable || error.code == .readFailed
+            throw CheckpointError(isUnreadable ? .unreadable : .damaged, error.description)
         }
     }
 }

@@ -49,6 +49,9 @@ public struct CheckpointFolder: Sendable {
     }
 
     /// The newest checkpoint that is whole, with the steps of newer ones and what was wrong with them.
+    ///
+    /// - Throws: When there is none and one could not be read: the disk may give it back later, and to begin anew would
+    ///   give up all that it has.
     public func newest() throws(CheckpointError) -> (
         checkpoint: Checkpoint?, damaged: [(step: Int, error: CheckpointError)]
     ) {
@@ -66,6 +69,7 @@ public struct CheckpointFolder: Sendable {
                 damaged.append((step, error))
             }
         }
+        if let (_, error) = damaged.first(where: { $0.error.code == .unreadable }) { throw error }
         return (nil, damaged)
     }
 

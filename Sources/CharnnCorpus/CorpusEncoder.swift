@@ -9,10 +9,13 @@ public struct CorpusFile: Sendable, Hashable {
     public var path: FilePath
     /// nil: anywhere, as for a person's own command.
     public var root: FilePath?
+    /// Device and inode of the file whose rights were looked at; nil: any is taken.
+    public var identity: [UInt64]?
 
-    public init(path: FilePath, root: FilePath? = nil) {
+    public init(path: FilePath, root: FilePath? = nil, identity: [UInt64]? = nil) {
         self.path = path
         self.root = root
+        self.identity = identity
     }
 }
 
@@ -243,7 +246,7 @@ public struct CorpusEncoder {
             } catch let error as CorpusError {
                 throw error
             } catch {
-                throw CorpusError(.unreadable, "cannot read the text: \(error)")
+                throw CorpusError(.reading(error), "cannot read the text: \(error)")
             }
         }
         return hasher.finalize().hexadecimal
@@ -251,9 +254,13 @@ public struct CorpusEncoder {
 
     /// Opens a file and finds the byte range of its text: behind a byte order mark, within Gutenberg's frame.
     private func open(_ source: CorpusFile) throws(CorpusError) -> (any StorageFile, Range<Int>) {
-        do {
+        do throws(StorageError) {
             let file = try storage.open(source.path, beneath: source.root)
-            let size = try file.status().size
+            let status = try file.status()
+            if let identity = source.identity, identity != [status.device, status.inode] {
+                throw StorageError(.denied, call: "open", path: source.path, errno: .permissionDenied)
+            }
+            let size = status.size
             var range = 0..<size
             if origin.encoding == .utf8, try file.read(at: 0, count: min(3, size)) == [0xEF, 0xBB, 0xBF] {
                 range = 3..<size
@@ -264,7 +271,7 @@ public struct CorpusEncoder {
             }
             return (file, range)
         } catch {
-            throw CorpusError(.unreadable, Self.explain(error, source))
+            throw CorpusError(.reading(error), Self.explain(error, source))
         }
     }
 

@@ -1,8 +1,12 @@
+internal import CharnnStorage
+
 /// What is wrong with a text.
 public struct CorpusError: Error, Hashable, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
         /// A file is not there, is no regular file, or may not be read.
         case unreadable
+        /// The disk failed; later it may be better.
+        case readFailed
         /// A file is not text in the encoding it should have.
         case undecodable
         /// There is nothing to train on.
@@ -15,6 +19,11 @@ public struct CorpusError: Error, Hashable, CustomStringConvertible {
         case unwritable
         /// Encoding was interrupted on request.
         case interrupted
+
+        /// What an error of reading means.
+        static func reading(_ error: any Error) -> Code {
+            (error as? StorageError)?.isTransient == true ? .readFailed : .unreadable
+        }
     }
 
     public let code: Code

@@ -58,7 +58,7 @@ public struct EncodedCorpus: Sendable {
         do {
             mapping = try storage.open(path, beneath: nil).map()
         } catch {
-            throw CorpusError(.unreadable, "cannot read the encoded text: \(error)")
+            throw CorpusError(.reading(error), "cannot read the encoded text: \(error)")
         }
         let bytes = mapping.bytes
         guard bytes.count >= Self.alignment + 32, bytes.prefix(8).elementsEqual(Self.magic) else {

@@ -39,7 +39,9 @@ public struct JobEnvironment: Sendable {
         switch reference {
         case .job(let name):
             let path = jobs.appending(name).appending("model.safetensors")
-            guard FilePath.Component(name) != nil, (try? storage.status(of: path)) != nil else {
+            let found: FileStatus?
+            do { found = try storage.status(of: path) } catch { throw JobError(error) }
+            guard FilePath.Component(name) != nil, found != nil else {
                 throw JobError(
                     .noInput,
                     "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
@@ -62,14 +64,15 @@ public struct JobEnvironment: Sendable {
                     + "(\(roots.map(\.string).joined(separator: ", "))); put it there, or have the administrator add "
                     + "its folder to corpus_roots")
         }
-        if let submitter, submitter != getuid(), submitter != 0,
-            !Submitter(submitter).mayRead(path, below: root, in: storage)
-        {
+        guard let submitter, submitter != getuid(), submitter != 0 else { return CorpusFile(path: path, root: root) }
+        // Looked at first: what is opened later must be what was found to be theirs to read.
+        let found = try? storage.status(of: path)
+        guard Submitter(submitter).mayRead(path, below: root, in: storage) else {
             throw JobError(
                 .noInput,
                 "the \(what) \(given) may not be read by the user who submitted the job; give them the right to")
         }
-        return CorpusFile(path: path, root: root)
+        return CorpusFile(path: path, root: root, identity: found.map { [$0.device, $0.inode] })
     }
 }
 
@@ -97,7 +100,9 @@ struct Submitter {
         var current = path
         var needed: UInt32 = 4
         while current != root, current.starts(with: root) {
-            guard let status = try? storage.status(of: current), permits(status, needed) else { return false }
+            guard let status = try? storage.status(of: current), permits(status, needed, current, storage) else {
+                return false
+            }
             current = current.removingLastComponent()
             needed = 1
         }
@@ -105,7 +110,15 @@ struct Submitter {
     }
 
     /// - Parameter right: 4 to read, 1 to pass.
-    private func permits(_ status: FileStatus, _ right: UInt32) -> Bool {
+    private func permits(_ status: FileStatus, _ right: UInt32, _ path: FilePath, _ storage: any Storage) -> Bool {
+        do {
+            if let bytes = try storage.accessList(of: path) {
+                return AccessList(bytes)?
+                    .permits(right, user: user, groups: groups, owner: status.owner, group: status.group) ?? false
+            }
+        } catch {
+            return false
+        }
         if status.owner == user { return status.mode.bits >> 6 & right != 0 }
         if groups.contains(status.group) { return status.mode.bits >> 3 & right != 0 }
         return status.mode.bits & right != 0

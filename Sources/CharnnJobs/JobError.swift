@@ -29,7 +29,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
             let exit: WorkerExit =
                 switch error.code {
                 case .unreadable: .noInput
-                case .unwritable: .temporary
+                case .readFailed, .unwritable: .temporary
                 case .interrupted: .checkpointed
                 case .undecodable, .empty, .damaged, .unknownCharacters: .badData
                 }
@@ -38,7 +38,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
             let exit: WorkerExit =
                 switch error.code {
                 case .unreadable: .noInput
-                case .unwritable: .temporary
+                case .readFailed, .unwritable: .temporary
                 case .damaged, .notAModel, .unknownCharacters: .badData
                 }
             self.init(exit, error.description)

@@ -43,8 +43,9 @@ public struct JobFolder: Sendable {
 
     /// The results that are there, with their checksums.
     public func results() throws -> [JobStatus.Result] {
-        var paths: [FilePath] = [model, lastModel, metrics, evaluation].filter { exists($0) }
-        for folder in [samples, generated] where exists(folder) {
+        // A disk that fails must not make a result look as if there were none.
+        var paths = try [model, lastModel, metrics, evaluation].filter { try storage.status(of: $0) != nil }
+        for folder in [samples, generated] where try storage.status(of: folder) != nil {
             for name in try storage.list(folder).sorted() where !name.hasPrefix(".") {
                 paths.append(folder.appending(name))
             }

@@ -96,7 +96,8 @@ public struct ResultCheck {
         do {
             _ = try Model(reading: path, in: storage)
         } catch {
-            tell(path, error.description, setAside && error.code != .unreadable ? .setAside(path) : nil)
+            let isRead = error.code != .unreadable && error.code != .readFailed
+            tell(path, error.description, setAside && isRead ? .setAside(path) : nil)
         }
     }
 

@@ -60,10 +60,15 @@ final class TrainingJob {
         let split = TextSplit(
             count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
         var progress = checkpoint?.state.progress ?? TrainingProgress()
-        if progress.bestStep != nil, (try? Model(reading: folder.model, in: runner.storage)) == nil {
-            keeper.warn("The best model so far is missing or damaged; the next evaluation begins anew.")
-            progress.bestStep = nil
-            progress.bestValidationLoss = nil
+        if progress.bestStep != nil {
+            do throws(ModelError) {
+                _ = try Model(reading: folder.model, in: runner.storage)
+            } catch {
+                if error.code == .readFailed { throw error }
+                keeper.warn("The best model so far is missing or damaged; the next evaluation begins anew.")
+                progress.bestStep = nil
+                progress.bestValidationLoss = nil
+            }
         }
         metrics = try MetricsFile(folder.metrics, keepingRowsTo: progress.lastRow, in: runner.storage)
         events = try? EventFile(

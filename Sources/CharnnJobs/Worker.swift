@@ -21,8 +21,6 @@ public enum Worker {
         let reporter = PipeReporter()
         let jobs = spool.appending("jobs")
         let folder = JobFolder(jobs.appending(name), in: storage)
-        var status = folder.status() ?? JobStatus(job: name, state: .active)
-        status.job = name
         // Held until the process ends: never two workers at one job.
         let lock: (any StorageLock)?
         do {
@@ -36,7 +34,11 @@ public enum Worker {
             return .temporary
         }
         return withExtendedLifetime(lock) {
+            var status = JobStatus(job: name, state: .active)
             do {
+                // What the queue knows of the job stands there, and is written back.
+                if let known = try JobStatus.read(folder.statusFile, on: storage) { status = known }
+                status.job = name
                 guard let bytes = try storage.contents(of: folder.jobFile, limit: YAMLDocument.largestFile + 1) else {
                     throw JobError(.badJob, "the job's folder \(folder.path) has no job.yaml; drop the job again")
                 }
@@ -51,6 +53,10 @@ public enum Worker {
                 return runner.run()
             } catch {
                 let error = JobError(error)
+                if error.exit == .temporary {
+                    reporter.event(WorkerEvent(.failed, .warning, "The job has to wait: \(error)"))
+                    return error.exit
+                }
                 reporter.event(WorkerEvent(.failed, .error, "The job failed: \(error)"))
                 status.reason = error.description
                 _ = try? ResultRecord.commit(

@@ -3,7 +3,7 @@ import Yams
 /// A YAML file read without YAML's own ideas of types: scalars stay text, with the line they stand on.
 ///
 /// Job files are dropped by anybody, so the document is kept from growing: no anchors and aliases, which could stand
-/// for more nodes than there is memory; at most 1 MiB; nesting is bounded by the parser.
+/// for more nodes than there is memory or time; at most 1 MiB; nesting is bounded by the parser.
 enum YAMLDocument {
     static let largestFile = 1 << 20
 
@@ -19,14 +19,20 @@ enum YAMLDocument {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw problem(nil, "the file is not UTF-8; a job file is YAML text in UTF-8")
         }
-        if let line = lineOfAlias(text) {
-            throw problem(line, "YAML anchors (&name) and aliases (*name) are not used here; put such text in quotes")
-        }
         let root: Node?
         do {
-            root = try Yams.compose(yaml: text)
+            // What is an anchor only the parser knows for certain. So that it expands no alias before that is asked,
+            // it is given the text with other characters in their place first.
+            if bytes.contains(UInt8(ascii: "&")) {
+                let masked = text.replacing("*", with: "\u{E000}")
+                if let line = try compose(masked, { $0.flatMap(lineOfAnchor) }) { throw problem(line, noAliases) }
+            }
+            root = try compose(text) { $0 }
+        } catch let error as JobFileError {
+            throw error
         } catch let error as YamlError {
             let (line, what) = describe(error)
+            if what == "found undefined alias" { throw problem(line, noAliases) }
             throw problem(line, "this is not YAML: \(what)")
         } catch {
             throw problem(nil, "this is not YAML: \(error)")
@@ -36,6 +42,31 @@ enum YAMLDocument {
             throw problem(root.mark?.line, "a job file is a list of 'key: value' lines; found \(kind(root))")
         }
         return mapping
+    }
+
+    private static let noAliases =
+        "YAML anchors (&name) and aliases (*name) are not used here; put such text in quotes"
+
+    /// Reads a text as one document.
+    ///
+    /// - Parameter use: Gets the document while the parser is there, which alone keeps the names of anchors.
+    private static func compose<Result>(_ text: String, _ use: (Node?) -> Result) throws -> Result {
+        // No scalar is resolved to a type, which would take ten times as long; and the default of the encoding is
+        // looked up in the environment each time.
+        let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
+        let root = try parser.singleRoot()
+        return withExtendedLifetime(parser) { use(root) }
+    }
+
+    /// The line of the first node with an anchor; nil if there is none.
+    private static func lineOfAnchor(_ node: Node) -> Int? {
+        if node.anchor != nil { return node.mark?.line ?? 1 }
+        switch node {
+        case .scalar, .alias: return nil
+        case .sequence(let sequence): return sequence.lazy.compactMap(lineOfAnchor).first
+        case .mapping(let mapping):
+            return mapping.lazy.compactMap { lineOfAnchor($0.key) ?? lineOfAnchor($0.value) }.first
+        }
     }
 
     /// What a node is, in a word or its own text.
@@ -67,71 +98,5 @@ enum YAMLDocument {
         default:
             (nil, "\(error)")
         }
-    }
-
-    /// The line of the first anchor or alias outside quotes, comments and block text; nil if there is none.
-    static func lineOfAlias(_ text: String) -> Int? {
-        var scanner = AliasScanner()
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
-        where scanner.findsAlias(in: Array(line.utf8)) {
-            return index + 1
-        }
-        return nil
-    }
-}
-
-/// Follows quotes and block texts through a YAML file, line by line, just enough to see where a node may begin.
-private struct AliasScanner {
-    private var quote: UInt8?
-    /// The indentation of the line that began a block text; deeper lines belong to it.
-    private var blockIndentation: Int?
-
-    mutating func findsAlias(in line: [UInt8]) -> Bool {
-        let indentation = line.prefix { $0 == 0x20 }.count
-        if let block = blockIndentation, quote == nil {
-            let isBlank = line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
-            if isBlank || indentation > block { return false }
-            blockIndentation = nil
-        }
-        var mayBegin = true
-        var i = indentation
-        while i < line.count {
-            let byte = line[i]
-            if let open = quote {
-                if byte == UInt8(ascii: "\\"), open == UInt8(ascii: "\"") {
-                    i += 1
-                } else if byte == open {
-                    quote = nil
-                }
-                i += 1
-                continue
-            }
-            let next = i + 1 < line.count ? line[i + 1] : 0x20
-            let before = i > 0 ? line[i - 1] : 0x20
-            switch byte {
-            case 0x20, 0x09:
-                break
-            case UInt8(ascii: "#") where before == 0x20 || before == 0x09:
-                return false
-            case UInt8(ascii: "\"") where mayBegin, UInt8(ascii: "'") where mayBegin:
-                quote = byte
-                mayBegin = false
-            case UInt8(ascii: "&") where mayBegin && next > 0x20, UInt8(ascii: "*") where mayBegin && next > 0x20:
-                return true
-            case UInt8(ascii: "|") where mayBegin, UInt8(ascii: ">") where mayBegin:
-                blockIndentation = indentation
-                return false
-            case UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ","):
-                mayBegin = true
-            case UInt8(ascii: ":") where next <= 0x20, UInt8(ascii: "-") where mayBegin && next <= 0x20,
-                UInt8(ascii: "?") where mayBegin && next <= 0x20:
-                mayBegin = true
-            default:
-                // In flow collections a quoted key may be followed by its colon at once.
-                mayBegin = byte == UInt8(ascii: ":") && before == UInt8(ascii: "\"")
-            }
-            i += 1
-        }
-        return false
     }
 }

@@ -48,11 +48,11 @@ public struct SafeTensors: Sendable {
             header = try file.read(at: 8, count: Int(length))
             guard header.count == Int(length) else { throw damaged("its header is cut short") }
         } catch let error as StorageError {
-            throw ModelError(.unreadable, "cannot read the model: \(error)")
+            throw ModelError(.reading(error), "cannot read the model: \(error)")
         } catch let error as ModelError {
             throw error
         } catch {
-            throw ModelError(.unreadable, "cannot read \(path): \(error)")
+            throw ModelError(.reading(error), "cannot read \(path): \(error)")
         }
 
         let told: SafeTensorsHeader
@@ -109,7 +109,7 @@ public struct SafeTensors: Sendable {
         do {
             bytes = try file.read(at: dataStart + tensor.range.lowerBound, count: tensor.range.count)
         } catch {
-            throw ModelError(.unreadable, "cannot read the model: \(error)")
+            throw ModelError(.reading(error), "cannot read the model: \(error)")
         }
         guard bytes.count == tensor.range.count else {
             throw ModelError(.damaged, "\(file.path) ends within the tensor \(name); take another copy of it")

@@ -321,11 +321,11 @@ public struct SpoolClient: Sendable {
             if lock == nil { return false }
         }
         try storage.discard(layout.file(job.file, in: job.state))
+        // Before the folder and the reason go: a file without one would be nobody's, and one without the other a riddle.
+        try storage.synchronizeDirectory(layout.directory(job.state))
         if job.state == .rejected {
             try storage.discard(layout.directory(.rejected).appending("\(job.file).reason.txt"))
         }
-        // Before the folder goes: a file without one would be nobody's.
-        try storage.synchronizeDirectory(layout.directory(job.state))
         if hasFolder { try removeTree(folder) }
         withExtendedLifetime(lock) {}
         return true

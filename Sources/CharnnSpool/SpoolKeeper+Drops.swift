@@ -1,4 +1,5 @@
 public import CharnnStorage
+internal import DequeModule
 internal import SystemPackage
 
 /// A job file that nobody has accepted yet.
@@ -87,22 +88,30 @@ extension SpoolKeeper {
 
     /// Whether a drop has a second name only because a crash cut short the move by which it was submitted, on a file
     /// system where a move is a new name and then the loss of the old one. The old one is removed. A crash is before a
-    /// start, and only then is it looked for: who drops many links must not have each compared with many files.
+    /// start, and only then is it looked for; who drops many links must not have each compared with many files.
     private func isHalfSubmitted(_ drop: Drop, _ status: FileStatus) throws(StorageError) -> Bool {
         guard isRecovering, status.links == 2, drop.directory == layout.incoming else { return false }
-        for name in try storage.list(layout.directory(.rejected)) {
-            guard try storage.status(of: layout.file(name, in: .rejected))?.inode == status.inode else { continue }
-            // It was being rejected: then it is the drop's own name that is the old one.
-            try storage.discard(drop.path)
-            return false
-        }
+        guard let other = try otherNames()[status.inode] else { return false }
+        // In rejected/ it was being rejected: then it is the drop's own name that is the old one.
+        let isRejected = other.removingLastComponent() == layout.directory(.rejected)
+        try storage.discard(isRejected ? drop.path : other)
+        return !isRejected
+    }
+
+    /// The second names that a drop may have after a crash, by their file; looked up once in a recovery.
+    private func otherNames() throws(StorageError) -> [UInt64: FilePath] {
+        if let known = namesAtRecovery { return known }
+        var found: [UInt64: FilePath] = [:]
         for name in try storage.list(layout.incoming) where name.hasPrefix(".") && name.hasSuffix(".partial") {
             let path = layout.incoming.appending(name)
-            guard try storage.status(of: path)?.inode == status.inode else { continue }
-            try storage.discard(path)
-            return true
+            if let status = try storage.status(of: path), status.links > 1 { found[status.inode] = path }
         }
-        return false
+        for name in try storage.list(layout.directory(.rejected)) {
+            let path = layout.file(name, in: .rejected)
+            if let status = try storage.status(of: path), status.links > 1 { found[status.inode] = path }
+        }
+        namesAtRecovery = found
+        return found
     }
 
     /// Whether a drop is written to its end, as far as that can be told.
@@ -147,19 +156,19 @@ extension SpoolKeeper {
     ///
     /// Directories are synced once for a whole batch.
     public func acceptDrops() throws(StorageError) {
-        let drops = Array(pending.prefix(Self.batch))
-        guard !drops.isEmpty else { return }
-        pending.removeFirst(drops.count)
-        for drop in drops { isPending.remove(drop) }
-        var passages: [Passage] = []
-        var left: Set<FilePath> = []
-        for drop in drops {
+        var (passages, left): ([Passage], Set<FilePath>) = ([], [])
+        var (count, bytes) = (0, 0)
+        while hasDrops, count < Self.batch, bytes < Self.batchBytes, let drop = pending.popFirst() {
+            count += 1
+            isPending.remove(drop)
             guarding("take \(drop.path)") { () throws(StorageError) in
-                guard let passage = try takeIn(drop) else { return }
+                guard let (passage, size) = try takeIn(drop) else { return }
                 passages.append(passage)
                 left.insert(drop.directory)
+                bytes += size
             }
         }
+        guard count > 0 else { return }
         guarding("accepting") { () throws(StorageError) in
             // Where a move is a new name and then the loss of the old one, a power failure could bring the drop back
             // after its job was published.
@@ -170,7 +179,9 @@ extension SpoolKeeper {
     }
 
     /// Moves a drop to `accepting/`.
-    private func takeIn(_ drop: Drop) throws(StorageError) -> Passage? {
+    ///
+    /// - Returns: The bytes beside it that are going to be read.
+    private func takeIn(_ drop: Drop) throws(StorageError) -> (Passage, Int)? {
         guard let status = try storage.status(of: drop.path) else { return nil }
         do {
             guard let (stem, ending) = JobFileName.split(drop.name) else { return nil }
@@ -198,7 +209,7 @@ extension SpoolKeeper {
                 try storage.rename(path, to: drop.path, replacing: false)
                 return nil
             }
-            return passage
+            return (passage, min(opened.size, Self.largestFile))
         } catch {
             switch error.code {
             case .notFound, .alreadyExists: return nil
@@ -238,8 +249,14 @@ extension SpoolKeeper {
     /// The files of all are written first and synced then together. What fails on the way stays in `accepting/` and is
     /// brought through by a later scan.
     func bringThrough(_ passages: [Passage]) throws(StorageError) {
-        guard !passages.isEmpty else { return }
         unfinished.formUnion(passages.map(\.sequence))
+        // Each has files open until it is through.
+        for start in stride(from: 0, to: passages.count, by: Self.batch) {
+            try bringThroughTogether(passages[start..<min(start + Self.batch, passages.count)])
+        }
+    }
+
+    private func bringThroughTogether(_ passages: ArraySlice<Passage>) throws(StorageError) {
         try storage.synchronizeDirectory(layout.accepting)
         var written: [NewJob] = []
         for passage in passages {

@@ -24,7 +24,7 @@ extension SpoolKeeper {
             }
         }
         isRecovering = true
-        defer { isRecovering = false }
+        defer { (isRecovering, namesAtRecovery) = (false, nil) }
         try scan()
     }
 
@@ -90,10 +90,11 @@ extension SpoolKeeper {
             let path = layout.file(entry.ticket.file, in: state)
             guard let published = try storage.status(of: path) else { return false }
             index.update(job) { $0.ticket.identity = FileIdentity(published) }
-            events.append(.accepted(job: job, sequence: passage.sequence, file: "\(passage.file)"))
         }
         if entry.state.isWaiting { try storage.synchronizeDirectory(layout.directory(entry.state.home)) }
         try storage.discard(layout.accepting.appending(passage.text))
+        // Told when the original is removed, and so not before.
+        events.append(.accepted(job: job, sequence: passage.sequence, file: "\(passage.file)"))
         return true
     }
 
@@ -208,6 +209,9 @@ extension SpoolKeeper {
         try look(at: drop, isArrival: true)
     }
 
+    /// The user that owns nothing, and belongs to no group that does.
+    private static let nobody: UInt32 = 65534
+
     /// Makes a status for a job whose own was lost, from where its file lies.
     private func rebuild(_ file: JobFileName) throws(StorageError) -> Bool {
         let job = file.name.text
@@ -219,6 +223,8 @@ extension SpoolKeeper {
         status.sequence = try sequences.take()
         status.filed = true
         status.ticket = JobTicket(file: "\(file)")
+        // Who it was is lost too: in a shared spool it reads what everybody may read.
+        if sharing == .group { status.submitter = Self.nobody }
         status.warnings.append("The status was lost and has been made anew.")
         try status.save(layout.status(of: job), on: storage)
         events.append(.trouble("The status of \(job) was lost and has been made anew."))

@@ -20,6 +20,8 @@ public final class SpoolKeeper {
     public static let largestFile = 1 << 20
     /// Drops that are accepted in one go, sharing the syncs of directories.
     static let batch = 128
+    /// Bytes of job files after which no further drop is taken into it: the service manager waits for a sign of life.
+    static let batchBytes = 4 << 20
     /// Names that are tried where something odd stands under the wanted one.
     static let mostOddNames = 1000
 
@@ -56,6 +58,8 @@ public final class SpoolKeeper {
     var sequences: SequenceNumbers
     /// Whether what a crash may have left is looked for.
     var isRecovering = false
+    /// See ``isHalfSubmitted(_:_:)``.
+    var namesAtRecovery: [UInt64: FilePath]?
 
     /// Takes the spool: one daemon has it at a time.
     ///
@@ -112,7 +116,9 @@ public final class SpoolKeeper {
     public func blocker(of job: String) -> Blocker? { index.blocker(of: job, at: clock.wall()) }
 
     /// Whether there are complete drops left to accept with ``acceptDrops()``.
-    public var hasDrops: Bool { !pending.isEmpty }
+    ///
+    /// While many lie in `accepting/` because something failed, such as a full disk, the others stay where they are.
+    public var hasDrops: Bool { !pending.isEmpty && unfinished.count < Self.batch }
 
     /// Whether drops are waited for, or files that lie nowhere: ``tick()`` should be called again soon.
     ///

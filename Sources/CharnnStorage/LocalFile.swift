@@ -59,6 +59,11 @@ final class LocalFile: StorageFile {
         guard fsync(descriptor) == 0 else { throw StorageError(last: "fsync", path) }
     }
 
+    /// Fails where a write of the kernel's has failed since the file was opened.
+    func requireWritten() throws(StorageError) {
+        guard charnn_wait_for_writes(descriptor) == 0 else { throw StorageError(last: "sync_file_range", path) }
+    }
+
     func map() throws(StorageError) -> any StorageMapping {
         let size = try status().size
         // mmap refuses to map nothing.

@@ -22,6 +22,17 @@ public struct LocalStorage: Storage {
         return FileStatus(raw)
     }
 
+    public func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: Self.largestAccessList)
+        let count = charnn_access_list(path.string, &bytes, bytes.count)
+        if count >= 0 { return Array(bytes.prefix(count)) }
+        if errno == ENODATA || errno == EOPNOTSUPP { return nil }
+        throw StorageError(last: "lgetxattr", path)
+    }
+
+    /// The most that Linux keeps in one attribute.
+    private static let largestAccessList = 1 << 16
+
     public func list(_ directory: FilePath) throws(StorageError) -> [String] {
         guard let stream = opendir(directory.string) else { throw StorageError(last: "opendir", directory) }
         defer { closedir(stream) }
@@ -98,7 +109,7 @@ public struct LocalStorage: Storage {
     }
 
     public func setMode(_ mode: FileMode, of path: FilePath) throws(StorageError) {
-        guard chmod(path.string, mode.bits) == 0 else { throw StorageError(last: "chmod", path) }
+        guard charnn_set_mode(path.string, mode.bits) == 0 else { throw StorageError(last: "chmod", path) }
     }
 
     public func synchronizeDirectory(_ path: FilePath) throws(StorageError) {
@@ -117,6 +128,8 @@ public struct LocalStorage: Storage {
         let descriptor = try Self.open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         defer { close(descriptor) }
         guard charnn_sync_file_system(descriptor) == 0 else { throw StorageError(last: "syncfs", first) }
+        // A write that failed before may have been told to another who synced; each file knows of its own.
+        for file in files { try (file as? LocalFile)?.requireWritten() }
     }
 
     /// From so many on the whole file system is synced at once, with what others have written to it.

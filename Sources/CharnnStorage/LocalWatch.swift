@@ -9,6 +9,8 @@ internal import SystemPackage
 final class LocalWatch: StorageWatch {
     /// So many hints wait for a slow reader; what comes on top is told as one overflow.
     private static let capacity = 16384
+    /// Milliseconds for which hints gather after the first, so that many wake their reader once.
+    private static let gathering: Int32 = 5
 
     let hints: AsyncStream<StorageHint>
     private let continuation: AsyncStream<StorageHint>.Continuation
@@ -77,7 +79,10 @@ final class LocalWatch: StorageWatch {
                 _ = poll(&waiting, 2, missed ? 200 : -1)
                 if waiting[1].revents != 0 { return }
                 if missed { missed = !send(.overflow) }
-                if waiting[0].revents != 0, !readEvents(directories) { missed = true }
+                if waiting[0].revents != 0 {
+                    if !readEvents(directories) { missed = true }
+                    _ = poll(&waiting[1], 1, LocalWatch.gathering)
+                }
             }
         }
 
@@ -96,7 +101,7 @@ final class LocalWatch: StorageWatch {
                     let lost = UInt32(IN_Q_OVERFLOW) | UInt32(IN_DELETE_SELF) | UInt32(IN_MOVE_SELF)
                     if event.mask & lost != 0 {
                         if !send(.overflow) { complete = false }
-                    } else if let directory = directories[event.wd] {
+                    } else if let directory = directories[event.wd], name.first != UInt8(ascii: ".") {
                         let text = String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
                         let isComplete = event.mask & UInt32(IN_CLOSE_WRITE | IN_MOVED_TO) != 0
                         let hint: StorageHint =

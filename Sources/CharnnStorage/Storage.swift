@@ -11,6 +11,9 @@ public protocol Storage: Sendable {
     /// What stands at `path` itself, a link unfollowed; nil if there is nothing.
     func status(of path: FilePath) throws(StorageError) -> FileStatus?
 
+    /// The POSIX access list of what stands at `path`, as the kernel hands it out; nil where permission bits say all.
+    func accessList(of path: FilePath) throws(StorageError) -> [UInt8]?
+
     /// The names in a directory, without `.` and `..`, in no order.
     func list(_ directory: FilePath) throws(StorageError) -> [String]
 
@@ -62,11 +65,15 @@ public protocol Storage: Sendable {
     /// - Returns: nil while another process or value holds it.
     func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)?
 
-    /// Watches directories for files that appear, are closed after writing, leave, or are moved.
+    /// Watches directories for files that appear, are closed after writing, leave, or are moved; hidden ones, whose
+    /// names begin with a dot, are not told.
     func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch
 }
 
 extension Storage {
+    /// None.
+    public func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? { nil }
+
     /// One after the other.
     public func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {
         for file in files { try file.synchronize() }

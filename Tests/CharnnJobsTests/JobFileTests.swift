@@ -180,6 +180,22 @@ import Testing
         #expect(problems("? [*a, *b]\n: c").joined().contains("anchors"))
     }
 
+    /// What makes aliases look as if they stood in a text, to whoever reads no YAML.
+    @Test(arguments: [
+        "a: b\n  \"c\n", "a: b\n  'c\n", "a: !!str |\n", "a: 'b'\n? |\n  c\n: d\n", "# \"\n", "a: b#\"\n",
+    ])
+    func `aliases are refused wherever they hide`(cover: String) {
+        var bomb = cover + "a0: !!seq &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+        for level in 1..<9 {
+            let parts = (0..<10).map { _ in "{'k':*a\(level - 1)}" }
+            bomb += "a\(level): !!seq &a\(level) [\(parts.joined(separator: ","))]\n"
+        }
+        // As a key all of it would be gone through.
+        bomb += "? {'k':*a8}\n: 1\n"
+        #expect(problems(bomb).joined().contains("anchors"))
+        #expect(problems("\(cover)x: !!str &q y\ny: {'k':*q}\n").joined().contains("anchors"))
+    }
+
     @Test func `stars and ampersands in texts are no aliases`() throws {
         let job = try parse(
             """

@@ -50,6 +50,31 @@ struct FullDiskTests {
         try spool.expectResults("a", equal: expected)
     }
 
+    @Test func `a disk without inodes pauses the queue until files are removed`() throws {
+        let spool = try TestSpool()
+        let disk = try SmallDisk(at: spool.layout.root, megabytes: 64, inodes: 400)
+        defer { disk.unmount() }
+        try spool.layout.create(.personal, on: spool.storage)
+        try spool.corpus("tale.txt", Corpus.tale(20000))
+        try spool.drop("a.yaml", Self.job)
+        let filler = spool.layout.root.appending("filler")
+        try spool.storage.createDirectory(filler, mode: 0o700)
+        while try spool.storage.space(at: spool.layout.root).inodes > 20 {
+            let name = "\(try spool.storage.space(at: filler).inodes)"
+            _ = try spool.storage.create(filler.appending(name), mode: 0o600)
+        }
+        let daemon = try spool.start(.charnnd, [])
+        try eventually("the daemon says that it waits") {
+            daemon.errorSoFar.contains("The queue waits for the disk") && daemon.errorSoFar.contains("inodes left")
+        }
+        try eventually("the job waits in the queue") { try spool.state("a") == .queue }
+        for name in try spool.storage.list(filler) { try spool.storage.remove(filler.appending(name)) }
+        try eventually("the job is done") { try spool.state("a") == .done }
+        #expect(try spool.status("a")?.attempts == 1)
+        daemon.signal(SIGTERM)
+        #expect(try daemon.end().status == 0)
+    }
+
     @Test func `a disk that can only be read pauses the queue until it can be written`() throws {
         let spool = try TestSpool()
         let disk = try SmallDisk(at: spool.layout.root, megabytes: 64)
@@ -83,9 +108,9 @@ private struct SmallDisk {
         return umount(path) == 0
     }()
 
-    init(at path: FilePath, megabytes: Int) throws {
+    init(at path: FilePath, megabytes: Int, inodes: Int = 0) throws {
         self.path = path
-        guard mount("none", path.string, "tmpfs", 0, "size=\(megabytes)m") == 0 else {
+        guard mount("none", path.string, "tmpfs", 0, "size=\(megabytes)m,nr_inodes=\(inodes)") == 0 else {
             throw NeverHappened(description: "mount \(path): errno \(errno)")
         }
     }

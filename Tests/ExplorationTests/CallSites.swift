@@ -20,6 +20,13 @@ struct CallSites {
     static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appending(path: "Sources")
 
+    /// What stands in a line.
+    static func code(_ line: CallStack.Line) throws -> String {
+        let text = try String(contentsOf: root.appending(path: line.file), encoding: .utf8)
+        let lines = text.components(separatedBy: "\n")
+        return line.line <= lines.count ? lines[line.line - 1].trimmingCharacters(in: .whitespaces) : ""
+    }
+
     static func all() throws -> [Site] {
         let call = try Regex("\\bstorage\\.(\(operations))\\(")
         let own = try Regex("try (\(operations))\\((?!of)")

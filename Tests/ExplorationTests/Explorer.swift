@@ -11,8 +11,8 @@ struct Extent: Sendable {
     var deepEvery: Int
     /// Of so many one is followed to the end of its queue.
     var finishEvery: Int
-    /// Of so many calls one meets a fault, of kinds that take turns; nil: every operation meets all of them.
-    var faultEvery: Int?
+    /// Of so many calls one meets a fault, of kinds that take turns.
+    var faultEvery: Int
     var seed: UInt64 = 1
 
     /// What a run of all tests does.
@@ -21,14 +21,8 @@ struct Extent: Sendable {
     static let calls = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 15, finishEvery: 200, faultEvery: 1)
     /// What looks for planted bugs.
     static let hunt = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, faultEvery: 8)
-
-    /// As far as it takes to see so many crash states.
-    static func wide(_ states: Int, seed: UInt64) -> Extent {
-        let outcomes = max(8, states / 200)
-        return Extent(
-            outcomes: outcomes, deepOutcomes: 4, deepEvery: 40, finishEvery: 10, faultEvery: states > 100_000 ? nil : 8,
-            seed: seed)
-    }
+    /// What goes on in rounds until enough crash states were seen.
+    static let wide = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 40, finishEvery: 60, faultEvery: 1)
 }
 
 /// What was explored and found.
@@ -60,11 +54,15 @@ struct Findings: Sendable {
 
 /// Lets the power fail, and operations, everywhere in one scenario.
 struct Explorer {
+    /// Says where a bug is planted, in the scenario and in recoveries.
+    typealias Sabotage = @Sendable (SimulatedDisk.Target, CallStack) -> SimulatedDisk.Sabotage?
+
     let scenario: Scenario
     let extent: Extent
-    /// A bug planted in the syncs of the scenario and of recoveries.
-    var sabotage: (@Sendable (CallStack) -> SimulatedDisk.Sabotage?)?
+    let sabotage: Sabotage?
     private(set) var findings = Findings()
+    /// How often all power failures have been tried.
+    private var rounds: UInt64 = 0
 
     /// The disk before the scenario and what had been promised by then.
     private let start: (image: DiskImage, expectations: Expectations)
@@ -73,9 +71,7 @@ struct Explorer {
     /// No more is told of one scenario.
     private static let mostProblems = 5
 
-    init(
-        _ scenario: Scenario, _ extent: Extent, sabotage: (@Sendable (CallStack) -> SimulatedDisk.Sabotage?)? = nil
-    ) {
+    init(_ scenario: Scenario, _ extent: Extent, sabotage: Sabotage? = nil) {
         self.scenario = scenario
         self.extent = extent
         self.sabotage = sabotage
@@ -110,7 +106,7 @@ struct Explorer {
     private var hasEnough: Bool { findings.problems.count >= Self.mostProblems }
 
     /// Lets a scenario happen without anything going wrong but what is planted.
-    static func run(_ scenario: Scenario, sabotage: @escaping @Sendable (CallStack) -> SimulatedDisk.Sabotage?) {
+    static func run(_ scenario: Scenario, sabotage: @escaping Sabotage) {
         let before = Night(SimulatedDisk(), work: scenario.work, sharing: scenario.sharing)
         scenario.prepare(before)
         before.close()
@@ -122,8 +118,9 @@ struct Explorer {
 
     // MARK: - Power failures
 
-    /// Cuts the power at each operation and recovers from what that may leave.
+    /// Cuts the power at each operation and recovers from what that may leave; other outcomes each time.
     mutating func crashEverywhere() {
+        defer { rounds += 1 }
         let disk = SimulatedDisk(start.image, records: true, sabotage: sabotage)
         let act = night(disk, hour: 1)
         scenario.act(act)
@@ -138,7 +135,9 @@ struct Explorer {
         for (index, operation) in operations.enumerated() where !hasEnough {
             if operation.kind != .look || index == 0, let image = operation.image {
                 let expectations = promises.after(index + 1, from: base)
-                let failures = image.powerFailures(limit: limit, seed: extent.seed &* 7919 &+ UInt64(index))
+                let failures = image.powerFailures(
+                    limit: limit, seed: (extent.seed &+ rounds &* 104_729) &* 7919 &+ UInt64(index),
+                    isRepeated: depth == 1 && rounds > 0)
                 tried = failures.count
                 for (number, failure) in failures.enumerated() {
                     let state = image.outcome(failure)
@@ -207,7 +206,7 @@ struct Explorer {
 
     // MARK: - Faults
 
-    /// Fails each operation, once and until the scenario is over; then everything must go on.
+    /// Fails each call, once or until the scenario is over; then everything must go on.
     mutating func failEverywhere() {
         let whole = SimulatedDisk(start.image, records: true)
         scenario.act(night(whole, hour: 1))
@@ -216,21 +215,16 @@ struct Explorer {
         var calls: Set<CallStack> = []
         for (index, operation) in whole.operations.enumerated() where !hasEnough {
             let fitting = troubles.filter { $0.strikes(operation) }
-            var faults = fitting.flatMap { trouble in
+            let faults = fitting.flatMap { trouble in
                 [false, true].map { SimulatedDisk.Fault(trouble, at: index, isLasting: $0) }
             }
-            if let every = extent.faultEvery, !faults.isEmpty {
-                guard let stack = operation.stack, calls.insert(stack).inserted else { continue }
-                turn += 1
-                // Others in each scenario.
-                guard (turn + scenario.name.utf8.count) % every == 0 else { continue }
-                faults = [faults[turn % faults.count]]
-            }
-            for fault in faults {
-                fail(
-                    fault, "\(fault.trouble)\(fault.isLasting ? " from" : " at") operation \(index), \(operation.call)")
-                for address in operation.stack?.addresses ?? [] { findings.faultsAt[address, default: 0] += 1 }
-            }
+            guard !faults.isEmpty, let stack = operation.stack, calls.insert(stack).inserted else { continue }
+            turn += 1
+            // Others in each scenario.
+            guard (turn + scenario.name.utf8.count) % extent.faultEvery == 0 else { continue }
+            let fault = faults[turn % faults.count]
+            fail(fault, "\(fault.trouble)\(fault.isLasting ? " from" : " at") operation \(index), \(operation.call)")
+            for address in stack.addresses { findings.faultsAt[address, default: 0] += 1 }
         }
     }
 
@@ -249,8 +243,9 @@ struct Explorer {
         let problems = inspection.problems + follow(disturbed, expectations)
         // A leftover that could not be removed at the start is removed at the next.
         tell(
-            problems.filter { !$0.hasSuffix(".copy has been left") && !$0.hasSuffix(".new/job.yaml has been left") },
-            path)
+            problems.filter { problem in
+                ![".copy", ".partial", ".new/job.yaml"].contains { problem.hasSuffix("\($0) has been left") }
+            }, path)
     }
 }
 

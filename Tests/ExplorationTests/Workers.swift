@@ -123,9 +123,9 @@ extension Night {
         let environment = JobEnvironment(
             corpora: layout.corpora, jobs: layout.jobs, roots: [layout.corpora, layout.jobs])
         let runner = JobRunner(
-            job, status: folder.status() ?? JobStatus(job: claim.job, state: .active), folder: folder,
-            environment: environment, storage: disk, engines: ReferenceEngines(), reporter: reporter, stop: stop,
-            clock: time.clock)
+            job, status: try JobStatus.read(folder.statusFile, on: disk) ?? JobStatus(job: claim.job, state: .active),
+            folder: folder, environment: environment, storage: disk, engines: ReferenceEngines(), reporter: reporter,
+            stop: stop, clock: time.clock)
         let exit = runner.run()
         if exit == .done, let results = folder.status()?.results {
             promise(.finished(job: claim.job, results: results))

@@ -3,6 +3,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -23,6 +24,15 @@ int charnn_has_writer(int descriptor);
 
 /// syncfs: everything that was written to the file system of a descriptor. Since Linux 5.8 it tells of failed writes.
 int charnn_sync_file_system(int descriptor);
+
+/// sync_file_range that begins no writes, waits for those that are under way, and tells of failed ones.
+int charnn_wait_for_writes(int descriptor);
+
+/// lgetxattr of a file's POSIX access list; -1 with ENODATA or EOPNOTSUPP where it has none.
+long charnn_access_list(const char *path, void *buffer, size_t size);
+
+/// chmod of what stands at `path` itself; a link is refused.
+int charnn_set_mode(const char *path, unsigned mode);
 
 /// flock(LOCK_EX | LOCK_NB).
 int charnn_lock(int descriptor);

@@ -33,8 +33,10 @@ extension DiskImage {
     ///
     /// - Parameters:
     ///   - limit: The most that are returned.
-    ///   - seed: Decides the random ones.
-    public func powerFailures(limit: Int, seed: UInt64) -> [PowerFailure] {
+    ///   - seed: Decides the random ones, and which of the extremes where the limit has no room for all.
+    ///   - isRepeated: Whether others have been tried here before with the same limit: then only random ones are new,
+    ///     and none where they are few.
+    public func powerFailures(limit: Int, seed: UInt64, isRepeated: Bool = false) -> [PowerFailure] {
         let (names, files) = unconfirmed
         var random = SplitMix(seed)
         func all(_ arrived: Bool, _ data: PowerFailure.Data) -> PowerFailure {
@@ -46,7 +48,7 @@ extension DiskImage {
         let kinds = PowerFailure.Data.allCases
         let combinations = names < 20 && files < 6 ? (0..<files).reduce(1 << names) { count, _ in count * 6 } : .max
         if combinations <= limit {
-            for combination in 0..<combinations {
+            for combination in 0..<(isRepeated ? 0 : combinations) {
                 var rest = combination >> names
                 let data = (0..<files).map { _ in
                     defer { rest /= kinds.count }
@@ -58,25 +60,31 @@ extension DiskImage {
             }
             return found
         }
-        for data in kinds { found.append(all(true, data)) }
-        found.append(all(false, .whole))
-        // Each change alone missing, and each alone there, as far as needs allow.
-        for index in 0..<names {
-            for arrived in [true, false] {
-                var failure = all(arrived, .whole)
-                failure.changes[index] = !arrived
-                found.append(failure)
+        func chance() -> PowerFailure {
+            let likely = random.next() % 3
+            return PowerFailure(
+                changes: (0..<names).map { _ in random.next() % 4 <= likely },
+                data: (0..<files).map { _ in kinds[Int(random.next() % UInt64(kinds.count))] }, seed: random.next())
+        }
+        if !isRepeated {
+            for data in kinds { found.append(all(true, data)) }
+            found.append(all(false, .whole))
+            // Each change alone missing, and each alone there, as far as needs allow.
+            for index in 0..<names {
+                for arrived in [true, false] {
+                    var failure = all(arrived, .whole)
+                    failure.changes[index] = !arrived
+                    found.append(failure)
+                }
+            }
+            if found.count > limit {
+                // Random ones have their chance beside them.
+                for _ in 0..<limit { found.append(chance()) }
+                found.shuffle(using: &random)
+                found.removeLast(found.count - limit)
             }
         }
-        if found.count > limit { found.removeLast(found.count - limit) }
-        while found.count < limit {
-            let likely = random.next() % 3
-            found.append(
-                PowerFailure(
-                    changes: (0..<names).map { _ in random.next() % 4 <= likely },
-                    data: (0..<files).map { _ in kinds[Int(random.next() % UInt64(kinds.count))] },
-                    seed: random.next()))
-        }
+        while found.count < limit { found.append(chance()) }
         return found
     }
 

@@ -67,12 +67,17 @@ public final class SimulatedDisk: Storage {
         }
     }
 
-    /// A planted bug in how a sync is done.
+    /// What a bug can be planted in.
+    public enum Target: Hashable, Sendable { case fileSync, directorySync, rename }
+
+    /// A planted bug in how a sync or a rename is done.
     public enum Sabotage: Sendable {
-        /// It does nothing.
+        /// A sync does nothing.
         case omitted
-        /// It is done only when the file has been renamed.
+        /// A file's sync is done only when the file has been renamed.
         case afterRename
+        /// A rename is done only after the next one: what was to be published later is there first.
+        case afterNext
     }
 
     private struct State {
@@ -85,18 +90,26 @@ public final class SimulatedDisk: Storage {
         var lastLock = 0
         /// Files whose sync is put off until they are renamed.
         var late: Set<Int> = []
+        /// A rename that is put off until after the next.
+        var waiting: Rename?
+    }
+
+    private struct Rename {
+        var source: FilePath
+        var destination: FilePath
+        var replacing: Bool
     }
 
     private let state: Mutex<State>
     private let records: Bool
-    private let sabotage: (@Sendable (CallStack) -> Sabotage?)?
+    private let sabotage: (@Sendable (Target, CallStack) -> Sabotage?)?
 
     /// - Parameters:
     ///   - records: Whether operations are kept, with their callers and the disk after each.
-    ///   - sabotage: Asked at each sync for a planted bug there.
+    ///   - sabotage: Asked at each sync and rename for a planted bug there.
     public init(
         _ image: DiskImage = DiskImage(), records: Bool = false,
-        sabotage: (@Sendable (CallStack) -> Sabotage?)? = nil
+        sabotage: (@Sendable (Target, CallStack) -> Sabotage?)? = nil
     ) {
         state = Mutex(State(image: image))
         self.records = records
@@ -234,22 +247,39 @@ public final class SimulatedDisk: Storage {
     }
 
     public func rename(_ source: FilePath, to destination: FilePath, replacing: Bool) throws(StorageError) {
+        let planted = sabotage?(.rename, CallStack())
         try perform("rename", .write, source) { state throws(StorageError) in
-            guard let number = state.image.node(at: source), let from = state.image.place(of: source) else {
-                throw Self.missing("rename", source)
+            let rename = Rename(source: source, destination: destination, replacing: replacing)
+            let waiting = state.waiting
+            state.waiting = nil
+            if planted == .afterNext {
+                if let waiting { try? Self.perform(waiting, &state) }
+                guard state.image.node(at: source) != nil else { throw Self.missing("rename", source) }
+                state.waiting = rename
+            } else {
+                try Self.perform(rename, &state)
+                // What it was to move may be gone or replaced by now; then it has no effect.
+                if let waiting { try? Self.perform(waiting, &state) }
             }
-            guard let to = state.image.place(of: destination) else { throw Self.missing("rename", destination) }
-            if let old = state.image.node(at: destination) {
-                guard replacing else { throw Self.exists("rename", destination) }
-                guard state.image.nodes[old]?.kind == .regular else {
-                    throw StorageError(.notRegular, call: "rename", path: source, errno: .isDirectory)
-                }
-                // Two names of one file: rename does nothing.
-                if old == number { return }
-            }
-            state.image.move(number, from: from, to: to, replacing: replacing)
-            if state.late.remove(number) != nil { state.image.synchronize(number) }
         }
+    }
+
+    private static func perform(_ rename: Rename, _ state: inout State) throws(StorageError) {
+        let (source, destination) = (rename.source, rename.destination)
+        guard let number = state.image.node(at: source), let from = state.image.place(of: source) else {
+            throw missing("rename", source)
+        }
+        guard let to = state.image.place(of: destination) else { throw missing("rename", destination) }
+        if let old = state.image.node(at: destination) {
+            guard rename.replacing else { throw exists("rename", destination) }
+            guard state.image.nodes[old]?.kind == .regular else {
+                throw StorageError(.notRegular, call: "rename", path: source, errno: .isDirectory)
+            }
+            // Two names of one file: rename does nothing.
+            if old == number { return }
+        }
+        state.image.move(number, from: from, to: to, replacing: rename.replacing)
+        if state.late.remove(number) != nil { state.image.synchronize(number) }
     }
 
     public func remove(_ path: FilePath) throws(StorageError) {
@@ -282,7 +312,7 @@ public final class SimulatedDisk: Storage {
     }
 
     public func synchronizeDirectory(_ path: FilePath) throws(StorageError) {
-        let planted = sabotage?(CallStack())
+        let planted = sabotage?(.directorySync, CallStack())
         try perform("fsync directory", .sync, path) { state throws(StorageError) in
             guard let number = state.image.node(at: path) else { throw Self.missing("open", path) }
             if planted == nil { state.image.synchronizeDirectory(number) }
@@ -297,7 +327,11 @@ public final class SimulatedDisk: Storage {
         }
     }
 
-    public func isWritable(_ directory: FilePath) -> Bool { true }
+    public func isWritable(_ directory: FilePath) -> Bool {
+        state.withLock { state in
+            state.image.node(at: directory).flatMap { state.image.nodes[$0] }.map { $0.mode.bits & 0o200 != 0 } ?? false
+        }
+    }
 
     public func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? {
         let taken: (node: Int, lock: Int)? = try perform("flock", .write, path) { state throws(StorageError) in
@@ -361,12 +395,12 @@ public final class SimulatedDisk: Storage {
     }
 
     fileprivate func synchronize(_ number: Int, _ path: FilePath) throws(StorageError) {
-        let planted = sabotage?(CallStack())
+        let planted = sabotage?(.fileSync, CallStack())
         try perform("fsync", .sync, path) { state in
             switch planted {
-            case nil: state.image.synchronize(number)
             case .omitted: break
             case .afterRename: state.late.insert(number)
+            case nil, .afterNext: state.image.synchronize(number)
             }
         } partly: { state in
             state.image.failSynchronizing(number)
