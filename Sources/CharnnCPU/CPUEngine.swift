@@ -63,7 +63,7 @@ public final class CPUEngine: Engine {
         firstMoment = try Buffer(dimensions.parameterCount)
         secondMoment = try Buffer(dimensions.parameterCount)
         partialNorms = try Buffer(CPUEngine.chunks(dimensions.parameterCount))
-        try requireCount(parameters.count, of: "parameters")
+        try ParameterLayout(architecture).requireCount(parameters.count, of: "parameters")
         weights.parameters.fill(parameters)
     }
 
@@ -79,12 +79,8 @@ public final class CPUEngine: Engine {
     }
 
     public func install(_ state: EngineState) throws(EngineError) {
-        try requireCount(state.parameters.count, of: "parameters")
-        if !state.firstMoment.isEmpty { try requireCount(state.firstMoment.count, of: "first moments") }
-        if !state.secondMoment.isEmpty { try requireCount(state.secondMoment.count, of: "second moments") }
+        try state.requireFit(architecture)
         let width = architecture.layerCount * architecture.hiddenSize
-        guard state.hidden.count % width == 0, state.cell.count == (architecture.hasCellState ? state.hidden.count : 0)
-        else { throw EngineError(.mismatch, "The recurrent state does not fit the architecture.") }
         if state.hidden.isEmpty {
             self.state = nil
         } else {
@@ -233,13 +229,5 @@ public final class CPUEngine: Engine {
 
     private func parametersChanged() {
         weights.touch()
-    }
-
-    private func requireCount(_ count: Int, of what: String) throws(EngineError) {
-        let expected = weights.dimensions.parameterCount
-        guard count == expected else {
-            throw EngineError(
-                .mismatch, "The architecture has \(expected) parameters, but \(count) \(what) were given.")
-        }
     }
 }

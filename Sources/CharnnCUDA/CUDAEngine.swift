@@ -84,18 +84,14 @@ public final class CUDAEngine: Engine {
         weights = try CUDAWeights(device, architecture)
         status = try DeviceBuffer(device, bytes: MemoryLayout<CharnnStatus>.stride)
         outcomes = try DeviceBuffer(device, bytes: MemoryLayout<CharnnOutcome>.stride * Self.slots)
-        try requireCount(parameters.count, of: "parameters")
+        try weights.layout.requireCount(parameters.count, of: "parameters")
         try weights.parameters.write(parameters)
     }
 
     public func install(_ state: EngineState) throws(EngineError) {
         try device.enter()
-        try requireCount(state.parameters.count, of: "parameters")
-        if !state.firstMoment.isEmpty { try requireCount(state.firstMoment.count, of: "first moments") }
-        if !state.secondMoment.isEmpty { try requireCount(state.secondMoment.count, of: "second moments") }
+        try state.requireFit(architecture)
         let width = architecture.layerCount * architecture.hiddenSize
-        guard state.hidden.count % width == 0, state.cell.count == (architecture.hasCellState ? state.hidden.count : 0)
-        else { throw EngineError(.mismatch, "The recurrent state does not fit the architecture.") }
         try settle()
         self.state = nil
         workspace?.forgetRecording()
@@ -313,14 +309,6 @@ public final class CUDAEngine: Engine {
         let bytes = try outcomes.read(UInt8.self, count: count * size)
         return bytes.withUnsafeBytes { raw in
             (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * size, as: CharnnOutcome.self) }
-        }
-    }
-
-    private func requireCount(_ count: Int, of what: String) throws(EngineError) {
-        let expected = weights.layout.count
-        guard count == expected else {
-            throw EngineError(
-                .mismatch, "The architecture has \(expected) parameters, but \(count) \(what) were given.")
         }
     }
 }

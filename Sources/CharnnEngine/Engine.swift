@@ -191,6 +191,35 @@ public struct EngineState: Sendable, Equatable {
     }
 }
 
+extension EngineState {
+    /// Refuses a state of another network.
+    ///
+    /// - Throws: ``EngineError/Code/mismatch``.
+    public func requireFit(_ architecture: Architecture) throws(EngineError) {
+        let layout = ParameterLayout(architecture)
+        try layout.requireCount(parameters.count, of: "parameters")
+        if !firstMoment.isEmpty { try layout.requireCount(firstMoment.count, of: "first moments") }
+        if !secondMoment.isEmpty { try layout.requireCount(secondMoment.count, of: "second moments") }
+        let width = architecture.layerCount * architecture.hiddenSize
+        guard hidden.count % width == 0, cell.count == (architecture.hasCellState ? hidden.count : 0) else {
+            throw EngineError(.mismatch, "The recurrent state does not fit the architecture.")
+        }
+    }
+}
+
+extension ParameterLayout {
+    /// Refuses another number of values than there are parameters.
+    ///
+    /// - Parameter what: What the values are, in the plural.
+    /// - Throws: ``EngineError/Code/mismatch``.
+    public func requireCount(_ count: Int, of what: String) throws(EngineError) {
+        guard count == self.count else {
+            throw EngineError(
+                .mismatch, "The architecture has \(self.count) parameters, but \(count) \(what) were given.")
+        }
+    }
+}
+
 /// Where and with what an engine computes.
 public struct EngineConfiguration: Sendable, Hashable, Codable {
     /// `cpu` or `cuda`.

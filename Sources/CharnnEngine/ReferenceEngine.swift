@@ -26,22 +26,18 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
             threads: 1)
         self.realParameters = parameters
         self.state = ReferenceState()
-        try requireCount(parameters.count, of: "parameters")
+        try ParameterLayout(architecture).requireCount(parameters.count, of: "parameters")
     }
 
     /// Replaces the parameters, keeping moments and recurrent state.
     public func setParameters(_ parameters: [Real]) throws(EngineError) {
-        try requireCount(parameters.count, of: "parameters")
+        try ParameterLayout(architecture).requireCount(parameters.count, of: "parameters")
         realParameters = parameters
     }
 
     public func install(_ state: EngineState) throws(EngineError) {
-        try requireCount(state.parameters.count, of: "parameters")
-        if !state.firstMoment.isEmpty { try requireCount(state.firstMoment.count, of: "first moments") }
-        if !state.secondMoment.isEmpty { try requireCount(state.secondMoment.count, of: "second moments") }
+        try state.requireFit(architecture)
         let width = architecture.layerCount * architecture.hiddenSize
-        guard state.hidden.count % width == 0, state.cell.count == (architecture.hasCellState ? state.hidden.count : 0)
-        else { throw EngineError(.mismatch, "The recurrent state does not fit the architecture.") }
         realParameters = state.parameters.map { Real($0) }
         firstMoment = state.firstMoment.map { Real($0) }
         secondMoment = state.secondMoment.map { Real($0) }
@@ -104,14 +100,6 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     }
 
     var network: ReferenceNetwork<Real> { ReferenceNetwork(architecture: architecture, parameters: realParameters) }
-
-    private func requireCount(_ count: Int, of what: String) throws(EngineError) {
-        let expected = ParameterLayout(architecture).count
-        guard count == expected else {
-            throw EngineError(
-                .mismatch, "The architecture has \(expected) parameters, but \(count) \(what) were given.")
-        }
-    }
 
     private func lossGradientState(
         of step: TrainingStep, of text: SymbolText

@@ -44,7 +44,7 @@ import Testing
             let engine = try CPUEngine(
                 architecture: tested.architecture, parameters: EngineConformance.parameters(of: tested.architecture),
                 threads: threads, precision: precision)
-            for number in 1...3 { try engine.submit(step(number, tested), of: text(tested)) }
+            for number in 1...3 { try engine.submit(tested.step(number), of: tested.text) }
             return try engine.snapshot()
         }
         #expect(states.allSatisfy { $0 == states[0] })
@@ -74,12 +74,12 @@ import Testing
     @Test func `going on from a snapshot gives the same bits`() throws {
         let tested = ConformanceCase(Self.architecture, batchSize: 9, sequenceLength: 5)
         let engine = try engine(tested)
-        for number in 1...2 { try engine.submit(step(number, tested), of: text(tested)) }
+        for number in 1...2 { try engine.submit(tested.step(number), of: tested.text) }
         let other = try self.engine(tested)
         try other.install(try engine.snapshot())
         for number in 3...4 {
-            try engine.submit(step(number, tested), of: text(tested))
-            try other.submit(step(number, tested), of: text(tested))
+            try engine.submit(tested.step(number), of: tested.text)
+            try other.submit(tested.step(number), of: tested.text)
         }
         let (undisturbed, resumed) = (try engine.snapshot(), try other.snapshot())
         #expect(undisturbed == resumed)
@@ -98,7 +98,7 @@ import Testing
         let state = EngineState(parameters: broken)
         let engine = try engine(tested, precision)
         try engine.install(state)
-        for number in 1...2 { try engine.submit(step(number, tested), of: text(tested)) }
+        for number in 1...2 { try engine.submit(tested.step(number), of: tested.text) }
         let outcomes = try engine.drain()
         // Infinity times a zero state is NaN too.
         #expect(outcomes.map(\.applied) == [false, false])
@@ -108,7 +108,7 @@ import Testing
         #expect(after.firstMoment.isEmpty && after.hidden.isEmpty)
 
         try engine.install(EngineState(parameters: EngineConformance.parameters(of: tested.architecture)))
-        try engine.submit(step(3, tested), of: text(tested))
+        try engine.submit(tested.step(3), of: tested.text)
         let again = try engine.drain()
         #expect(again.map(\.applied) == [true])
     }
@@ -132,7 +132,7 @@ import Testing
         }
         let engine = try engine(tested)
         try engine.install(EngineState(parameters: parameters))
-        try engine.submit(step(1, tested), of: text(tested))
+        try engine.submit(tested.step(1), of: tested.text)
         let outcome = try #require(try engine.drain().first)
         #expect(!outcome.applied && !(outcome.loss.isFinite && outcome.gradientNorm.isFinite))
         let kept = try engine.parameters()
@@ -188,16 +188,5 @@ import Testing
         try CPUEngine(
             architecture: tested.architecture, parameters: EngineConformance.parameters(of: tested.architecture),
             threads: 2, precision: precision)
-    }
-
-    private func text(_ tested: ConformanceCase) -> SymbolText {
-        EngineConformance.text(vocabularySize: tested.architecture.vocabularySize)
-    }
-
-    private func step(_ number: Int, _ tested: ConformanceCase) -> TrainingStep {
-        TrainingStep(
-            number: number, starts: (0..<tested.batchSize).map { $0 * 13 + number },
-            sequenceLength: tested.sequenceLength, resetsState: number == 1,
-            optimizer: OptimizerStep(learningRate: 0.01, clipNorm: 1, updateNumber: number), seed: 77)
     }
 }

@@ -63,7 +63,7 @@ import Testing
         let states = try [EmulatedDevice.inOrder, .backwards, .mixed].map { device in
             let engine = try device.engine(
                 tested.architecture, EngineConformance.parameters(of: tested.architecture), precision)
-            for number in 1...2 { try engine.submit(step(number, tested), of: text(tested)) }
+            for number in 1...2 { try engine.submit(tested.step(number), of: tested.text) }
             return try engine.snapshot()
         }
         #expect(states.allSatisfy { $0 == states[0] })
@@ -148,16 +148,16 @@ import Testing
         let reference = try ReferenceEngine<Double>(
             architecture: tested.architecture, parameters: parameters.map { Double($0) })
         // Beyond what the first scale leaves room for, within what the second does.
-        let norm = try reference.gradient(of: step(1, tested), of: text(tested)).gradient
+        let norm = try reference.gradient(of: tested.step(1), of: tested.text).gradient
             .reduce(0) { $0 + Double($1 * $1) }.squareRoot()
         #expect(norm * Double(CUDAEngine.scales[0] * 24) > 65504)
         for number in 1...3 {
             // From zero each and without learning: otherwise the states would soon be beyond fp16 themselves.
-            var step = step(number, tested)
+            var step = tested.step(number)
             step.resetsState = true
             step.optimizer.learningRate = 0
-            try engine.submit(step, of: text(tested))
-            try reference.submit(step, of: text(tested))
+            try engine.submit(step, of: tested.text)
+            try reference.submit(step, of: tested.text)
         }
         let (outcomes, expected) = (try engine.drain(), try reference.drain())
         #expect(outcomes.map(\.number) == [1, 2, 3])
@@ -169,7 +169,7 @@ import Testing
     func `an infinite gradient norm is not applied`(precision: CUDAEngine.Precision) throws {
         let (tested, parameters) = exploding(2, steps: 64)
         let engine = try EmulatedDevice.inOrder.engine(tested.architecture, parameters, precision)
-        try engine.submit(step(1, tested), of: text(tested))
+        try engine.submit(tested.step(1), of: tested.text)
         let outcome = try #require(try engine.drain().first)
         #expect(!outcome.applied && !(outcome.loss.isFinite && outcome.gradientNorm.isFinite))
         let kept = try engine.parameters()
@@ -203,7 +203,7 @@ import Testing
         let wide = Architecture(cell: .lstm, vocabularySize: 23, hiddenSize: 64, layerCount: 1)
         let tested = ConformanceCase(wide, batchSize: 40, sequenceLength: 25)
         let engine = try EmulatedDevice.small.engine(wide, EngineConformance.parameters(of: wide))
-        let error = #expect(throws: EngineError.self) { try engine.submit(step(1, tested), of: text(tested)) }
+        let error = #expect(throws: EngineError.self) { try engine.submit(tested.step(1), of: tested.text) }
         #expect(error?.code == .deviceFailed)
         #expect(error?.description.contains("of 1048576 are free") == true)
         let predicted = CUDAEngine.predictedBytes(
@@ -223,17 +223,6 @@ import Testing
             Self.architecture, EngineConformance.parameters(of: Self.architecture), precision)
     }
 
-    private var text: SymbolText { text(Self.tested) }
-    private func step(_ number: Int) -> TrainingStep { step(number, Self.tested) }
-
-    private func text(_ tested: ConformanceCase) -> SymbolText {
-        EngineConformance.text(vocabularySize: tested.architecture.vocabularySize)
-    }
-
-    private func step(_ number: Int, _ tested: ConformanceCase) -> TrainingStep {
-        TrainingStep(
-            number: number, starts: (0..<tested.batchSize).map { $0 * 13 + number },
-            sequenceLength: tested.sequenceLength, resetsState: number == 1,
-            optimizer: OptimizerStep(learningRate: 0.01, clipNorm: 1, updateNumber: number), seed: 77)
-    }
+    private var text: SymbolText { Self.tested.text }
+    private func step(_ number: Int) -> TrainingStep { Self.tested.step(number) }
 }

@@ -18,6 +18,17 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
             + "H\(a.hiddenSize) L\(a.layerCount) p\(a.dropout) B\(batchSize) T\(sequenceLength)"
     }
 
+    /// A thousand symbols, all of the vocabulary.
+    public var text: SymbolText { EngineConformance.text(vocabularySize: architecture.vocabularySize) }
+
+    /// A step of Adam with clipping, which goes on from the one before unless it is the first.
+    public func step(_ number: Int) -> TrainingStep {
+        TrainingStep(
+            number: number, starts: (0..<batchSize).map { $0 * 13 + number }, sequenceLength: sequenceLength,
+            resetsState: number == 1,
+            optimizer: OptimizerStep(learningRate: 0.01, clipNorm: 1, updateNumber: number), seed: 77)
+    }
+
     /// Sizes that nothing divides evenly: every cell, several layers, embeddings narrower and wider than the units,
     /// vocabularies smaller and larger than the batch, batches of one shard and of several.
     public static let all: [ConformanceCase] = [
