@@ -278,6 +278,32 @@ final class CUDAGraph {
     func replay() throws(EngineError) { try device.replay(executable) }
 }
 
+/// Work that is done again and again on the same buffers: once as it is, then recorded, then replayed.
+///
+/// The driver may load a kernel only when it is first launched, which it cannot do while it records.
+final class RepeatedWork {
+    private let device: CUDADevice
+    private var hasRun = false
+    private var recording: CUDAGraph?
+
+    init(on device: CUDADevice) { self.device = device }
+
+    /// - Parameter work: What is asked of the device; always the same until ``forget()``.
+    func run(_ work: () throws(EngineError) -> Void) throws(EngineError) {
+        if let recording { return try recording.replay() }
+        guard hasRun else {
+            hasRun = true
+            return try work()
+        }
+        let graph = try device.record(work)
+        recording = graph
+        try graph.replay()
+    }
+
+    /// For when buffers that the recording names go away.
+    func forget() { recording = nil }
+}
+
 /// Memory on a device, zeroed at first and given back with the value.
 final class DeviceBuffer {
     let address: DeviceAddress

@@ -57,8 +57,7 @@ final class CUDAPredictor: Predictor {
     let streams: Int
     private let engine: CUDAEngine
     private let sequence: Sequence
-    private var recording: CUDAGraph?
-    private var hasRun = false
+    private let work: RepeatedWork
 
     init(engine: CUDAEngine, streams: Int) throws(EngineError) {
         self.engine = engine
@@ -66,6 +65,7 @@ final class CUDAPredictor: Predictor {
         try engine.device.enter()
         sequence = try Sequence(
             engine.weights, Sizes(engine.architecture, .fp32, streams: streams, steps: 1), isTraining: false)
+        work = RepeatedWork(on: engine.device)
     }
 
     // The state is cleared at the next call, which can tell an error.
@@ -89,29 +89,15 @@ final class CUDAPredictor: Predictor {
             isFresh = false
         }
         try sequence.inputs.write(symbols)
-        try run()
+        try work.run { () throws(EngineError) in
+            try sequence.begin(from: (sequence.hiddenState, sequence.cellState), mayReset: false)
+            try sequence.forward(steps: 1)
+        }
         let place = sequence.logits(at: 0)
         let result = logits.withUnsafeMutableBytes { target in
             Result<Void, EngineError> { () throws(EngineError) in try device.read(place, into: target) }
         }
         try result.get()
-    }
-
-    private func run() throws(EngineError) {
-        if let recording { return try recording.replay() }
-        guard hasRun else {
-            // As in training: kernels are loaded at their first launch, which cannot be recorded.
-            hasRun = true
-            return try step()
-        }
-        let graph = try engine.device.record { () throws(EngineError) in try step() }
-        recording = graph
-        try graph.replay()
-    }
-
-    private func step() throws(EngineError) {
-        try sequence.begin(from: (sequence.hiddenState, sequence.cellState), mayReset: false)
-        try sequence.forward(steps: 1)
     }
 }
 

@@ -9,8 +9,9 @@ final class TrainingWorkspace {
     private let weights: CUDAWeights
     /// fp64 `[CharnnNormBlocks]`
     private let norms: DeviceBuffer
-    private var recording: (targets: Targets, graph: CUDAGraph)?
-    private var hasRun = false
+    private let work: RepeatedWork
+    /// What the recorded step changes.
+    private var last: Targets?
 
     /// What a step changes beside the parameters.
     struct Targets {
@@ -31,6 +32,7 @@ final class TrainingWorkspace {
         sequence = try Sequence(weights, sizes, isTraining: true)
         backward = try Backward(sequence)
         norms = try DeviceBuffer(weights.device, bytes: CharnnNormBlocks * 8)
+        work = RepeatedWork(on: weights.device)
     }
 
     /// Bytes that the workspace takes.
@@ -65,20 +67,16 @@ final class TrainingWorkspace {
 
     /// Runs the step that was written to the sequence.
     func run(_ targets: Targets) throws(EngineError) {
-        if let recording, recording.targets == targets { return try recording.graph.replay() }
-        recording = nil
-        guard hasRun else {
-            // The driver may load a kernel only when it is first launched, which it cannot do while it records.
-            hasRun = true
-            return try enqueue(targets)
-        }
-        let graph = try weights.device.record { () throws(EngineError) in try enqueue(targets) }
-        recording = (targets, graph)
-        try graph.replay()
+        if let last, !(last == targets) { work.forget() }
+        last = targets
+        try work.run { () throws(EngineError) in try enqueue(targets) }
     }
 
     /// For when buffers that the recorded step names go away.
-    func forgetRecording() { recording = nil }
+    func forgetRecording() {
+        work.forget()
+        last = nil
+    }
 
     private func enqueue(_ targets: Targets) throws(EngineError) {
         let device = weights.device
