@@ -213,8 +213,8 @@ final class JobFixture: JobReporter {
         ("corpus: text.txt", "corpus: folder", .noInput, "not a regular file"),
         ("batch_size: 8", "batch_size: 8000", .badData, "batch_size: "),
         ("lr: 0.01", "lr: 3e38\n  optimizer: sgd\n  clip_norm: 0", .badData, "at step"),
-        ("seq_length: 20", "seq_length: 20\n  precision: fp16", .badData, "precision"),
-        ("train:", "device: cuda\ntrain:", .badData, "cuda"),
+        ("train:", "device: cpu\ntrain:\n  precision: fp16", .badData, "precision: fp16 was asked for"),
+        ("train:", "device: cuda\ntrain:\n  precision: bf16", .badData, "precision: bf16 was asked for"),
         ("train:", "time_limit: 0.001s\ntrain:", .badData, "time_limit"),
     ])
     func `what cannot work fails with its reason in the record`(
