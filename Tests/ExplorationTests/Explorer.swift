@@ -16,7 +16,7 @@ struct Extent: Sendable {
     var seed: UInt64 = 1
 
     /// What a run of all tests does.
-    static let test = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 40, finishEvery: 60, faultEvery: 8)
+    static let test = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 100, finishEvery: 60, faultEvery: 8)
     /// What counts the calls that were met: each has a fault, and more recoveries are crashed.
     static let calls = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 15, finishEvery: 200, faultEvery: 1)
     /// What looks for planted bugs.
