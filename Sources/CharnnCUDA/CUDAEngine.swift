@@ -141,11 +141,12 @@ public final class CUDAEngine: Engine {
 
     public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
         try device.enter()
+        // A step of another number of streams replaces the state, to which none in flight may still write.
+        if inFlight.count == Self.slots || state.map({ $0.streams != step.starts.count }) ?? false { try settle() }
         guard !hasFailed else {
             settled.append(StepOutcome(number: step.number, loss: .nan, gradientNorm: .nan, applied: false))
             return
         }
-        if inFlight.count == Self.slots { try settle() }
         try check(step, text)
         let flight = Flight(step: step, text: text)
         try start(flight, slot: inFlight.count)
@@ -217,8 +218,6 @@ public final class CUDAEngine: Engine {
     private func start(_ flight: Flight, slot: Int) throws(EngineError) {
         let step = flight.step
         if state?.streams != step.starts.count {
-            // No step in flight may write to the state that goes.
-            try settleOthers()
             state = nil
             workspace?.forgetRecording()
             _ = try allocateState(streams: step.starts.count)
@@ -235,10 +234,6 @@ public final class CUDAEngine: Engine {
                 status: status, outcomes: outcomes, hidden: state.hidden, cell: state.cell, first: first, second: second
             ))
         weights.touch()
-    }
-
-    private func settleOthers() throws(EngineError) {
-        if !inFlight.isEmpty { try settle() }
     }
 
     private func moment(_ buffer: inout DeviceBuffer?) throws(EngineError) -> DeviceBuffer {

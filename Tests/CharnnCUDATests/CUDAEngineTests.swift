@@ -176,6 +176,23 @@ import Testing
         #expect(kept == parameters)
     }
 
+    @Test func `steps of another number of streams each tell their own outcome`() throws {
+        let parameters = EngineConformance.parameters(of: Self.architecture)
+        let engine = try EmulatedDevice.inOrder.engine(Self.architecture, parameters)
+        let reference = try ReferenceEngine<Double>(
+            architecture: Self.architecture, parameters: parameters.map { Double($0) })
+        for number in 1...4 {
+            var step = step(number)
+            step.resetsState = number % 2 == 1
+            if number > 2 { step.starts.removeLast(3) }
+            try engine.submit(step, of: text)
+            try reference.submit(step, of: text)
+        }
+        let (outcomes, expected) = (try engine.drain(), try reference.drain())
+        #expect(outcomes.map(\.number) == [1, 2, 3, 4])
+        #expect(zip(outcomes, expected).allSatisfy { abs($0.loss - $1.loss) < 1e-4 })
+    }
+
     @Test func `a symbol outside the vocabulary is refused`() throws {
         let engine = try engine(.fp32)
         let step = TrainingStep(
