@@ -107,7 +107,7 @@ extension CUDADevice {
         _ kind: ProductKind, m: Int, n: Int, k: Int, _ a: Operand, _ b: Operand, bias: DeviceAddress = 0,
         into c: Operand
     ) throws(EngineError) {
-        let isWide = kind.isHalf && min(m, n) >= 128 && pieces(m, of: 128) * pieces(n, of: 128) >= multiprocessors
+        let isWide = kind.isHalf && Splitting.prefersWide(m: m, n: n, multiprocessors: multiprocessors)
         try launchProduct(kind, m: m, n: n, k: k, a, b, bias: bias, into: c, isWide: isWide)
     }
 

@@ -1,3 +1,4 @@
+import CCharnnCUDA
 import CharnnEngine
 
 /// The sizes of a network and of what a pass over a batch of it takes, in numbers unless said otherwise.
@@ -56,14 +57,19 @@ struct Splitting {
     /// Whether wide tiles are taken.
     let isWide: Bool
 
+    /// Whether an fp16 product takes wide tiles: they read less memory, but are few.
+    static func prefersWide(m: Int, n: Int, multiprocessors: Int) -> Bool {
+        let tile = CharnnWideProductTile
+        return min(m, n) >= tile && pieces(m, of: tile) * pieces(n, of: tile) >= multiprocessors
+    }
+
     /// The least depth that makes a split worth its sum.
     private static let leastDepth = 256
 
     init(m: Int, n: Int, k: Int, precision: CUDAEngine.Precision, multiprocessors: Int) {
-        func tiles(_ size: Int) -> Int { pieces(m, of: size) * pieces(n, of: size) }
-        // Wide tiles read less memory, but are few.
-        isWide = precision == .fp16 && min(m, n) >= 128 && tiles(128) >= multiprocessors
-        let count = tiles(isWide ? 128 : 64)
+        isWide = precision == .fp16 && Self.prefersWide(m: m, n: n, multiprocessors: multiprocessors)
+        let tile = isWide ? CharnnWideProductTile : CharnnProductTile
+        let count = pieces(m, of: tile) * pieces(n, of: tile)
         let wanted = min(max(1, 2 * multiprocessors / count), max(1, k / Self.leastDepth))
         perSplit = pieces(pieces(k, of: wanted), of: 32) * 32
         splits = pieces(k, of: perSplit)
