@@ -7,7 +7,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.endsWhatHangs)
 struct DaemonTests {
     let spool: DaemonFixture
     init() throws { spool = try DaemonFixture() }

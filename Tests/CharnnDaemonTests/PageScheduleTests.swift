@@ -6,7 +6,7 @@ import Testing
 
 @testable import CharnnDaemon
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.endsWhatHangs)
 struct PageScheduleTests {
     @Test func `changes that come together make one page, a while after the first`() {
         var page = PageSchedule()

@@ -2,11 +2,12 @@ import CharnnCheckpoint
 import CharnnJobs
 import CharnnModel
 import CharnnStorage
+import CharnnTestSupport
 import SystemPackage
 import Testing
 
 /// Gives the readers the inputs that lie in Tests/Fuzz/Corpus: what was found there once stays mended.
-@Suite(.timeLimit(.minutes(1))) struct FuzzCorpusTests {
+@Suite(.endsWhatHangs) struct FuzzCorpusTests {
     private static func files(_ target: String) -> [FilePath] {
         let tests = FilePath(#filePath).removingLastComponent().removingLastComponent()
         let folder = tests.appending("Fuzz").appending("Corpus").appending(target)

@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 /// People who drop files and mean harm.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.endsWhatHangs)
 struct SpoolHostilityTests {
     let spool: SpoolFixture
     init() throws { spool = try SpoolFixture() }

@@ -5,7 +5,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.endsWhatHangs)
 struct SpoolKeeperTests {
     let spool: SpoolFixture
     init() throws { spool = try SpoolFixture() }

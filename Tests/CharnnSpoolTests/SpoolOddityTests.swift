@@ -6,7 +6,7 @@ import SystemPackage
 import Testing
 
 /// What people with rights to the state directories, or a full disk, can put in the queue's way.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.endsWhatHangs)
 struct SpoolOddityTests {
     let spool: SpoolFixture
     init() throws { spool = try SpoolFixture() }

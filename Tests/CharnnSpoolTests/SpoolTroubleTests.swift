@@ -5,7 +5,7 @@ import SystemPackage
 import Testing
 
 /// What the queue does while the disk fails.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.endsWhatHangs)
 struct SpoolTroubleTests {
     private let disk = SimulatedDisk()
     private let layout = SpoolLayout(root: "/spool")

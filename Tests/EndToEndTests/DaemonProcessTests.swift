@@ -6,7 +6,7 @@ import SystemPackage
 import Testing
 
 /// The daemon's own program at rest.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.endsWhatHangs)
 struct DaemonProcessTests {
     let folder = TemporaryDirectory("process")
     var layout: SpoolLayout { SpoolLayout(root: folder.path.appending("spool")) }

@@ -1,11 +1,12 @@
 import CharnnSpool
 import CharnnStorage
+import CharnnTestSupport
 import Foundation
 import SystemPackage
 import Testing
 
 /// Real processes in a spool on a disk of a few megabytes. It takes root to mount one.
-@Suite(.enabled("needs root to mount a small disk") { SmallDisk.isPossible }, .timeLimit(.minutes(5)))
+@Suite(.enabled("needs root to mount a small disk") { SmallDisk.isPossible }, .endsWhatHangs)
 struct FullDiskTests {
     private static let job = """
         train:

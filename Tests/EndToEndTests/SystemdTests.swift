@@ -1,3 +1,4 @@
+import CharnnTestSupport
 import Foundation
 import Testing
 
@@ -10,7 +11,7 @@ struct SystemdTests {
 
     @Test(
         .enabled(if: box != nil && getuid() == 0, "needs root and CHARNND_SYSTEMD_BOX, which boots a systemd"),
-        .timeLimit(.minutes(15)))
+        .endsWhatHangs)
     func `the installed service keeps what it promises`() throws {
         let folder = Programs.root.appending(path: "Tests/EndToEndTests/systemd")
         let programs = ProcessInfo.processInfo.environment["CHARNND_BIN"] ?? Programs.folder.path
