@@ -90,7 +90,7 @@ public enum Blocker: Sendable, Equatable {
     case failed(String)
     /// That job will not succeed any more unless a person acts: this one is held.
     case gone(String, String)
-    /// After a temporary failure, until that time (seconds since 1970).
+    /// Until that time (seconds since 1970): after a temporary failure, or for a model's job to be dropped.
     case delayed(Double)
 
     public var description: String {
@@ -99,7 +99,7 @@ public enum Blocker: Sendable, Equatable {
         case .unfinished(let job): "waits for \(job)"
         case .failed(let job): "waits for \(job), which failed: `charnn retry \(job)` goes on"
         case .gone(let job, let what): "\(job), which must succeed first, \(what)"
-        case .delayed: "waits to be tried again after a temporary failure"
+        case .delayed: "waits for its next attempt after a temporary failure, or for its model's job to be dropped"
         }
     }
 

@@ -12,10 +12,22 @@ struct SpoolIndex {
         var ticket: JobTicket
         /// Seconds since 1970 before which the job is not started.
         var notBefore: Double?
+        /// Until when a job that this one names as its model may still be dropped, seconds since 1970: a folder of job
+        /// files comes one by one.
+        var patience: Double?
         /// Since when the file lies nowhere, on the monotonic clock.
         var absentSince: Double?
         /// Told already that it must stop.
         var isStopping = false
+
+        /// Whether it names as its model a job that nobody has dropped.
+        var lacksModel: Bool { ticket.predecessors.contains { $0.isModel && $0.sequence == nil } }
+
+        /// Seconds since 1970 before which the job is not started, for whatever reason.
+        var earliest: Double? {
+            guard let patience, lacksModel else { return notBefore }
+            return max(patience, notBefore ?? patience)
+        }
     }
 
     private struct Place: Comparable {
@@ -35,7 +47,7 @@ struct SpoolIndex {
     private var dependents: [String: Set<String>] = [:]
     /// Jobs that may run, and leftovers of such that no longer may, which are dropped when they come up.
     private var runnable = Heap<Place>()
-    /// Jobs after a temporary failure.
+    /// Jobs that wait for a time: after a temporary failure, or for a model's job to be dropped.
     private var delayed: Set<String> = []
     /// Jobs whose file lies nowhere at the moment.
     private(set) var absent: Set<String> = []
@@ -90,14 +102,14 @@ struct SpoolIndex {
     func blocker(of job: String, at wall: Double) -> Blocker? {
         guard let entry = entries[job] else { return nil }
         if let blocker = blocker(entry) { return blocker }
-        if let time = entry.notBefore, !Self.isDue(time, at: wall) { return .delayed(time) }
+        if let time = entry.earliest, !Self.isDue(time, at: wall) { return .delayed(time) }
         return nil
     }
 
     /// The queued job to run next.
     mutating func next(at wall: Double) -> String? {
         for job in delayed {
-            guard let entry = entries[job], Self.isDue(entry.notBefore ?? 0, at: wall) else { continue }
+            guard let entry = entries[job], Self.isDue(entry.earliest ?? 0, at: wall) else { continue }
             delayed.remove(job)
             runnable.insert(Place(priority: entry.ticket.priority, sequence: entry.sequence, job: job))
         }
@@ -117,7 +129,10 @@ struct SpoolIndex {
     }
 
     /// When the first delayed job may run, seconds since 1970.
-    var nextDelay: Double? { delayed.compactMap { entries[$0]?.notBefore }.min() }
+    var nextDelay: Double? { delayed.compactMap { entries[$0]?.earliest }.min() }
+
+    /// Whether a job waits for another to be dropped.
+    var isPatient: Bool { delayed.contains { entries[$0]?.lacksModel == true && entries[$0]?.patience != nil } }
 
     /// The names that a new job's predecessors lead through back to itself, if they do.
     ///
@@ -151,7 +166,7 @@ struct SpoolIndex {
         guard entry.state == .queued else { return }
         switch blocker(entry) {
         case nil:
-            if entry.notBefore != nil {
+            if entry.earliest != nil {
                 delayed.insert(job)
             } else {
                 runnable.insert(Place(priority: entry.ticket.priority, sequence: entry.sequence, job: job))

@@ -367,7 +367,8 @@ extension SpoolKeeper {
         index.insert(
             name,
             .init(
-                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: ticket, notBefore: nil))
+                state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: ticket,
+                patience: clock.wall() + Self.patience))
         return NewJob(
             passage: passage, name: name, ticket: ticket, folder: folder, copy: copy, files: files)
     }

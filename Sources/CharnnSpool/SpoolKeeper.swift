@@ -16,6 +16,8 @@ public final class SpoolKeeper {
     static let quiet = 30.0
     /// The same for an empty drop, which is more likely to be filled in the next moment.
     static let quietWhenEmpty = 2.0
+    /// Seconds for which a job waits for another to be dropped that it names as its model.
+    public static let patience = 5.0
     /// The largest job file.
     public static let largestFile = 1 << 20
     /// Drops that are accepted in one go, sharing the syncs of directories.
@@ -120,11 +122,12 @@ public final class SpoolKeeper {
     /// While many lie in `accepting/` because something failed, such as a full disk, the others stay where they are.
     public var hasDrops: Bool { !pending.isEmpty && unfinished.count < Self.batch }
 
-    /// Whether drops are waited for, or files that lie nowhere: ``tick()`` should be called again soon.
+    /// Whether drops are waited for, as jobs or as their models, or files that lie nowhere: ``tick()`` should be called again soon.
     ///
     /// What was told to stay where it is, such as a file with several names, is not waited for.
     public var isExpecting: Bool {
         watched.contains { told[$0.key] != $0.value.identity } || !index.absent.isEmpty || !index.active.isEmpty
+            || index.isPatient
     }
 
     /// Seconds since 1970 when a delayed job may run.

@@ -267,12 +267,28 @@ struct SpoolKeeperTests {
             ("more.yaml", "model: kjv\npriority: 9"),
             ("lost.yaml", "model: nothing\npriority: 8"))
         var order: [String] = []
+        spool.time.pass(SpoolKeeper.patience)
         while let claim = try keeper.claimNext() { order.append(claim.job) }
         #expect(order == ["lost", "kjv"])
         try spool.finish("kjv")
         try keeper.workerEnded("kjv", .exited(0), wasStopped: false, lastWords: "")
         #expect(try keeper.claimNext()?.job == "text")
         #expect(try keeper.claimNext()?.job == "more")
+    }
+
+    @Test func `a model's job may be dropped a moment after the job that uses it`() throws {
+        let keeper = try accepted(("a-text.yaml", "model: kjv"))
+        #expect(try keeper.claimNext() == nil)
+        #expect(keeper.isExpecting && keeper.nextDelay != nil)
+        spool.time.pass(SpoolKeeper.patience - 0.1)
+        try spool.drop("kjv.yaml")
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "kjv")
+        spool.time.pass(1)
+        #expect(try keeper.claimNext() == nil)
+        try spool.finish("kjv")
+        try keeper.workerEnded("kjv", .exited(0), wasStopped: false, lastWords: "")
+        #expect(try keeper.claimNext()?.job == "a-text")
     }
 
     @Test func `a circle is refused`() throws {

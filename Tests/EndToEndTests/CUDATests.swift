@@ -8,7 +8,7 @@ import Testing
 @Suite struct CUDATests {
     /// The variables by which a program finds the emulation.
     private static func emulation(_ others: [String: String] = [:]) -> [String: String] {
-        let library = FilePath(Program.charnn.path).removingLastComponent().appending("libCUDAEmulation.so")
+        let library = Program.bundleFolder.appending("libCUDAEmulation.so")
         return others.merging(["CHARNND_LIBCUDA": library.string]) { $1 }
     }
 

@@ -13,7 +13,7 @@ struct DaemonProcessTests {
 
     private func start() throws -> Process {
         let process = Process()
-        process.executableURL = Programs.folder.appending(path: "charnnd")
+        process.executableURL = URL(filePath: Program.charnnd.path)
         process.arguments = ["--spool", layout.root.string]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice

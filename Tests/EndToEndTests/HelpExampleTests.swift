@@ -85,7 +85,7 @@ import Testing
         "docs/write-like-plato.md",
     ])
     func `the job files of README and the pages are valid`(page: String) throws {
-        let text = try String(contentsOf: Programs.root.appending(path: page), encoding: .utf8)
+        let text = try String(contentsOf: Program.root.appending(path: page), encoding: .utf8)
         for block in text.components(separatedBy: "```yaml\n").dropFirst() {
             let file = try #require(block.components(separatedBy: "```").first)
             _ = try JobFile.parse(Array(file.utf8), fileName: page)
@@ -144,7 +144,7 @@ private struct PersonalSpool {
     }
 
     private var environment: [String: String] {
-        let programs = FilePath(Program.charnn.path).removingLastComponent().string
+        let programs = Program.folder.string
         return [
             "PATH": "\(programs):/usr/bin:/bin", "HOME": folder.path.string, "TERM": "dumb", "JOURNAL_STREAM": "",
             // Where a system's spool is installed, root would use that.

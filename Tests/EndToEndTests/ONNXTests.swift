@@ -119,7 +119,7 @@ import Testing
     func `the program of the documentation writes what charnn writes`(cell: Cell) throws {
         _ = try model(Network(cell: cell, layers: 2))
         #expect(try spool.charnn("export", "own.safetensors", "--onnx", "own.onnx").status == 0)
-        let page = try String(contentsOf: Programs.root.appending(path: "docs/elsewhere.md"), encoding: .utf8)
+        let page = try String(contentsOf: Program.root.appending(path: "docs/elsewhere.md"), encoding: .utf8)
         let program = try #require(
             page.components(separatedBy: "```python\n").last?.components(separatedBy: "```").first)
         try spool.storage.replace(folder.appending("write.py"), with: Array(program.utf8))

@@ -2,14 +2,23 @@ import Foundation
 import SystemPackage
 import Testing
 
-/// The two programs as they were built, beside the test bundle.
+/// The two programs: those in the folder that `CHARNND_BIN` names, without it as they were built beside the test bundle.
 enum Program: String {
     case charnnd, charnn
 
-    var path: String {
+    var path: String { Self.folder.appending(rawValue).string }
+
+    static let folder = ProcessInfo.processInfo.environment["CHARNND_BIN"].map { FilePath($0) } ?? bundleFolder
+
+    /// Where what was built for the tests lies.
+    static let bundleFolder: FilePath = {
         let bundle = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-        return FilePath(bundle).removingLastComponent().appending(rawValue).string
-    }
+        return FilePath(bundle).removingLastComponent()
+    }()
+
+    /// The project's root.
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
 }
 
 /// What a program did.

@@ -165,7 +165,7 @@ import Testing
     private func bash(_ line: String) throws -> [String] {
         let words = line.split(separator: " ", omittingEmptySubsequences: false).map { "'\($0)'" }
         let script = """
-            PATH='\(FilePath(Program.charnn.path).removingLastComponent())':$PATH
+            PATH='\(Program.folder)':$PATH
             source <(charnn --generate-completion-script bash)
             COMP_WORDS=(\(words.joined(separator: " "))); COMP_CWORD=\(words.count - 1)
             COMP_LINE='\(line)'; COMP_POINT=\(line.count)
@@ -198,9 +198,9 @@ import Testing
 
     /// A shell on a terminal of its own, in which a tab is pressed.
     private func completes(_ shell: String) throws {
-        let folder = Programs.root.appending(path: "Tests/EndToEndTests/Completions")
+        let folder = Program.root.appending(path: "Tests/EndToEndTests/Completions")
         let environment = [
-            "PATH": "\(FilePath(Program.charnn.path).removingLastComponent()):/usr/bin:/bin", "TERM": "xterm",
+            "PATH": "\(Program.folder):/usr/bin:/bin", "TERM": "xterm",
             "CHARNND_SPOOL": spool.layout.root.string, "HOME": spool.folder.path.string, "LC_ALL": "C.UTF-8",
         ]
         let end = try RunningProgram(
@@ -213,7 +213,7 @@ import Testing
 
     @Test(.enabled(if: access("/usr/bin/mandoc", X_OK) == 0, "there is no mandoc"))
     func `the manual pages are sound`() throws {
-        let pages = ["charnn.1", "charnnd.8", "charnnd.job.5"].map { Programs.root.appending(path: "man/\($0)").path }
+        let pages = ["charnn.1", "charnnd.8", "charnnd.job.5"].map { Program.root.appending(path: "man/\($0)").path }
         let end = try RunningProgram(
             "/usr/bin/mandoc", ["-T", "lint", "-W", "warning"] + pages, in: spool.folder.path, environment: [:]
         ).end()
@@ -223,8 +223,8 @@ import Testing
     @Test(.enabled(if: access("/usr/bin/python3", X_OK) == 0, "there is no Python"))
     func `the manual pages are what the programs say`() throws {
         let python = "/usr/bin/python3"
-        let folder = FilePath(Program.charnn.path).removingLastComponent().string
-        let make = Programs.root.appending(path: "man/make").path
+        let folder = Program.folder.string
+        let make = Program.root.appending(path: "man/make").path
         let end = try RunningProgram(python, [make, "--check", folder], in: spool.folder.path, environment: [:]).end()
         #expect(end.status == 0, "\(end.error)")
     }
