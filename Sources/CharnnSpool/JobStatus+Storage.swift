@@ -5,8 +5,14 @@ public import SystemPackage
 extension JobStatus {
     /// The status at `path`; nil where there is none or it cannot be read as one.
     public static func read(_ path: FilePath, on storage: some Storage) throws(StorageError) -> JobStatus? {
+        try decode(JobStatus.self, at: path, on: storage)
+    }
+
+    static func decode<Part: Decodable>(
+        _ part: Part.Type, at path: FilePath, on storage: some Storage
+    ) throws(StorageError) -> Part? {
         guard let bytes = try storage.contents(of: path, limit: 16 << 20) else { return nil }
-        return try? JSONDecoder().decode(JobStatus.self, from: Data(bytes))
+        return try? JSONDecoder().decode(part, from: Data(bytes))
     }
 
     /// The file's contents.
@@ -31,16 +37,34 @@ extension JobStatus {
     }
 
     /// What a status read from disk says of its job, while no worker is at it.
-    public var recorded: RecordedState {
-        switch state {
-        case .queue: .queued
-        case .active: .interrupted
-        case .held: .held
-        case .done: filed == true ? .done : .succeeded
-        case .failed: filed == true ? .failed : .broken
-        case .cancelled: .cancelled
-        case .rejected: .rejected
-        }
+    public var recorded: RecordedState { RecordedState(state, isFiled: filed == true) }
+}
+
+/// Of a status only what the queue has to know; a start reads one for every job.
+struct QueuedStatus: Decodable {
+    var job: String
+    var state: JobState
+    var filed: Bool?
+    var sequence: UInt64?
+    var notBefore: Double?
+    var ticket: JobTicket?
+
+    var recorded: RecordedState { RecordedState(state, isFiled: filed == true) }
+}
+
+extension RecordedState {
+    /// What a status on disk says, while no worker is at the job.
+    fileprivate init(_ state: JobState, isFiled: Bool) {
+        self =
+            switch state {
+            case .queue: .queued
+            case .active: .interrupted
+            case .held: .held
+            case .done: isFiled ? .done : .succeeded
+            case .failed: isFiled ? .failed : .broken
+            case .cancelled: .cancelled
+            case .rejected: .rejected
+            }
     }
 }
 

@@ -172,8 +172,7 @@ extension SpoolKeeper {
 
     /// Takes a job folder into the index, if it is one of the queue's.
     private func load(_ job: String) throws(StorageError) {
-        guard let status = try status(of: job), status.job == job,
-            let ticket = status.ticket
+        guard let status = try status(of: job, QueuedStatus.self), status.job == job, let ticket = status.ticket
         else { return }
         index.insert(
             job,
@@ -188,6 +187,15 @@ extension SpoolKeeper {
             found.append(state)
         }
         return found
+    }
+
+    /// Whether a hint tells of nothing but what is known already, as of the daemon's own publishing of a job.
+    func isKnown(_ file: String, in directory: FilePath) throws(StorageError) -> Bool {
+        guard let job = index.jobOfFile[file], let entry = index[job], entry.state.isWaiting,
+            entry.absentSince == nil, !doubtful.contains(job), directory == layout.directory(entry.state.home),
+            let found = try storage.status(of: directory.appending(file))
+        else { return false }
+        return entry.ticket.identity == FileIdentity(found)
     }
 
     /// Brings a file of a state directory in line with what is known.
@@ -351,9 +359,11 @@ extension SpoolKeeper {
     }
 
     /// A job's status; nil if there is none, or something that the daemon cannot read stands in its place.
-    func status(of job: String) throws(StorageError) -> JobStatus? {
+    func status(of job: String) throws(StorageError) -> JobStatus? { try status(of: job, JobStatus.self) }
+
+    private func status<Part: Decodable>(of job: String, _ part: Part.Type) throws(StorageError) -> Part? {
         do {
-            return try JobStatus.read(layout.status(of: job), on: storage)
+            return try JobStatus.decode(part, at: layout.status(of: job), on: storage)
         } catch let error where error.code == .notRegular || error.code == .denied {
             return nil
         }

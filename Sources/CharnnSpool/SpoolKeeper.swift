@@ -21,7 +21,7 @@ public final class SpoolKeeper {
     /// The largest job file.
     public static let largestFile = 1 << 20
     /// Drops that are accepted in one go, sharing the syncs of directories.
-    static let batch = 128
+    static let batch = 256
     /// Bytes of job files after which no further drop is taken into it: the service manager waits for a sign of life.
     static let batchBytes = 4 << 20
     /// Names that are tried where something odd stands under the wanted one.
@@ -145,7 +145,7 @@ public final class SpoolKeeper {
             guarding(directory.appending(name).string) { () throws(StorageError) in
                 if directory == layout.incoming {
                     try look(atDrop: name, isArrival: isArrival)
-                } else {
+                } else if try !isKnown(name, in: directory) {
                     try reconcile(file: name)
                 }
             }
