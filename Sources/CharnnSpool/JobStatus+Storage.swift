@@ -5,15 +5,15 @@ public import SystemPackage
 extension JobStatus {
     /// The status at `path`; nil where there is none or it cannot be read as one.
     public static func read(_ path: FilePath, on storage: some Storage) throws(StorageError) -> JobStatus? {
-        try decode(JobStatus.self, at: path, on: storage)
+        try storage.contents(of: path, limit: largest).flatMap(decode)
     }
 
-    static func decode<Part: Decodable>(
-        _ part: Part.Type, at path: FilePath, on storage: some Storage
-    ) throws(StorageError) -> Part? {
-        guard let bytes = try storage.contents(of: path, limit: 16 << 20) else { return nil }
-        return try? JSONDecoder().decode(part, from: Data(bytes))
+    static func decode(_ bytes: [UInt8]) -> JobStatus? {
+        try? JSONDecoder().decode(JobStatus.self, from: Data(bytes))
     }
+
+    /// The most bytes that a status has.
+    static let largest = 16 << 20
 
     /// The file's contents.
     public var encoded: [UInt8] {
@@ -50,6 +50,11 @@ struct QueuedStatus: Decodable {
     var ticket: JobTicket?
 
     var recorded: RecordedState { RecordedState(state, isFiled: filed == true) }
+
+    init?(_ bytes: [UInt8]) {
+        guard let status = try? JSONDecoder().decode(Self.self, from: Data(bytes)) else { return nil }
+        self = status
+    }
 }
 
 extension RecordedState {

@@ -118,13 +118,13 @@ extension SpoolKeeper {
             }
         }
         let folders = Set(try storage.list(layout.jobs).filter { !$0.hasPrefix(".") })
-        for folder in folders where index[folder] == nil {
-            guarding(layout.status(of: folder).string) { () throws(StorageError) in try load(folder) }
-        }
+        load(folders.filter { index[$0] == nil })
         // Before the files are compared: an accepted job whose file could not be published yet is not a removed one.
         guarding("accepting") { () throws(StorageError) in try finishPassages() }
+        let unmoved = unmovedJobs(found)
         for (job, entry) in index.entries {
             let places = found.removeValue(forKey: entry.ticket.file) ?? []
+            if unmoved.contains(job) { continue }
             guarding(job) { () throws(StorageError) in
                 if doubtful.contains(job) {
                     try reconcile(job: job)
@@ -141,6 +141,28 @@ extension SpoolKeeper {
             guarding(file) { () throws(StorageError) in try reconcile(file: file) }
         }
         try holdStranded()
+    }
+
+    /// The waiting jobs whose files lie, unchanged, where they belong and nowhere else: most of a long queue.
+    ///
+    /// - Parameter places: For each job file's name, the states in whose directories it was found.
+    private func unmovedJobs(_ places: [String: [JobState]]) -> Set<String> {
+        let waiting = index.entries.lazy.filter { job, entry in
+            entry.state.isWaiting && entry.absentSince == nil && !self.doubtful.contains(job)
+                && places[entry.ticket.file] == [entry.state.home]
+        }.map(\.key)
+        var unmoved: Set<String> = []
+        let storage = storage
+        for jobs in Array(waiting).chunks {
+            let files = jobs.compactMap { job in
+                index[job].map { (layout.file($0.ticket.file, in: $0.state.home), $0.ticket.identity) }
+            }
+            let outcomes = storage.forEach(of: files) { path, identity throws(StorageError) in
+                try storage.status(of: path).map { FileIdentity($0) == identity } ?? false
+            }
+            for (job, outcome) in zip(jobs, outcomes) where (try? outcome.get()) == true { unmoved.insert(job) }
+        }
+        return unmoved
     }
 
     private func scanDrops() throws(StorageError) {
@@ -170,10 +192,23 @@ extension SpoolKeeper {
         }
     }
 
-    /// Takes a job folder into the index, if it is one of the queue's.
-    private func load(_ job: String) throws(StorageError) {
-        guard let status = try status(of: job, QueuedStatus.self), status.job == job, let ticket = status.ticket
-        else { return }
+    /// Takes job folders into the index that are the queue's.
+    private func load(_ jobs: [String]) {
+        let (layout, storage) = (layout, storage)
+        for jobs in jobs.chunks {
+            let found = storage.forEach(of: Array(jobs)) { job throws(StorageError) in
+                try Self.statusFile(of: job, layout, storage).flatMap(QueuedStatus.init)
+            }
+            for (job, outcome) in zip(jobs, found) {
+                guarding(layout.status(of: job).string) { () throws(StorageError) in
+                    if let status = try outcome.get() { load(job, status) }
+                }
+            }
+        }
+    }
+
+    private func load(_ job: String, _ status: QueuedStatus) {
+        guard status.job == job, let ticket = status.ticket else { return }
         index.insert(
             job,
             .init(
@@ -203,7 +238,7 @@ extension SpoolKeeper {
         if let job = index.jobOfFile[file] { return try reconcile(job: job) }
         guard let name = JobFileName(file) else { return }
         if index[name.name.text] == nil, try storage.status(of: layout.folder(of: name.name.text)) != nil {
-            try load(name.name.text)
+            load([name.name.text])
             if index.jobOfFile[file] != nil { return try reconcile(job: name.name.text) }
             if try rebuild(name) { return }
         }
@@ -236,7 +271,7 @@ extension SpoolKeeper {
         status.warnings.append("The status was lost and has been made anew.")
         try status.save(layout.status(of: job), on: storage)
         events.append(.trouble("The status of \(job) was lost and has been made anew."))
-        try load(job)
+        load([job])
         try reconcile(job: job)
         return true
     }
@@ -359,11 +394,15 @@ extension SpoolKeeper {
     }
 
     /// A job's status; nil if there is none, or something that the daemon cannot read stands in its place.
-    func status(of job: String) throws(StorageError) -> JobStatus? { try status(of: job, JobStatus.self) }
+    func status(of job: String) throws(StorageError) -> JobStatus? {
+        try Self.statusFile(of: job, layout, storage).flatMap(JobStatus.decode)
+    }
 
-    private func status<Part: Decodable>(of job: String, _ part: Part.Type) throws(StorageError) -> Part? {
+    private static func statusFile(
+        of job: String, _ layout: SpoolLayout, _ storage: any Storage
+    ) throws(StorageError) -> [UInt8]? {
         do {
-            return try JobStatus.decode(part, at: layout.status(of: job), on: storage)
+            return try storage.contents(of: layout.status(of: job), limit: JobStatus.largest)
         } catch let error where error.code == .notRegular || error.code == .denied {
             return nil
         }
@@ -549,4 +588,11 @@ extension RecordedState {
     }
 
     var isWaiting: Bool { self == .queued || self == .held }
+}
+
+extension Array {
+    /// The elements in pieces for ``Storage/forEach(of:_:)``, so that what comes of them is not all in memory at once.
+    fileprivate var chunks: some Sequence<ArraySlice<Element>> {
+        stride(from: 0, to: count, by: 4096).lazy.map { self[$0..<Swift.min($0 + 4096, count)] }
+    }
 }

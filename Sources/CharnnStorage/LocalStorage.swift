@@ -1,5 +1,7 @@
 internal import CLinux
+internal import Dispatch
 internal import Glibc
+internal import Synchronization
 public import SystemPackage
 
 /// The storage of this machine: every operation is a system call on the real file system.
@@ -134,6 +136,32 @@ public struct LocalStorage: Storage {
 
     /// From so many on the whole file system is synced at once, with what others have written to it.
     private static let manyToSynchronize = 16
+
+    public func forEach<File: Sendable, Outcome: Sendable>(
+        of files: [File], _ body: @escaping @Sendable (File) throws(StorageError) -> Outcome
+    ) -> [Result<Outcome, StorageError>] {
+        let share = (files.count + Self.threads - 1) / Self.threads
+        guard share >= Self.worthAThread else {
+            return files.map { file in Result { () throws(StorageError) in try body(file) } }
+        }
+        let parts = stride(from: 0, to: files.count, by: share).map { $0..<min($0 + share, files.count) }
+        let outcomes = Mutex([Int: [Result<Outcome, StorageError>]]())
+        let ended = DispatchSemaphore(value: 0)
+        for part in parts {
+            LocalThread.start {
+                let own = files[part].map { file in Result { () throws(StorageError) in try body(file) } }
+                outcomes.withLock { $0[part.lowerBound] = own }
+                ended.signal()
+            }
+        }
+        for _ in parts { ended.wait() }
+        return outcomes.withLock { outcomes in parts.flatMap { outcomes[$0.lowerBound] ?? [] } }
+    }
+
+    /// More than there are processors: most of their time they wait.
+    private static let threads = 8
+    /// So many files of a thread are worth its start.
+    private static let worthAThread = 16
 
     public func space(at path: FilePath) throws(StorageError) -> StorageSpace {
         var raw = statvfs()

@@ -53,6 +53,13 @@ public protocol Storage: Sendable {
     /// for the disk once, and not each on its own.
     func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError)
 
+    /// Does the same for many files, none of which concerns another; where a disk is waited for, for several at once.
+    ///
+    /// - Returns: What came of each, in the order of `files`.
+    func forEach<File: Sendable, Outcome: Sendable>(
+        of files: [File], _ body: @escaping @Sendable (File) throws(StorageError) -> Outcome
+    ) -> [Result<Outcome, StorageError>]
+
     /// Room on the file system of `path`.
     func space(at path: FilePath) throws(StorageError) -> StorageSpace
 
@@ -78,6 +85,13 @@ extension Storage {
     public func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {
         for file in files { try file.synchronize() }
         for directory in directories { try synchronizeDirectory(directory) }
+    }
+
+    /// One after the other.
+    public func forEach<File: Sendable, Outcome: Sendable>(
+        of files: [File], _ body: @escaping @Sendable (File) throws(StorageError) -> Outcome
+    ) -> [Result<Outcome, StorageError>] {
+        files.map { file in Result { () throws(StorageError) in try body(file) } }
     }
 }
 
