@@ -26,7 +26,7 @@ struct Demo: ParsableCommand {
     private var prompt: String? { text == Self.license ? "You may" : nil }
 
     @Option(name: .long, help: "How often the text is gone through.")
-    var epochs = 190
+    var epochs = 67
 
     @OptionGroup var spool: SpoolOptions
 

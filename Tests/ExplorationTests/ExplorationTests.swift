@@ -90,6 +90,7 @@ struct ExplorationTests {
             let told = problem ?? excuse.map { "(as it should be: \($0))" } ?? bug.code
             let outcome = problem != nil ? "caught" : excuse != nil ? "excused" : "NOT CAUGHT"
             print("\(outcome): \(bug.kind), \(bug.site): \(told)")
+            fflush(nil)
             return problem
         }
         for kind in Hunt.Kind.allCases {

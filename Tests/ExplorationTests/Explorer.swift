@@ -13,6 +13,8 @@ struct Extent: Sendable {
     var finishEvery: Int
     /// Of so many calls one meets a fault, of kinds that take turns.
     var faultEvery: Int
+    /// No more is told of one scenario, and nothing more looked for.
+    var mostProblems = 5
     var seed: UInt64 = 1
 
     /// What a run of all tests does.
@@ -20,7 +22,7 @@ struct Extent: Sendable {
     /// What counts the calls that were met: each has a fault, and more recoveries are crashed.
     static let calls = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 15, finishEvery: 200, faultEvery: 1)
     /// What looks for planted bugs.
-    static let hunt = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, faultEvery: 8)
+    static let hunt = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, faultEvery: 8, mostProblems: 1)
     /// What goes on in rounds until enough crash states were seen.
     static let wide = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 40, finishEvery: 60, faultEvery: 1)
 }
@@ -68,8 +70,6 @@ struct Explorer {
     private let start: (image: DiskImage, expectations: Expectations)
     private let undisturbed: [String: String]
     private var seen: Set<UInt64> = []
-    /// No more is told of one scenario.
-    private static let mostProblems = 5
 
     init(_ scenario: Scenario, _ extent: Extent, sabotage: Sabotage? = nil) {
         self.scenario = scenario
@@ -99,11 +99,11 @@ struct Explorer {
     }
 
     private mutating func tell(_ problems: [String], _ where: @autoclosure () -> String) {
-        guard findings.problems.count < Self.mostProblems else { return }
+        guard findings.problems.count < extent.mostProblems else { return }
         findings.problems += problems.prefix(3).map { "\(scenario), \(`where`()): \($0)" }
     }
 
-    private var hasEnough: Bool { findings.problems.count >= Self.mostProblems }
+    private var hasEnough: Bool { findings.problems.count >= extent.mostProblems }
 
     /// Lets a scenario happen without anything going wrong but what is planted.
     static func run(_ scenario: Scenario, sabotage: @escaping Sabotage) {

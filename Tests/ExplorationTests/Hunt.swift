@@ -45,8 +45,20 @@ struct Hunt {
         var scenarios: [Scenario]
     }
 
+    /// Sites by the calls that lead there from outside the helpers; what is around those differs from run to run.
+    struct Sites: Sendable {
+        fileprivate var known: [CallStack: Site] = [:]
+
+        func site(of stack: CallStack) -> Site? {
+            for count in 1...max(1, stack.addresses.count) {
+                if let site = known[stack.prefix(count)] { return site }
+            }
+            return nil
+        }
+    }
+
     /// Every sync and rename that the scenarios reach, with each kind of bug.
-    static func bugs(_ scenarios: [Scenario]) throws -> (bugs: [Bug], sites: [CallStack: Site]) {
+    static func bugs(_ scenarios: [Scenario]) throws -> (bugs: [Bug], sites: Sites) {
         var stacks: [(scenario: Scenario, calls: [CallStack: SimulatedDisk.Target])] = []
         for scenario in scenarios {
             let seen = Seen()
@@ -57,18 +69,22 @@ struct Hunt {
             stacks.append((scenario, seen.all))
         }
         let lines = try CallStack.lines(of: Set(stacks.flatMap { $0.calls.keys.flatMap(\.addresses) }))
-        var sites: [CallStack: Site] = [:]
+        var sites = Sites()
         var found: [Site: (target: SimulatedDisk.Target, line: CallStack.Line, scenarios: [Scenario])] = [:]
         for (scenario, calls) in stacks {
             for (stack, target) in calls {
                 var path: [CallStack.Line] = []
-                for line in stack.addresses.flatMap({ lines[$0] ?? [] }) {
-                    path.append(line)
-                    if !helpers.contains(line.file) { break }
+                var depth = 0
+                while depth < stack.addresses.count, path.last.map({ helpers.contains($0.file) }) ?? true {
+                    for line in lines[stack.addresses[depth]] ?? [] {
+                        path.append(line)
+                        if !helpers.contains(line.file) { break }
+                    }
+                    depth += 1
                 }
                 guard let last = path.last else { continue }
                 let site = "\(target) " + path.map(\.description).joined(separator: " < ")
-                sites[stack] = site
+                sites.known[stack.prefix(depth)] = site
                 var entry = found[site] ?? (target, last, [])
                 if entry.scenarios.last?.name != scenario.name { entry.scenarios.append(scenario) }
                 found[site] = entry
@@ -84,11 +100,14 @@ struct Hunt {
         return (bugs, sites)
     }
 
+    /// A bug is looked for in so many of the scenarios that reach it: of what all reach, one sees it as well as others.
+    private static let mostScenarios = 6
+
     /// What the exploration says of a bug; nil: it did not find it.
-    static func find(_ bug: Bug, _ sites: [CallStack: Site]) -> String? {
-        for scenario in bug.scenarios {
+    static func find(_ bug: Bug, _ sites: Sites) -> String? {
+        for scenario in bug.scenarios.prefix(mostScenarios) {
             let (site, sabotage) = (bug.site, bug.kind.sabotage)
-            var explorer = Explorer(scenario, .hunt) { sites[$1] == site ? sabotage : nil }
+            var explorer = Explorer(scenario, .hunt) { sites.site(of: $1) == site ? sabotage : nil }
             explorer.crashEverywhere()
             if let problem = explorer.findings.problems.first { return problem }
         }

@@ -1,5 +1,4 @@
 internal import Foundation
-internal import Runtime
 
 /// Who called an operation of the simulated disk: return addresses, innermost first.
 public struct CallStack: Hashable, Sendable {
@@ -21,20 +20,16 @@ public struct CallStack: Hashable, Sendable {
 
     public let addresses: [UInt]
 
-    /// What is loaded, looked up once: looking at it again reads every mapped file's head, and one that another test
-    /// unmaps in that moment ends the process.
-    private static let images = ImageMap.capture()
-
     /// Of the caller.
     init() {
-        guard let backtrace = try? Backtrace.capture(algorithm: .fast, limit: 20, images: Self.images) else {
-            addresses = []
-            return
-        }
-        addresses = backtrace.frames.map { frame in
-            UInt("\(frame.adjustedProgramCounter)".dropFirst(2), radix: 16) ?? 0
-        }
+        // A return address may belong to the line after the call; the byte before it does not.
+        addresses = Thread.callStackReturnAddresses.prefix(24).map { UInt(truncating: $0) - 1 }
     }
+
+    private init(_ addresses: [UInt]) { self.addresses = addresses }
+
+    /// Only the so many innermost calls.
+    public func prefix(_ count: Int) -> CallStack { CallStack(Array(addresses.prefix(count))) }
 
     /// The lines of this package's sources to which addresses belong, innermost first where calls were inlined.
     ///
