@@ -153,8 +153,15 @@ public struct JobRecord: Sendable {
             let value = line[line.index(after: colon)...].drop { $0 == " " }
             if !line.hasPrefix(" ") { section = value.isEmpty ? "\(key)." : "" }
             if value.isEmpty { continue }
-            settings.append(("\(section)\(key)", String(value)))
+            settings.append(("\(section)\(key)", Self.plain(value)))
         }
+    }
+
+    /// A value as people write it: `["a.txt", "b.txt"]` as `a.txt, b.txt`.
+    private static func plain(_ value: Substring) -> String {
+        let isList = value.hasPrefix("[") && value.hasSuffix("]")
+        let text = isList ? value.dropFirst().dropLast() : value
+        return text.contains("\\") ? String(value) : text.filter { $0 != "\"" }
     }
 
     private mutating func readEvaluation(_ json: String) {

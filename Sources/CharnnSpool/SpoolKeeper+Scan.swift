@@ -174,12 +174,22 @@ extension SpoolKeeper {
         for drop in Array(told.keys) where drop.directory == layout.incoming && !present.contains(drop.name) {
             told[drop] = nil
         }
-        // In the order of their names: there is no better one for files that were found together.
-        for name in names.sorted() {
+        for name in inOrderOfArrival(names) {
             guarding(layout.incoming.appending(name).string) { () throws(StorageError) in
                 try look(atDrop: name, isArrival: false)
             }
         }
+    }
+
+    /// Names in `incoming/` by when each came there, those of one moment by name.
+    private func inOrderOfArrival(_ names: [String]) -> [String] {
+        let (storage, incoming) = (storage, layout.incoming)
+        let found = storage.forEach(of: names) { name throws(StorageError) in
+            try storage.status(of: incoming.appending(name))?.changed
+        }
+        // What cannot be looked at now is told of when its turn comes.
+        return zip(names, found).map { name, outcome in (name: name, time: (try? outcome.get()) ?? .infinity) }
+            .sorted { ($0.time, $0.name) < ($1.time, $1.name) }.map(\.name)
     }
 
     /// Removes a reason whose file a person has taken away.

@@ -287,6 +287,7 @@ extension FileStatus {
         self.init(
             kind: kind, size: Int(raw.st_size), mode: FileMode(raw.st_mode & 0o7777), owner: raw.st_uid,
             group: raw.st_gid, device: UInt64(raw.st_dev), inode: UInt64(raw.st_ino), links: Int(raw.st_nlink),
-            modified: Double(raw.st_mtim.tv_sec) + Double(raw.st_mtim.tv_nsec) / 1e9)
+            modified: Double(raw.st_mtim.tv_sec) + Double(raw.st_mtim.tv_nsec) / 1e9,
+            changed: Double(raw.st_ctim.tv_sec) + Double(raw.st_ctim.tv_nsec) / 1e9)
     }
 }

@@ -167,10 +167,12 @@ public struct FileStatus: Hashable, Sendable {
     public var links: Int
     /// Last modification, seconds since 1970.
     public var modified: Double
+    /// When it was last written, moved or given other rights, seconds since 1970; nobody can set it back.
+    public var changed: Double
 
     public init(
         kind: Kind, size: Int, mode: FileMode, owner: UInt32, group: UInt32, device: UInt64, inode: UInt64, links: Int,
-        modified: Double
+        modified: Double, changed: Double
     ) {
         self.kind = kind
         self.size = size
@@ -181,6 +183,7 @@ public struct FileStatus: Hashable, Sendable {
         self.inode = inode
         self.links = links
         self.modified = modified
+        self.changed = changed
     }
 }
 

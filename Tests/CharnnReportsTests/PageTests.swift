@@ -58,7 +58,7 @@ import Testing
     @Test func `a page shows all of a job and nothing that a text wrote becomes markup`() throws {
         let page = page(try record())
         for word in [
-            "early &lt;script&gt;", "later", "step 500", "Beware of &lt;i&gt;", "[&quot;&lt;b&gt;.txt&quot;]",
+            "early &lt;script&gt;", "later", "step 500", "Beware of &lt;i&gt;", "&lt;b&gt;.txt<",
             "a &lt;fast&gt; machine with AVX", "LSTM 2 × 64", "The validation loss has become flat", "1.734",
         ] {
             #expect(page.contains(word), "\(word)")

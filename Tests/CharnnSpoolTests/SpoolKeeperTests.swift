@@ -291,6 +291,18 @@ struct SpoolKeeperTests {
         #expect(try keeper.claimNext()?.job == "a-text")
     }
 
+    @Test func `what came while no daemon looked is taken in the order in which it came`() throws {
+        for name in ["z", "b", "m"] {
+            try spool.drop("\(name).yaml")
+            usleep(20_000)
+        }
+        let keeper = try spool.open()
+        try keeper.recover()
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "z")
+        #expect(try spool.status("b").sequence == 2 && spool.status("m").sequence == 3)
+    }
+
     @Test func `a circle is refused`() throws {
         let keeper = try accepted(
             ("self.yaml", "after: self"), ("a.yaml", "after: b"), ("b.yaml", "after: c"), ("c.yaml", "after: a"))

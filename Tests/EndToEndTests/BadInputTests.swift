@@ -329,6 +329,8 @@ private final class BadSpool: Sendable {
 
         try BadModels.write(to: corpora, made.storage)
 
+        // The one that closes a circle is the one that comes later.
+        try made.drop("circle.yaml", "after: zz-circle\n" + QueueTests.training)
         for input in BadInput.all {
             if let text = input.text { try made.drop(input.file, text) }
         }
@@ -340,7 +342,6 @@ private final class BadSpool: Sendable {
         try Self.makeOddFiles(in: incoming)
         // Root reads everything; but not on behalf of another who dropped the job.
         if getuid() == 0 { #expect(chown(incoming.appending("unreadable.yaml").string, 65534, 65534) == 0) }
-        try made.drop("circle.yaml", "after: zz-circle\n" + QueueTests.training)
         try made.drop("good.yaml", QueueTests.training)
         try made.drop("good.yml", QueueTests.training)
         end = try made.once()

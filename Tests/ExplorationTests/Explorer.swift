@@ -22,7 +22,8 @@ struct Extent: Sendable {
     /// What counts the calls that were met: each has a fault, and more recoveries are crashed.
     static let calls = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 15, finishEvery: 200, faultEvery: 1)
     /// What looks for planted bugs.
-    static let hunt = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, faultEvery: 8, mostProblems: 1)
+    static let hunt = Extent(
+        outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, faultEvery: 8, mostProblems: 1)
     /// What goes on in rounds until enough crash states were seen.
     static let wide = Extent(outcomes: 24, deepOutcomes: 2, deepEvery: 40, finishEvery: 60, faultEvery: 1)
 }

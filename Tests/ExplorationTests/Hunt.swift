@@ -115,7 +115,12 @@ struct Hunt {
     }
 
     /// Bugs that break no promise, by what stands in their line, and why that is right.
-    private static let excused: [(file: String, code: String, kinds: [Kind], why: String)] = []
+    private static let excused: [(file: String, code: String, kinds: [Kind], why: String)] = [
+        (
+            "CharnnModel/Model+File.swift", "SafeTensors.write", [.directoryNotSynced],
+            "the status that names the model goes into the same folder later, whose sync is for both"
+        )
+    ]
 
     static func excuse(for bug: Bug) -> String? {
         excused.first {

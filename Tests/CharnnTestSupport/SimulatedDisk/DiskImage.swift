@@ -96,7 +96,8 @@ public struct DiskImage: Sendable {
         guard let node = nodes[number] else { return nil }
         return FileStatus(
             kind: node.kind, size: node.bytes.count, mode: node.mode, owner: node.owner, group: node.owner, device: 1,
-            inode: UInt64(number), links: node.links, modified: node.modified)
+            inode: UInt64(number), links: node.links, modified: node.modified,
+            changed: node.modified)
     }
 
     /// Bytes of all files that have a name.
