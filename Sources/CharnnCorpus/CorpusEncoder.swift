@@ -9,13 +9,13 @@ public struct CorpusFile: Sendable, Hashable {
     public var path: FilePath
     /// nil: anywhere, as for a person's own command.
     public var root: FilePath?
-    /// Device and inode of the file whose rights were looked at; nil: any is taken.
-    public var identity: [UInt64]?
+    /// The file as it was when its rights were looked at; nil: any is taken.
+    public var found: FileStatus?
 
-    public init(path: FilePath, root: FilePath? = nil, identity: [UInt64]? = nil) {
+    public init(path: FilePath, root: FilePath? = nil, found: FileStatus? = nil) {
         self.path = path
         self.root = root
-        self.identity = identity
+        self.found = found
     }
 }
 
@@ -255,12 +255,8 @@ public struct CorpusEncoder {
     /// Opens a file and finds the byte range of its text: behind a byte order mark, within Gutenberg's frame.
     private func open(_ source: CorpusFile) throws(CorpusError) -> (any StorageFile, Range<Int>) {
         do throws(StorageError) {
-            let file = try storage.open(source.path, beneath: source.root)
-            let status = try file.status()
-            if let identity = source.identity, identity != [status.device, status.inode] {
-                throw StorageError(.denied, call: "open", path: source.path, errno: .permissionDenied)
-            }
-            let size = status.size
+            let file = try storage.open(source.path, beneath: source.root, expecting: source.found)
+            let size = try file.status().size
             var range = 0..<size
             if origin.encoding == .utf8, try file.read(at: 0, count: min(3, size)) == [0xEF, 0xBB, 0xBF] {
                 range = 3..<size

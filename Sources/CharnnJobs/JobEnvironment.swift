@@ -65,14 +65,13 @@ public struct JobEnvironment: Sendable {
                     + "its folder to corpus_roots")
         }
         guard let submitter, submitter != getuid(), submitter != 0 else { return CorpusFile(path: path, root: root) }
-        // Looked at first: what is opened later must be what was found to be theirs to read.
-        let found = try? storage.status(of: path)
-        guard Submitter(submitter).mayRead(path, below: root, in: storage) else {
+        guard let found = Submitter(submitter).readable(path, below: root, in: storage) else {
             throw JobError(
                 .noInput,
                 "the \(what) \(given) may not be read by the user who submitted the job; give them the right to")
         }
-        return CorpusFile(path: path, root: root, identity: found.map { [$0.device, $0.inode] })
+        // What is opened later must be what was found to be theirs to read.
+        return CorpusFile(path: path, root: root, found: found)
     }
 }
 
@@ -95,18 +94,19 @@ struct Submitter {
         self.groups = groups
     }
 
-    /// Whether the user may read a file and pass the folders between it and `root`.
-    func mayRead(_ path: FilePath, below root: FilePath, in storage: any Storage) -> Bool {
-        var current = path
-        var needed: UInt32 = 4
+    /// The file at `path`, if the user may read it and pass the folders between it and `root`.
+    func readable(_ path: FilePath, below root: FilePath, in storage: any Storage) -> FileStatus? {
+        var (current, needed): (FilePath, UInt32) = (path, 4)
+        var file: FileStatus?
         while current != root, current.starts(with: root) {
             guard let status = try? storage.status(of: current), permits(status, needed, current, storage) else {
-                return false
+                return nil
             }
+            file = file ?? status
             current = current.removingLastComponent()
             needed = 1
         }
-        return true
+        return file
     }
 
     /// - Parameter right: 4 to read, 1 to pass.

@@ -24,7 +24,8 @@ extension JobRunner {
         }
         let file = try environment.modelFile(reference, in: storage)
         return LoadedModel(
-            model: try Model(reading: file.path, beneath: file.root, in: storage), name: reference.description)
+            model: try Model(reading: file.path, beneath: file.root, expecting: file.found, in: storage),
+            name: reference.description)
     }
 
     /// An engine that reads and writes text with a model.

@@ -97,7 +97,7 @@ final class TrainingJob {
 
     private func baseModel(_ reference: ModelReference) throws -> Model {
         let file = try runner.environment.modelFile(reference, in: runner.storage)
-        return try Model(reading: file.path, beneath: file.root, in: runner.storage)
+        return try Model(reading: file.path, beneath: file.root, expecting: file.found, in: runner.storage)
     }
 
     /// Refuses sizes that the job file asks for and the model does not have.

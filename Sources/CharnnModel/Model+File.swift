@@ -50,9 +50,14 @@ extension Model {
 
     /// Reads a model: one written here, or a PyTorch state dict of the same names with a `vocabulary` in its metadata.
     ///
-    /// - Parameter root: When given, the file must lie below it with no link on the way.
-    public init(reading path: FilePath, beneath root: FilePath? = nil, in storage: any Storage) throws(ModelError) {
-        try self.init(try SafeTensors(path, beneath: root, in: storage), path: path)
+    /// - Parameters:
+    ///   - root: When given, the file must lie below it with no link on the way.
+    ///   - found: When given, what the file must be that is opened.
+    public init(
+        reading path: FilePath, beneath root: FilePath? = nil, expecting found: FileStatus? = nil,
+        in storage: any Storage
+    ) throws(ModelError) {
+        try self.init(try SafeTensors(path, beneath: root, expecting: found, in: storage), path: path)
     }
 
     /// Takes a model out of an opened file, ignoring tensors whose names begin with `state.`.

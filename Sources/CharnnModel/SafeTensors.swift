@@ -28,14 +28,16 @@ public struct SafeTensors: Sendable {
     /// Opens a file and checks its header.
     ///
     /// - Parameter root: When given, the file must lie below it with no link on the way.
-    public init(_ path: FilePath, beneath root: FilePath? = nil, in storage: any Storage) throws(ModelError) {
+    public init(
+        _ path: FilePath, beneath root: FilePath? = nil, expecting found: FileStatus? = nil, in storage: any Storage
+    ) throws(ModelError) {
         func damaged(_ what: String) -> ModelError {
             ModelError(.damaged, "\(path) is not a whole safetensors file: \(what); take another copy of it")
         }
         let size: Int
         let header: [UInt8]
         do {
-            file = try storage.open(path, beneath: root)
+            file = try storage.open(path, beneath: root, expecting: found)
             size = try file.status().size
             guard size >= 8 else { throw damaged("it has \(size) bytes") }
             let prefix = try file.read(at: 0, count: 8)

@@ -26,6 +26,22 @@ extension Storage {
         try rename(temporary, to: path, replacing: true)
     }
 
+    /// Opens a file to read that must be the one that was looked at, such as for its rights: a path may lead elsewhere
+    /// a moment later.
+    ///
+    /// - Parameter found: What stood there then; nil: whatever stands there now.
+    public func open(
+        _ path: FilePath, beneath root: FilePath?, expecting found: FileStatus?
+    ) throws(StorageError) -> any StorageFile {
+        let file = try open(path, beneath: root)
+        guard let found else { return file }
+        let status = try file.status()
+        guard status.device == found.device, status.inode == found.inode else {
+            throw StorageError(.denied, call: "open", path: path, errno: .permissionDenied)
+        }
+        return file
+    }
+
     /// Removes a file if it is there.
     public func discard(_ path: FilePath) throws(StorageError) {
         do {

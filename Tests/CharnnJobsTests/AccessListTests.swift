@@ -1,4 +1,5 @@
 import CharnnCorpus
+import CharnnEngine
 import CharnnModel
 import CharnnStorage
 import CharnnTestSupport
@@ -51,8 +52,8 @@ struct AccessListTests {
     }
 }
 
-/// Texts that are swapped while their rights are looked at.
-struct SwappedTextTests {
+/// Texts and models that are swapped once their rights were looked at.
+struct SwappedFileTests {
     @Test func `a text that is swapped after its rights were looked at is not read`() throws {
         let fixture = try JobFixture()
         let (open, secret) = (fixture.corpora.appending("open.txt"), fixture.corpora.appending("secret.txt"))
@@ -69,5 +70,28 @@ struct SwappedTextTests {
             paths: ["open.txt"], encoding: .utf8, stripsGutenberg: false, maximumCharacters: nil)
         let encoder = CorpusEncoder(files, origin: origin, storage: fixture.storage)
         #expect(throws: CorpusError.self) { try encoder.encode(to: fixture.corpora.appending("corpus.bin")) }
+    }
+
+    @Test func `a model that is swapped after its rights were looked at is not read`() throws {
+        let fixture = try JobFixture()
+        let (open, secret) = (
+            fixture.corpora.appending("open.safetensors"), fixture.corpora.appending("secret.safetensors")
+        )
+        let architecture = Architecture(cell: .rnn, vocabularySize: 2, hiddenSize: 2, layerCount: 1)
+        let model = Model(
+            architecture: architecture, vocabulary: try #require(Vocabulary(codePoints: [97, 98])), encoding: .utf8,
+            parameters: Initialisation.parameters(of: architecture, seed: 1))
+        for path in [open, secret] { try model.write(to: path, in: fixture.storage) }
+        try fixture.storage.setMode(0o644, of: open)
+        try fixture.storage.setMode(0o600, of: secret)
+        let environment = JobEnvironment(
+            corpora: fixture.corpora, jobs: fixture.corpora, roots: [fixture.corpora], submitter: 65534)
+        func read(_ file: CorpusFile) throws -> Model {
+            try Model(reading: file.path, beneath: file.root, expecting: file.found, in: fixture.storage)
+        }
+        let file = try environment.modelFile(.path("open.safetensors"), in: fixture.storage)
+        #expect(try read(file).architecture == architecture)
+        try fixture.storage.rename(secret, to: open, replacing: true)
+        #expect(throws: ModelError.self) { try read(file) }
     }
 }
