@@ -64,6 +64,9 @@ final class Notifier: Sendable {
         let isSet = Mutex(false)
     }
 
+    /// Before a command: when memory runs out it is ended before the daemon, whose protection it would inherit.
+    private static let asEndable = "{ echo 1000 > /proc/self/oom_score_adj; } 2>/dev/null; "
+
     private func run(_ notice: Notice) async {
         var options = PlatformOptions()
         // A group of its own, so that all that the command started can be ended with it.
@@ -73,7 +76,8 @@ final class Notifier: Sendable {
         let lateness = Lateness()
         do {
             let result = try await Subprocess.run(
-                .path("/bin/sh"), arguments: ["-c", notice.command], environment: .inherit.updating(variables),
+                .path("/bin/sh"), arguments: ["-c", Self.asEndable + notice.command],
+                environment: .inherit.updating(variables),
                 platformOptions: options, input: .none, output: .sequence, error: .combinedWithOutput
             ) { execution in
                 let end: @Sendable () -> Void = { try? execution.send(signal: .kill, toProcessGroup: true) }

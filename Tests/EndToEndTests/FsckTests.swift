@@ -201,9 +201,9 @@ private final class SoundSpool: Sendable {
     private init() throws {
         spool = try TestSpool()
         try spool.corpus("tale.txt", Corpus.tale(3000))
+        try spool.drop("bad.yaml", "trian: {}\n")
         try spool.drop("done.yaml", QueueTests.training)
         try spool.drop("waits.yaml", "priority: -5\nafter: nobody\n" + QueueTests.training)
-        try spool.drop("bad.yaml", "trian: {}\n")
         _ = try spool.once()
         #expect(try spool.state("done") == .done)
     }
