@@ -122,7 +122,8 @@ public final class SpoolKeeper {
     /// While many lie in `accepting/` because something failed, such as a full disk, the others stay where they are.
     public var hasDrops: Bool { !pending.isEmpty && unfinished.count < Self.batch }
 
-    /// Whether drops are waited for, as jobs or as their models, or files that lie nowhere: ``tick()`` should be called again soon.
+    /// Whether drops are waited for, as jobs or as their models, or files that lie nowhere: ``tick()`` should be called
+    /// again soon.
     ///
     /// What was told to stay where it is, such as a file with several names, is not waited for.
     public var isExpecting: Bool {

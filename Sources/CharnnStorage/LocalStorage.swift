@@ -148,11 +148,13 @@ public struct LocalStorage: Storage {
         let outcomes = Mutex([Int: [Result<Outcome, StorageError>]]())
         let ended = DispatchSemaphore(value: 0)
         for part in parts {
-            LocalThread.start {
+            let work = { @Sendable in
                 let own = files[part].map { file in Result { () throws(StorageError) in try body(file) } }
                 outcomes.withLock { $0[part.lowerBound] = own }
                 ended.signal()
             }
+            // Without a thread to be had it is done here.
+            if !LocalThread.start(work) { work() }
         }
         for _ in parts { ended.wait() }
         return outcomes.withLock { outcomes in parts.flatMap { outcomes[$0.lowerBound] ?? [] } }

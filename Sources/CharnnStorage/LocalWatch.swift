@@ -123,7 +123,9 @@ final class LocalWatch: StorageWatch {
 
 /// A detached thread, for calls that block.
 enum LocalThread {
-    static func start(_ body: @escaping @Sendable () -> Void) {
+    /// - Returns: Whether there was a thread to be had; if not, `body` is not run.
+    @discardableResult
+    static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
         final class Box {
             let body: @Sendable () -> Void
             init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -138,5 +140,6 @@ enum LocalThread {
                 return nil
             }, box.toOpaque())
         if failed == 0 { pthread_detach(thread) } else { box.release() }
+        return failed == 0
     }
 }
