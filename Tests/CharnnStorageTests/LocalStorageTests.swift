@@ -167,6 +167,14 @@ struct LocalStorageTests {
         }
     }
 
+    @Test func `what comes of many files is told in their order, failures too`() throws {
+        let outcomes = storage.forEach(of: Array(0..<1000)) { [root] number throws(StorageError) in
+            guard number % 7 != 0 else { throw StorageError(.notFound, call: "open", path: root, errno: .ioError) }
+            return number
+        }
+        #expect(outcomes.map { try? $0.get() } == (0..<1000).map { $0 % 7 == 0 ? nil : $0 })
+    }
+
     @Test func `a missing file has no status and no contents`() throws {
         #expect(try storage.status(of: root.appending("a")) == nil)
         #expect(try storage.contents(of: root.appending("a")) == nil)
