@@ -11,11 +11,11 @@ final class Buffer<Element: BitwiseCopyable> {
     /// Large ones come from the system, whose pages are zero and cost nothing before they are touched: moments that no
     /// step of training uses, as when an engine only writes text, stay without memory.
     ///
-    /// - Throws: ``EngineError/Code/deviceFailed`` when there is no memory.
+    /// - Throws: ``EngineError/Code/outOfMemory`` when there is no memory.
     init(_ count: Int) throws(EngineError) {
         let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
         guard !overflow, let memory = bytes >= hugePage ? map(bytes) : zeroed(bytes) else {
-            throw EngineError(.deviceFailed, "There is no memory for a buffer of \(count) numbers.")
+            throw EngineError(.outOfMemory, "There is no memory for a buffer of \(count) numbers.")
         }
         base = memory.bindMemory(to: Element.self, capacity: max(count, 1))
         self.count = count

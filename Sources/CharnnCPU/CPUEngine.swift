@@ -45,7 +45,7 @@ public final class CPUEngine: Engine {
     ///   - usesLibraryOnly: Whether OpenBLAS does every product, for comparison; plain kernels always leave them to it.
     ///   - precision: Of training; scorers and predictors take fp32 always.
     /// - Throws: ``EngineError/Code/unavailable`` without OpenBLAS or where the processor lacks the kernels,
-    ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` without memory.
+    ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/outOfMemory`` without memory.
     public init(
         architecture: Architecture, parameters: [Float], threads: Int? = nil, kernels: KernelLevel? = nil,
         usesLibraryOnly: Bool = false, precision: Precision = .fp32

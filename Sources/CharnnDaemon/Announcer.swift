@@ -122,6 +122,15 @@ struct Announcer {
             } else {
                 tell(.jobFailed, .error, job: job, "Failed\(reason.map { ": \($0)" } ?? ".")")
             }
+        case .gpuRests(let seconds, let failures, let reason):
+            let why = reason.isEmpty ? "" : " (the last time: \(reason))"
+            tell(
+                .gpuRests, .error,
+                "The GPU has failed \(failures) times in a row\(why). Jobs that may use it wait for "
+                    + "\(StatusLine.duration(seconds)), those with device: cpu go on. Nothing is lost; "
+                    + "`charnn doctor` looks at the GPU.",
+                ["failures": "\(failures)", "seconds": "\(Int(seconds))"])
+        case .gpuWorks: tell(.gpuWorks, .notice, "The GPU works again.")
         case .stop: break
         case .trouble(let text): trouble(text)
         }

@@ -57,6 +57,10 @@ public struct EventKind: Hashable, Sendable {
     public static let diskFull = EventKind(name: "diskFull", messageID: "5b8e17c9a2d04f6e9c3170d8e4b6fa21")
     /// The disk has room again; the queue goes on.
     public static let roomAgain = EventKind(name: "roomAgain", messageID: "e07c4b95d1f84a3ab26f8835c90d7e14")
+    /// The GPU failed again and again: jobs that may use it wait.
+    public static let gpuRests = EventKind(name: "gpuRests", messageID: "b41c0f6ad3e7492c8d52e91f70a6c38b")
+    /// The GPU works again.
+    public static let gpuWorks = EventKind(name: "gpuWorks", messageID: "2f9e84d1b75c4c06a1e38b60d4f7925a")
     /// The administrator's command for notices failed, or units that follow the queue could not be told.
     public static let notifyFailed = EventKind(name: "notifyFailed", messageID: "3f1d0c6a5b7e4d28a94c1e60b2d7f583")
     /// The daemon could not do something and will try again.
@@ -66,7 +70,8 @@ public struct EventKind: Hashable, Sendable {
     public static let daemon: [EventKind] = [
         .started, .ready, .stopping, .reloaded, .reloadFailed, .accepted, .rejected, .ignored, .flood, .held,
         .released, .cancelled, .again, .requeued, .movedBack, .restored, .jobStarted, .jobDone, .jobFailed,
-        .workerCrashed, .workerHung, .workerOutput, .diskFull, .roomAgain, .notifyFailed, .trouble,
+        .workerCrashed, .workerHung, .workerOutput, .diskFull, .roomAgain, .gpuRests, .gpuWorks,
+        .notifyFailed, .trouble,
     ]
 
     /// The kind of an event that a worker tells of.

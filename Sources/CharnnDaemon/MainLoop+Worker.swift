@@ -24,6 +24,8 @@ struct Running {
     var isSaving = false
     /// The bytes that it needs to be free, where it told that they are not.
     var neededBytes: UInt64?
+    /// Whether it told that the GPU failed.
+    var hasGPUFailed = false
     /// How it ended, until the spool has taken note.
     var end: WorkerEnd?
 }
@@ -62,6 +64,7 @@ extension MainLoop {
         case .message(.event(let event)):
             if event.kind == .checkpointSaved { current.isSaving = false }
             if let bytes = event.fields["NEEDED_BYTES"].flatMap({ UInt64($0) }) { current.neededBytes = bytes }
+            if event.fields["GPU_FAILED"] != nil { current.hasGPUFailed = true }
             announcer.tell(event, job: current.job)
         case .message(.savingCheckpoint):
             current.isSaving = true
@@ -109,7 +112,11 @@ extension MainLoop {
         guard let current = running, var end = current.end else { return }
         if end == .exited(WorkerExit.temporary.rawValue) {
             watchRoom(for: current.neededBytes ?? 0, found: true)
-            if let shortage { end = .lackedRoom(shortage.description) }
+            if let shortage {
+                end = .lackedRoom(shortage.description)
+            } else if current.hasGPUFailed {
+                end = .gpuFailed
+            }
         }
         attempt { () throws(StorageError) in
             try keeper.workerEnded(

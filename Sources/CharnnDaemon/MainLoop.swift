@@ -208,7 +208,8 @@ final class MainLoop {
     private var statusText: String {
         StatusLine.text(
             running: running.flatMap { $0.end == nil ? ($0.job, $0.status) : nil },
-            counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)), shortage: shortage)
+            counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)), shortage: shortage,
+            isWaitingForGPU: keeper.isWaitingForGPU)
     }
 
     private func tellManager() {

@@ -6,13 +6,17 @@ enum StatusLine {
     ///   - running: The running job and what its worker told last.
     ///   - counts: How many jobs are queued, held and failed.
     ///   - shortage: What the disk lacks, for which the queue waits.
+    ///   - isWaitingForGPU: Whether jobs wait for the GPU, as it has failed again and again.
     static func text(
         running: (job: String, status: JobStatus?)?, counts: (queued: Int, held: Int, failed: Int),
-        shortage: Shortage? = nil
+        shortage: Shortage? = nil, isWaitingForGPU: Bool = false
     ) -> String {
         let rest = "\(counts.queued) queued, \(counts.held) held, \(counts.failed) failed"
         guard let (job, status) = running else {
-            return (shortage.map { "Waiting for the disk: \($0)" } ?? "Idle") + "; \(rest)"
+            let waiting =
+                shortage.map { "Waiting for the disk: \($0)" }
+                ?? (isWaitingForGPU ? "Waiting for the GPU, which has failed again and again" : "Idle")
+            return "\(waiting); \(rest)"
         }
         var parts = ["\(job): \(status?.phase ?? "starting")"]
         if let step = status?.step {

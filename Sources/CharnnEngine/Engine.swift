@@ -248,8 +248,10 @@ public struct EngineError: Error, Hashable, CustomStringConvertible {
         case unavailable
         /// Something given does not fit the architecture or the text.
         case mismatch
-        /// The device failed; a new process may do better.
+        /// The GPU failed or is busy; a new process may do better.
         case deviceFailed
+        /// The machine has no memory left for it; later it may.
+        case outOfMemory
     }
 
     public let code: Code

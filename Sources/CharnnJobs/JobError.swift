@@ -13,11 +13,14 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
     public let description: String
     /// Where only the disk is in the way: the bytes that must be free before the job can go on, as far as known.
     public let neededBytes: UInt64?
+    /// Whether it is the GPU that failed.
+    public let isOfGPU: Bool
 
-    public init(_ exit: WorkerExit, _ description: String, neededBytes: UInt64? = nil) {
+    public init(_ exit: WorkerExit, _ description: String, neededBytes: UInt64? = nil, isOfGPU: Bool = false) {
         self.exit = exit
         self.description = description
         self.neededBytes = neededBytes
+        self.isOfGPU = isOfGPU
     }
 
     /// Sorts an error of the floors below: what is wrong with the job, and what may be better later.
@@ -47,7 +50,11 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
             self.init(
                 .temporary, error.description, neededBytes: error.code == .noSpace ? UInt64(error.bytes) : nil)
         case let error as EngineError:
-            self.init(error.code == .deviceFailed ? .temporary : .badData, error.description)
+            switch error.code {
+            case .deviceFailed: self.init(.temporary, error.description, isOfGPU: true)
+            case .outOfMemory: self.init(.temporary, error.description)
+            case .unavailable, .mismatch: self.init(.badData, error.description)
+            }
         case let error as StorageError:
             let isDisk = error.code == .noSpace || error.code == .readOnly
             self.init(.temporary, "\(error)", neededBytes: isDisk ? 0 : nil)

@@ -31,8 +31,8 @@ final class TrainingJob {
     /// Trains to the end, or throws the reason why not.
     func run() throws -> LoadedModel {
         try runner.storage.createDirectories(folder.path, mode: 0o750)
-        try requireEngine()
         let (checkpoint, damaged) = try folder.checkpoints.newest()
+        try requireEngine(resuming: checkpoint)
         for (_, error) in damaged {
             keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)")
         }
@@ -88,11 +88,22 @@ final class TrainingJob {
     // MARK: - Before the first step
 
     /// Refuses a device or precision that this machine lacks before a long text is read for nothing.
-    private func requireEngine() throws {
+    private func requireEngine(resuming checkpoint: Checkpoint?) throws {
+        let choice = runner.engineChoice(precision: section.precision)
         let tiny = Architecture(cell: .rnn, vocabularySize: 2, hiddenSize: 2, layerCount: 1)
         let parameters = Initialisation.parameters(of: tiny, seed: 0)
-        _ = try runner.engines.makeEngine(
-            runner.engineChoice(precision: section.precision), architecture: tiny, parameters: parameters)
+        do {
+            _ = try runner.engines.makeEngine(choice, architecture: tiny, parameters: parameters)
+        } catch {
+            // It was there when the job began: as after an update of the driver, until the machine is started again.
+            guard error.code == .unavailable, choice.device == .cuda, checkpoint?.configuration.device == "cuda" else {
+                throw error
+            }
+            throw JobError(
+                .temporary,
+                "the GPU on which the job began cannot be used any more: \(error.description). The job waits for it, or "
+                    + "goes on without it if device is set to cpu", isOfGPU: true)
+        }
     }
 
     private func baseModel(_ reference: ModelReference) throws -> Model {

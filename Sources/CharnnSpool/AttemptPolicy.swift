@@ -7,6 +7,8 @@ public enum WorkerEnd: Sendable, Equatable {
     case notStarted(String)
     /// It found no room on the disk, or a disk that cannot be written; the queue waits until that is over.
     case lackedRoom(String)
+    /// It ended with status 75 because of the GPU.
+    case gpuFailed
 }
 
 /// What becomes of a job after an attempt.
@@ -50,7 +52,7 @@ public struct AttemptPolicy: Sendable {
         let words = lastWords.isEmpty ? "" : ": \(lastWords)"
         switch end {
         case .exited(85): return .requeue(reason: nil, delay: nil)
-        case .exited(75):
+        case .exited(75), .gpuFailed:
             let delay = min(Self.delays.longest, Self.delays.first * Double(1 << min(temporaryFailures, 10)))
             return .requeue(reason: "Temporary failure\(words)", delay: delay)
         case .lackedRoom(let reason): return .requeue(reason: reason, delay: nil)
@@ -72,7 +74,8 @@ public struct AttemptPolicy: Sendable {
     public func crashes(after outcome: AttemptOutcome, _ end: WorkerEnd) -> Int {
         if hasProgress { return 0 }
         switch (outcome, end) {
-        case (.requeue, .exited(85)), (.requeue, .exited(75)), (.requeue, .lackedRoom), (.settle, _), (.fail, _):
+        case (.requeue, .exited(85)), (.requeue, .exited(75)), (.requeue, .lackedRoom), (.requeue, .gpuFailed),
+            (.settle, _), (.fail, _):
             return crashes
         case (.requeue, _) where wasStopped: return crashes
         default: return crashes + 1
@@ -88,6 +91,31 @@ public struct AttemptPolicy: Sendable {
         case .hung: "The worker gave no sign of life for too long and was ended"
         case .notStarted(let reason): "The worker could not be started (\(reason))"
         case .lackedRoom(let reason): reason
+        case .gpuFailed: "The GPU failed"
         }
+    }
+}
+
+/// How the GPU has done of late, over all jobs: one that fails again and again is left alone for a while, rather than
+/// that job after job is started for nothing.
+struct GPUHealth {
+    /// Failures in a row after which the jobs that may use it wait.
+    static let mostFailures = 3
+    /// Seconds of the first and of the longest wait; each is twice the one before.
+    static let rests = (first: 300.0, longest: 3600.0)
+
+    /// Failures since it last got on.
+    private(set) var failures = 0
+
+    /// Takes note of how an attempt of a job ended that may use the GPU.
+    ///
+    /// - Parameter hasProgress: Whether the attempt has a result or a newer checkpoint.
+    /// - Returns: For how many seconds such jobs are to wait; nil: not at all.
+    mutating func note(_ end: WorkerEnd, hasProgress: Bool) -> Double? {
+        if hasProgress { failures = 0 }
+        guard end == .gpuFailed else { return nil }
+        failures += 1
+        guard failures >= Self.mostFailures else { return nil }
+        return min(Self.rests.longest, Self.rests.first * Double(1 << min(failures - Self.mostFailures, 10)))
     }
 }

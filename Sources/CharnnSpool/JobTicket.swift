@@ -8,11 +8,14 @@ public struct JobRequirements: Sendable, Equatable {
     public var after: [String]
     /// Jobs whose model is used: predecessors as long as they are not done.
     public var modelJobs: [String]
+    /// Whether it may use the GPU; false only where it says that it does not.
+    public var mayUseGPU: Bool
 
-    public init(priority: Int = 0, after: [String] = [], modelJobs: [String] = []) {
+    public init(priority: Int = 0, after: [String] = [], modelJobs: [String] = [], mayUseGPU: Bool = true) {
         self.priority = priority
         self.after = after
         self.modelJobs = modelJobs
+        self.mayUseGPU = mayUseGPU
     }
 }
 
@@ -49,13 +52,19 @@ public struct JobTicket: Codable, Sendable, Hashable {
     public var file: String
     public var priority: Int
     public var predecessors: [Predecessor]
+    /// Whether the job never uses the GPU; nil: it may.
+    public var isForCPU: Bool?
     /// What the file was when it was read; a difference shows an edit.
     public var identity: FileIdentity?
 
-    public init(file: String, priority: Int = 0, predecessors: [Predecessor] = [], identity: FileIdentity? = nil) {
+    public init(
+        file: String, priority: Int = 0, predecessors: [Predecessor] = [], isForCPU: Bool? = nil,
+        identity: FileIdentity? = nil
+    ) {
         self.file = file
         self.priority = priority
         self.predecessors = predecessors
+        self.isForCPU = isForCPU
         self.identity = identity
     }
 }
@@ -92,6 +101,8 @@ public enum Blocker: Sendable, Equatable {
     case gone(String, String)
     /// Until that time (seconds since 1970): after a temporary failure, or for a model's job to be dropped.
     case delayed(Double)
+    /// Until that time (seconds since 1970): the GPU has failed again and again.
+    case lacksGPU(Double)
 
     public var description: String {
         switch self {
@@ -99,6 +110,7 @@ public enum Blocker: Sendable, Equatable {
         case .unfinished(let job): "waits for \(job)"
         case .failed(let job): "waits for \(job), which failed: `charnn retry \(job)` goes on"
         case .gone(let job, let what): "\(job), which must succeed first, \(what)"
+        case .lacksGPU: "waits for the GPU, which has failed again and again"
         case .delayed: "waits for its next attempt after a temporary failure, or for its model's job to be dropped"
         }
     }

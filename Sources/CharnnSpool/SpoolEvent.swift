@@ -17,5 +17,9 @@ public enum SpoolEvent: Sendable, Equatable {
     case finished(job: String, state: JobState, reason: String?)
     /// The worker of this job has to be asked to checkpoint and end.
     case stop(job: String)
+    /// Jobs that may use the GPU wait for so many seconds, after so many failures of it in a row.
+    case gpuRests(seconds: Double, failures: Int, reason: String)
+    /// The GPU works again.
+    case gpuWorks
     case trouble(String)
 }

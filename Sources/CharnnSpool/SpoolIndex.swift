@@ -56,6 +56,10 @@ struct SpoolIndex {
     /// Jobs that run or were interrupted.
     private(set) var active: Set<String> = []
     private(set) var counts: [RecordedState: Int] = [:]
+    /// Until when no job is started that may use the GPU, seconds since 1970; nil: any is.
+    private(set) var gpuRest: Double?
+    /// Jobs that could be started but for that.
+    private(set) var resting: Set<String> = []
 
     subscript(job: String) -> Entry? { entries[job] }
 
@@ -76,6 +80,7 @@ struct SpoolIndex {
         if jobOfFile[entry.ticket.file] == job { jobOfFile[entry.ticket.file] = nil }
         counts[entry.state, default: 0] -= 1
         delayed.remove(job)
+        resting.remove(job)
         absent.remove(job)
         stranded.remove(job)
         active.remove(job)
@@ -103,19 +108,25 @@ struct SpoolIndex {
         guard let entry = entries[job] else { return nil }
         if let blocker = blocker(entry) { return blocker }
         if let time = entry.earliest, !Self.isDue(time, at: wall) { return .delayed(time) }
+        if let time = gpuRest, entry.ticket.isForCPU != true, !Self.isDue(time, at: wall) { return .lacksGPU(time) }
         return nil
     }
 
     /// The queued job to run next.
     mutating func next(at wall: Double) -> String? {
+        if let time = gpuRest, Self.isDue(time, at: wall) { endGPURest() }
         for job in delayed {
             guard let entry = entries[job], Self.isDue(entry.earliest ?? 0, at: wall) else { continue }
             delayed.remove(job)
             runnable.insert(Place(priority: entry.ticket.priority, sequence: entry.sequence, job: job))
         }
         while let first = runnable.min {
-            if let entry = entries[first.job], isCurrent(first, entry), blocker(of: first.job, at: wall) == nil {
-                return first.job
+            if let entry = entries[first.job], isCurrent(first, entry) {
+                switch blocker(of: first.job, at: wall) {
+                case nil: return first.job
+                case .lacksGPU: resting.insert(first.job)
+                default: break
+                }
             }
             runnable.removeMin()
         }
@@ -129,7 +140,21 @@ struct SpoolIndex {
     }
 
     /// When the first delayed job may run, seconds since 1970.
-    var nextDelay: Double? { delayed.compactMap { entries[$0]?.earliest }.min() }
+    var nextDelay: Double? {
+        let rest = resting.isEmpty ? nil : gpuRest
+        return delayed.compactMap { entries[$0]?.earliest }.min().map { min($0, rest ?? $0) } ?? rest
+    }
+
+    /// Lets what may use the GPU wait.
+    mutating func restGPU(until time: Double) { gpuRest = time }
+
+    /// Lets what may use the GPU be started again.
+    mutating func endGPURest() {
+        gpuRest = nil
+        let waiting = resting
+        resting = []
+        for job in waiting { if let entry = entries[job] { place(job, entry) } }
+    }
 
     /// Whether a job waits for another to be dropped.
     var isPatient: Bool { delayed.contains { entries[$0]?.lacksModel == true && entries[$0]?.patience != nil } }
@@ -162,6 +187,7 @@ struct SpoolIndex {
 
     private mutating func place(_ job: String, _ entry: Entry) {
         delayed.remove(job)
+        resting.remove(job)
         stranded.remove(job)
         guard entry.state == .queued else { return }
         switch blocker(entry) {

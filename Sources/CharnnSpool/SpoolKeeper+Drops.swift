@@ -391,7 +391,9 @@ extension SpoolKeeper {
             if try isFree(numbered, name.text) {
                 if number > 1 { numbers[file.name.text] = number + 1 }
                 let predecessors = bind(requirements, of: name.text, old: [])
-                let ticket = JobTicket(file: numbered, priority: requirements.priority, predecessors: predecessors)
+                let ticket = JobTicket(
+                    file: numbered, priority: requirements.priority, predecessors: predecessors,
+                    isForCPU: requirements.mayUseGPU ? nil : true)
                 return (name.text, ticket)
             }
             number += 1

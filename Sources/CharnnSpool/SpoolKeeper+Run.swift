@@ -164,9 +164,25 @@ extension SpoolKeeper {
             }
             events.append(.held(job: job, reason: reason))
         }
+        if entry.ticket.isForCPU != true {
+            noteGPU(end, hasProgress: policy.hasProgress || policy.hasResult, lastWords: lastWords)
+        }
         // A person may have moved the file meanwhile; then that counts.
         try reconcile(job: job)
         try holdStranded()
+    }
+
+    /// Lets the GPU rest where it fails again and again, and tells when it works again.
+    private func noteGPU(_ end: WorkerEnd, hasProgress: Bool, lastWords: String) {
+        let hadFailed = gpuHealth.failures >= GPUHealth.mostFailures
+        let rest = gpuHealth.note(end, hasProgress: hasProgress)
+        if hadFailed, gpuHealth.failures < GPUHealth.mostFailures {
+            index.endGPURest()
+            events.append(.gpuWorks)
+        }
+        guard let rest else { return }
+        index.restGPU(until: clock.wall() + rest)
+        events.append(.gpuRests(seconds: rest, failures: gpuHealth.failures, reason: lastWords))
     }
 
     private func moveIfActive(_ entry: SpoolIndex.Entry, to state: JobState) throws(StorageError) {

@@ -57,6 +57,7 @@ public final class SpoolKeeper {
     var troubles: [String: String] = [:]
     /// The same as of the scan before, so that what lasts is told once.
     var formerTroubles: [String: String] = [:]
+    var gpuHealth = GPUHealth()
     var sequences: SequenceNumbers
     /// Whether what a crash may have left is looked for.
     var isRecovering = false
@@ -133,6 +134,9 @@ public final class SpoolKeeper {
 
     /// Seconds since 1970 when a delayed job may run.
     public var nextDelay: Double? { index.nextDelay }
+
+    /// Whether jobs could be started but for the GPU, which has failed again and again.
+    public var isWaitingForGPU: Bool { !index.resting.isEmpty }
 
     /// Directories whose hints ``handle(_:)`` understands.
     public var watchedDirectories: [FilePath] { [layout.incoming] + JobState.allCases.map(layout.directory) }

@@ -229,7 +229,7 @@ extension SpoolEvent {
         case .finished(let job, let state, _): "\(job): filed as \(state.rawValue)"
         case .trouble(let text): text
         // Drops are the daemon's to take, and there is no worker.
-        case .ignored, .stop: nil
+        case .ignored, .stop, .gpuRests, .gpuWorks: nil
         }
     }
 }

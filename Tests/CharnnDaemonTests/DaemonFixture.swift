@@ -32,8 +32,8 @@ final class DaemonFixture: Sendable {
         return options
     }
 
-    func drop(_ name: String) throws {
-        let text = "train:\n  corpus: text.txt\n"
+    func drop(_ name: String, device: String = "auto") throws {
+        let text = "device: \(device)\ntrain:\n  corpus: text.txt\n"
         let partial = layout.incoming.appending(".\(name).part")
         try disk.replace(partial, with: Array(text.utf8))
         try disk.rename(partial, to: layout.incoming.appending(name), replacing: false)
@@ -73,6 +73,11 @@ final class DaemonFixture: Sendable {
         long*) wait_for_stop ;;
         twice*) [ -e "$folder/stopped" ] && finish; wait_for_stop ;;
         bad*) echo "there is no text.txt" >&2; exit 66 ;;
+        gpu*)
+            printf '{"event":{"_0":{"kind":"failed","level":"warning","message":"No GPU.","fields":{"GPU_FAILED":"1"}}}}\n'
+            echo "the GPU is gone" >&2
+            exit 75
+            ;;
         crash*) kill -SEGV $$ ;;
         hang*) trap '' TERM; say trainingStarted "Training."; while :; do sleep 1; done ;;
         *) exit 1 ;;

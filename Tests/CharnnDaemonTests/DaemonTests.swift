@@ -73,6 +73,19 @@ struct DaemonTests {
         #expect(try spool.state("good") == .done)
     }
 
+    @Test func `a GPU that fails again and again is told of and left alone, and the rest is done`() async throws {
+        for number in 1...5 { try spool.drop("gpu\(number).yaml") }
+        try spool.drop("good.yaml", device: "cpu")
+        #expect(try await once() == .someFailed)
+        #expect(try spool.state("good") == .done)
+        let rest = try #require(spool.log.all.first { $0["CHARNND_EVENT"] == "gpuRests" })
+        #expect(rest["MESSAGE"]?.contains("3 times in a row (the last time: the GPU is gone)") == true)
+        #expect(rest["PRIORITY"] == "3")
+        #expect(!spool.log.events(of: "gpu4").contains("jobStarted"))
+        #expect(try (1...5).allSatisfy { try spool.state("gpu\($0)") == .queue })
+        #expect(spool.manager.all.contains { $0.contains("Waiting for the GPU") })
+    }
+
     @Test func `a stop sends the running job back to the queue, and the next daemon ends it`() async throws {
         try spool.drop("twice.yaml")
         let outcome = try await running { _ in

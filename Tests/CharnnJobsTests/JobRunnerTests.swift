@@ -106,6 +106,24 @@ final class JobFixture: JobReporter {
         #expect(job.generate.first?.request.prompt == "x \"y\\\n")
     }
 
+    @Test(
+        .enabled("this machine has no GPU") { (try? Engines.device(for: EngineChoice())) == .cpu })
+    func `a job that began on a GPU which is gone waits for it, and one that never had it fails`() throws {
+        #expect(try fixture.run("new", "device: cuda\n" + JobFixture.training) == .badData)
+
+        fixture.onEvent = { [fixture] in if $0.kind == .checkpointSaved { fixture.stop.set() } }
+        #expect(try fixture.run("a", "device: cpu\n" + JobFixture.training) == .checkpointed)
+        var checkpoint = try #require(try fixture.output("a").checkpoints.newest().checkpoint)
+        checkpoint.configuration.device = "cuda"
+        try fixture.output("a").checkpoints.save(checkpoint, keeping: 1)
+        #expect(try fixture.run("a", "device: cuda\n" + JobFixture.training) == .temporary)
+        #expect(fixture.events.last?.fields["GPU_FAILED"] == "1")
+        #expect(fixture.events.last?.message.contains("set to cpu") == true)
+
+        fixture.onEvent = nil
+        #expect(try fixture.run("a", "device: cpu\n" + JobFixture.training) == .done)
+    }
+
     @Test func `a job that is stopped and goes on ends in the same bytes`() throws {
         let job = JobFixture.training + "generate:\n  length: 50\n"
         try fixture.run("whole", job)

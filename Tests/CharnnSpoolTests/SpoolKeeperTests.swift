@@ -10,7 +10,9 @@ struct SpoolKeeperTests {
     let spool: SpoolFixture
     init() throws { spool = try SpoolFixture() }
 
-    private func accepted(_ drops: (String, String)...) throws -> SpoolKeeper {
+    private func accepted(_ drops: (String, String)...) throws -> SpoolKeeper { try accepted(drops) }
+
+    private func accepted(_ drops: [(String, String)]) throws -> SpoolKeeper {
         let keeper = try spool.open()
         try keeper.recover()
         for (name, text) in drops {
@@ -323,6 +325,69 @@ struct SpoolKeeperTests {
         #expect(try next.claimNext() == nil)
         spool.time.pass(61)
         #expect(try next.claimNext()?.attempt == 2)
+    }
+
+    @Test func `a GPU that fails three times in a row is left alone for a while, and jobs for the CPU go on`() throws {
+        let names = ["a", "b", "c", "d", "e"]
+        let keeper = try accepted(
+            names.map { ("\($0).yaml", "priority: 1") } + [("x.yaml", "device: cpu"), ("y.yaml", "device: cpu")])
+        func fails(_ job: String) throws {
+            #expect(try keeper.claimNext()?.job == job)
+            try keeper.workerEnded(job, .gpuFailed, wasStopped: false, lastWords: "fell off the bus")
+        }
+        func works(_ job: String) throws {
+            #expect(try keeper.claimNext()?.job == job)
+            try spool.finish(job)
+            try keeper.workerEnded(job, .exited(0), wasStopped: false, lastWords: "")
+        }
+        for job in ["a", "b", "c"] { try fails(job) }
+        #expect(keeper.takeEvents().contains(.gpuRests(seconds: 300, failures: 3, reason: "fell off the bus")))
+        try works("x")
+        #expect(try keeper.claimNext()?.job == "y")
+        try keeper.workerEnded("y", .exited(85), wasStopped: true, lastWords: "")
+        try works("y")
+        #expect(try keeper.claimNext() == nil)
+        #expect(keeper.isWaitingForGPU && keeper.blocker(of: "d") == .lacksGPU(1_700_000_000 + spool.time.now + 300))
+        // Their own delay is over sooner; they wait all the same, and what ran on the CPU says nothing about the GPU.
+        spool.time.pass(299)
+        #expect(try keeper.claimNext() == nil)
+        spool.time.pass(2)
+        // One is tried.
+        try fails("a")
+        #expect(keeper.takeEvents().contains(.gpuRests(seconds: 600, failures: 4, reason: "fell off the bus")))
+        #expect(try keeper.claimNext() == nil)
+        spool.time.pass(601)
+        try works("a")
+        #expect(keeper.takeEvents().contains(.gpuWorks))
+        for job in ["b", "c", "d", "e"] { try works(job) }
+        #expect(!keeper.isWaitingForGPU)
+        #expect(try spool.files(.done).count == 7)
+    }
+
+    @Test func `a GPU that fails now and then while jobs get on is not left alone`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 1"))
+        for step in 1...5 {
+            #expect(try keeper.claimNext()?.job == "a")
+            let checkpoints = spool.layout.folder(of: "a").appending("checkpoints")
+            try spool.disk.createDirectories(checkpoints, mode: 0o750)
+            try spool.disk.replace(checkpoints.appending("step-\(step).safetensors"), with: [1])
+            try keeper.workerEnded("a", .gpuFailed, wasStopped: false, lastWords: "an error")
+            spool.time.pass(AttemptPolicy.delays.longest + 1)
+        }
+        #expect(!keeper.takeEvents().contains { if case .gpuRests = $0 { true } else { false } })
+    }
+
+    @Test func `an edit decides anew whether a job waits for the GPU`() throws {
+        let keeper = try accepted(
+            ("a.yaml", "priority: 1"), ("b.yaml", "priority: 1"), ("c.yaml", "priority: 1"), ("d.yaml", "priority: 0"))
+        for job in ["a", "b", "c"] {
+            #expect(try keeper.claimNext()?.job == job)
+            try keeper.workerEnded(job, .gpuFailed, wasStopped: false, lastWords: "")
+        }
+        #expect(try keeper.claimNext() == nil)
+        try spool.disk.replace(spool.layout.file("d.yaml", in: .queue), with: Array("device: cpu".utf8))
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "d")
     }
 
     @Test func `three crashes hold the job, and a release starts the count anew`() throws {

@@ -118,6 +118,21 @@ import Testing
         try spool.expectResults("job", equal: undisturbed)
     }
 
+    @Test func `a GPU that fails every job is left alone after three, and jobs for the CPU are done`() throws {
+        let spool = try Self.spool()
+        for number in 1...5 { try spool.drop("gpu\(number).yaml", Self.job(device: "auto")) }
+        try spool.drop("last.yaml", Self.job(device: "cpu", epochs: 1))
+        let outcome = try spool.once(Self.emulation(["EMULATED_CUDA_FAULT": "cuLaunchKernel:719"]))
+        #expect(outcome.status == 1)
+        #expect(outcome.error.contains("The GPU has failed 3 times in a row"), "\(outcome.error)")
+        #expect(try spool.state("last") == .done)
+        #expect(try (1...5).map { try #require(try spool.status("gpu\($0)")).attempts } == [1, 1, 1, 0, 0])
+        // The next daemon tries at once, and finds it mended.
+        #expect(try spool.charnn("release", "gpu1", "gpu2", "gpu3").status == 0)
+        _ = try spool.once(Self.emulation())
+        #expect(try spool.state("gpu4") == .done && spool.state("gpu5") == .done)
+    }
+
     @Test func `a run goes from the CPU to the GPU and back, and says that its bytes may differ`() throws {
         let spool = try Self.spool()
         try spool.drop("job.yaml", Self.job(device: "cpu", epochs: 1))
