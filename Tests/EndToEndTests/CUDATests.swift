@@ -128,7 +128,6 @@ import Testing
         #expect(try spool.state("last") == .done)
         #expect(try (1...5).map { try #require(try spool.status("gpu\($0)")).attempts } == [1, 1, 1, 0, 0])
         // The next daemon tries at once, and finds it mended.
-        #expect(try spool.charnn("release", "gpu1", "gpu2", "gpu3").status == 0)
         _ = try spool.once(Self.emulation())
         #expect(try spool.state("gpu4") == .done && spool.state("gpu5") == .done)
     }
