@@ -6,6 +6,13 @@ import PackageDescription
 let optimisedC: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno"])]
 let optimisedSwift: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
+// What calls the storage, for tests that tell those calls apart by where they stand: optimised code is not where its lines
+// are. Set by Tests/ExplorationTests/mutate and calls, which need all else optimised.
+let tellsCallsApart = Context.environment["CHARNND_CALL_SITES"] != nil
+let storageUsers = [
+    "CharnnStorage", "CharnnModel", "CharnnSpool", "CharnnCheckpoint", "CharnnCorpus", "CharnnReports", "CharnnJobs",
+]
+
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -183,7 +190,7 @@ let package = Package(
                 "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnReports", "CharnnSpool",
                 "CharnnStorage", "CharnnTestSupport", "CharnnTraining", crypto, system,
             ],
-            exclude: ["million", "mutate"], swiftSettings: optimisedSwift),
+            exclude: ["calls", "million", "mutate"], swiftSettings: optimisedSwift),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
@@ -207,4 +214,10 @@ for target in package.targets where ![.system, .binary, .plugin].contains(target
             .enableUpcomingFeature("InternalImportsByDefault"),
             .enableUpcomingFeature("MemberImportVisibility"),
         ]
+    if tellsCallsApart {
+        target.swiftSettings?.append(.define("CALL_SITES"))
+        if storageUsers.contains(target.name) {
+            target.swiftSettings?.append(.unsafeFlags(["-Onone"], .when(configuration: .release)))
+        }
+    }
 }

@@ -4,6 +4,7 @@ import CharnnEngine
 import CharnnModel
 import CharnnStorage
 import CharnnTraining
+import SystemPackage
 
 /// Why a job cannot go on.
 public struct JobError: Error, Hashable, CustomStringConvertible {
@@ -57,7 +58,13 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
             }
         case let error as StorageError:
             let isDisk = error.code == .noSpace || error.code == .readOnly
-            self.init(.temporary, "\(error)", neededBytes: isDisk ? 0 : nil)
+            let hint =
+                switch error.code {
+                case .notFound: "; was it removed while the job ran?"
+                case .denied: "; look at the rights (ls -ld \(error.path.removingLastComponent()))"
+                default: ""
+                }
+            self.init(.temporary, "\(error)\(hint)", neededBytes: isDisk ? 0 : nil)
         default: self.init(.temporary, "\(error)")
         }
     }

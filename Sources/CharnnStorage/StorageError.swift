@@ -46,7 +46,30 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         if let other {
             return "\(path) and \(other) lie on different file systems; mount one file system over all of the spool"
         }
-        return "\(call) \(path): \(errno.description)"
+        switch code {
+        case .notRegular: return errno == .isDirectory ? "\(path) is a folder" : "\(path) is no regular file"
+        case .outsideRoot: return "\(path) leads out of the folder in which it must be"
+        default: return "\(path) cannot be \(done): \(errno.description)"
+        }
+    }
+
+    /// What the call would have done to the path, in a sentence's words.
+    private var done: String {
+        switch call {
+        case "open", "openat", "openat2": "opened"
+        case "access", "fstat", "lgetxattr", "lstat", "statvfs": "looked at"
+        case "opendir", "readdir": "listed"
+        case "pread", "mmap": "read"
+        case "mkdir": "made"
+        case "rename", "link": "moved"
+        case "unlink", "rmdir": "removed"
+        case "chmod": "given its rights"
+        case "ftruncate": "shortened"
+        case "write": "written"
+        case "flock": "locked"
+        case "inotify_init1", "inotify_add_watch", "eventfd": "watched"
+        default: "written to the disk (\(call))"
+        }
     }
 }
 

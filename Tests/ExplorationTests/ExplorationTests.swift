@@ -53,9 +53,8 @@ struct ExplorationTests {
         #expect(findings.states.count >= Self.wanted ?? 10_000 || Self.variable("CHARNND_SCENARIO") != nil)
     }
 
-    #if DEBUG
-    // Optimised code is not where its lines are.
-    @Test(.enabled("takes minutes: run with CHARNND_CALLS=1") { variable("CHARNND_CALLS") != nil })
+    #if CALL_SITES
+    @Test(.enabled("run by calls") { variable("CHARNND_CALLS") != nil })
     func `every call of the storage meets a power failure and a fault`() async throws {
         let findings = await Self.findings.value
         let lines = try CallStack.lines(of: Set(findings.crashesAt.keys).union(findings.faultsAt.keys))
