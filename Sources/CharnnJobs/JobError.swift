@@ -60,7 +60,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
             let isDisk = error.code == .noSpace || error.code == .readOnly
             let hint =
                 switch error.code {
-                case .notFound: "; was it removed while the job ran?"
+                case .notFound: "; was the job's folder removed or moved while it ran?"
                 case .denied: "; look at the rights (ls -ld \(error.path.removingLastComponent()))"
                 default: ""
                 }

@@ -83,6 +83,7 @@ struct ExplorationTests {
     @Test(.enabled("run by mutate") { variable("CHARNND_MUTATE") != nil })
     func `a bug planted in any sync or rename is found`() async throws {
         let (bugs, sites) = try Hunt.bugs(Scenario.all)
+        print("\(bugs.count) bugs to plant")
         let problems = await Threads.map(bugs) { bug in
             let problem = Hunt.find(bug, sites)
             let excuse = problem == nil ? Hunt.excuse(for: bug) : nil
