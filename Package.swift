@@ -10,7 +10,7 @@ let optimisedSwift: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: 
 // are. Set by Tests/ExplorationTests/mutate and calls, which need all else optimised.
 let tellsCallsApart = Context.environment["CHARNND_CALL_SITES"] != nil
 let storageUsers = [
-    "CharnnStorage", "CharnnModel", "CharnnSpool", "CharnnCheckpoint", "CharnnCorpus", "CharnnReports", "CharnnJobs",
+    "CharnnStorage", "CharnnSpool", "CharnnCheckpoint", "CharnnCorpus", "CharnnReports", "CharnnJobs",
 ]
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")

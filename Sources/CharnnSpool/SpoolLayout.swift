@@ -87,7 +87,10 @@ public struct SpoolLayout: Sendable, Hashable {
             // A mask of the process may have taken bits away, and mkdir ignores the special ones.
             if try storage.status(of: path)?.mode != mode { try storage.setMode(mode, of: path) }
         }
+        // What is there already may be of a process that was killed before it synced; above the spool nothing need be
+        // readable.
         try storage.synchronizeDirectory(root)
+        try? storage.synchronizeDirectory(root.removingLastComponent())
     }
 
     /// Refuses a spool in parts: between file systems no rename is whole, and none can be synced together.

@@ -82,7 +82,11 @@ struct ExplorationTests {
 
     @Test(.enabled("run by mutate") { variable("CHARNND_MUTATE") != nil })
     func `a bug planted in any sync or rename is found`() async throws {
-        let (bugs, sites) = try Hunt.bugs(Scenario.all)
+        let (all, sites) = try Hunt.bugs(Scenario.all)
+        let wanted = Self.variable("CHARNND_MUTATE") ?? ""
+        let bugs = all.enumerated().filter { number, bug in
+            Int(wanted).map { number + 1 >= $0 } ?? "\(bug.kind), \(bug.site)".contains(wanted)
+        }.map(\.element)
         print("\(bugs.count) bugs to plant")
         let problems = await Threads.map(bugs) { bug in
             let problem = Hunt.find(bug, sites)
@@ -100,7 +104,7 @@ struct ExplorationTests {
             print(
                 "\(kind): planted \(planted.count), caught \(caught), excused "
                     + "\(planted.count - caught - missed.count), not caught \(missed.count)")
-            #expect(caught > 0, "\(kind) is never caught")
+            #expect(caught > 0 || planted.isEmpty, "\(kind) is never caught")
             #expect(missed.map(\.0.site) == [])
         }
     }

@@ -82,7 +82,8 @@ struct Hunt {
                     }
                     depth += 1
                 }
-                guard let last = path.last else { continue }
+                // What only helpers show is called by the test itself, such as a person's program or a worker.
+                guard let last = path.last, !helpers.contains(last.file) else { continue }
                 let site = "\(target) " + path.map(\.description).joined(separator: " < ")
                 sites.known[stack.prefix(depth)] = site
                 var entry = found[site] ?? (target, last, [])
@@ -114,17 +115,99 @@ struct Hunt {
         return nil
     }
 
-    /// Bugs that break no promise, by what stands in their line, and why that is right.
-    private static let excused: [(file: String, code: String, kinds: [Kind], why: String)] = [
+    /// Bugs that break no promise on the simulated disk, by a place on the way to them and what stands in their line, and
+    /// why that is right.
+    private static let excused: [(place: String, code: String, kinds: [Kind], why: String)] = [
+        // Two syncs for one thing: the other is enough where changes of one file keep their order, and is planted, too.
         (
-            "CharnnModel/Model+File.swift", "SafeTensors.write", [.directoryNotSynced],
-            "the status that names the model goes into the same folder later, whose sync is for both"
-        )
+            "CharnnSpool/SpoolClient.swift", "synchronizeDirectory(layout.directory(state))", [.directoryNotSynced],
+            leftFolder
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Drops.swift", "synchronizeDirectory(layout.directory(.rejected))",
+            [.directoryNotSynced], leftFolder
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Drops.swift", "synchronizeDirectory(layout.accepting)", [.directoryNotSynced],
+            leftFolder
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Scan.swift", "synchronizeDirectory(layout.directory(state))",
+            [.directoryNotSynced], leftFolder
+        ),
+        (
+            "CharnnJobs/TrainingJob.swift", "last.write(to: folder.model", [.directoryNotSynced],
+            "nobody was promised it before the end, when it is written again, or the status goes into the same folder"
+        ),
+        (
+            "CharnnReports/MetricsFile.swift", "storage.replace(path", [.directoryNotSynced],
+            "resolved.yaml goes into the same folder after it and before any checkpoint"
+        ),
+        (
+            "CharnnJobs/ResolvedFile.swift", "storage.replace(path", [.directoryNotSynced],
+            "the status that names it goes into the same folder later"
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Run.swift", "storage.replace(layout.jobFile", [.directoryNotSynced],
+            "the status goes into the same folder right after it"
+        ),
+        (
+            "CharnnSpool/SpoolLayout.swift", "createDirectories(path", [.directoryNotSynced],
+            "the spool's own sync comes after it"
+        ),
+        // What recovery finds and does again.
+        (
+            "CharnnSpool/SpoolKeeper+Drops.swift", "for directory in left", [.directoryNotSynced],
+            "what is back in incoming/ has its name in accepting/ too, by which recovery knows it"
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Drops.swift", "synchronizeDirectory(path.removingLastComponent())",
+            [.directoryNotSynced], "what is back has its name in rejected/ too, by which recovery knows it"
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Drops.swift", "synchronizeDirectory(layout.directory(state))",
+            [.directoryNotSynced], "a job's file is written anew from its folder"
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Scan.swift", "status.save(layout.status(of: job)", [.directoryNotSynced],
+            "a status that was lost is made again, and an edit that was not noted is seen again"
+        ),
+        (
+            "CharnnSpool/SpoolKeeper.swift", "storage.replace(path", [.directoryNotSynced],
+            "numbers in use are found at the start"
+        ),
+        (
+            "CharnnSpool/SpoolFinding.swift", "", [.directoryNotSynced],
+            "a repair that was lost is found missing, and made, again"
+        ),
+        (
+            "CharnnJobs/PageWriter.swift", "swap(", [.fileNotSynced, .renamedBeforeSync],
+            "a page promises nothing, and is made again of what lies beside it"
+        ),
+        // What has its name before its contents are on disk, and is not believed before both are.
+        (
+            "CharnnCheckpoint/CheckpointFolder.swift", "checkpoint.write(", [.renamedBeforeSync],
+            "a torn checkpoint is known by its checksum, and the one before it taken"
+        ),
+        (
+            "CharnnCorpus/CorpusEncoder.swift", "file.synchronize()", [.renamedBeforeSync],
+            "a torn text is known by its checksum, and encoded again"
+        ),
+        (
+            "CharnnJobs/TextJobs.swift", "file.synchronize()", [.renamedBeforeSync],
+            "texts are written anew until the status names them"
+        ),
+        (
+            "CharnnJobs/TrainingJob.swift", "last.write(to: folder.lastModel", [.renamedBeforeSync],
+            "it is written anew until the status names it"
+        ),
     ]
+
+    private static let leftFolder = "the sync of the folder that the file left makes its new name durable, too"
 
     static func excuse(for bug: Bug) -> String? {
         excused.first {
-            bug.site.contains($0.file) && bug.code.contains($0.code) && $0.kinds.contains(bug.kind)
+            bug.site.contains($0.place) && bug.code.contains($0.code) && $0.kinds.contains(bug.kind)
         }?.why
     }
 }

@@ -1,4 +1,5 @@
 import CharnnCheckpoint
+import CharnnJobs
 import CharnnModel
 import CharnnSpool
 import CharnnStorage
@@ -56,6 +57,10 @@ struct Inspection {
         case "status.json":
             let status = try? JSONDecoder().decode(JobStatus.self, from: Data(bytes))
             require(status?.sequence != nil && status?.ticket != nil, "\(path) is not whole")
+        case "resolved.yaml":
+            require((try? JobFile.parse(bytes, fileName: name)) != nil && bytes.last == 10, "\(path) is not whole")
+        case _ where name.hasSuffix(".json"):
+            require((try? JSONSerialization.jsonObject(with: Data(bytes))) != nil, "\(path) is not whole")
         case "model.safetensors", "last.safetensors":
             require((try? Model(reading: FilePath(path), in: disk)) != nil, "\(path) is not whole")
         case "checkpoints":

@@ -30,6 +30,13 @@ extension Scenario {
     private static let spool: [Scenario] = [
         Scenario(name: "first start", prepare: { _ in }).acting { $0.turn() },
         Scenario(name: "first start of a shared spool", sharing: .group, prepare: { _ in }).acting { $0.turn() },
+        Scenario(name: "start after a first one that was killed", prepare: { _ in }).acting { night in
+            for (path, mode) in night.layout.directories(.personal) { try? night.disk.createDirectory(path, mode: mode) }
+            night.turn()
+            // Where a fault has left no place for it, nobody drops anything.
+            if (try? night.disk.list(night.layout.incoming)) != nil { night.drop("a.yaml", "mark: a\n") }
+            night.settle()
+        },
         Scenario(
             name: "accept",
             prepare: { night in
@@ -100,6 +107,7 @@ extension Scenario {
                 night.turn()
                 night.stopsAfter = 2
                 night.runNext(dies: .signalled(9), settling: false)
+                night.addRow(3, to: "a")
             }
         ).acting { night in
             night.settle()

@@ -83,6 +83,18 @@ extension Night {
         return 0
     }
 
+    /// A row of a step behind the newest checkpoint, as a worker leaves that is killed there.
+    func addRow(_ step: Int, to job: String) {
+        let metrics = try? MetricsFile(JobFolder(layout.folder(of: job), in: disk).metrics, keepingRowsTo: .max, in: disk)
+        try? metrics?.append(Self.row(step))
+    }
+
+    private static func row(_ step: Int) -> MetricsRow {
+        MetricsRow(
+            step: step, epoch: 0, trainLoss: 1 / Double(step), validationLoss: nil, learningRate: 0.1,
+            gradientNorm: nil, charactersPerSecond: nil, elapsedSeconds: 0)
+    }
+
     /// - Returns: False when it was stopped on the way.
     private func train(_ job: String, _ folder: JobFolder, to steps: Int) throws -> Bool {
         let (found, damaged) = try folder.checkpoints.newest()
@@ -92,10 +104,7 @@ extension Night {
         var saved = 0
         while step < steps {
             step += 1
-            try metrics.append(
-                MetricsRow(
-                    step: step, epoch: 0, trainLoss: 1 / Double(step), validationLoss: nil, learningRate: 0.1,
-                    gradientNorm: nil, charactersPerSecond: nil, elapsedSeconds: 0))
+            try metrics.append(Self.row(step))
             try metrics.synchronize()
             let checkpoint = LightModel.checkpoint(step: step)
             try checkpoint.model.write(to: folder.model, in: disk)

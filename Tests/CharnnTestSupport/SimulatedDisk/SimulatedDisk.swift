@@ -90,6 +90,8 @@ public final class SimulatedDisk: Storage {
         var lastLock = 0
         /// Files whose sync is put off until they are renamed.
         var late: Set<Int> = []
+        /// Of these, the renamed ones: their sync comes with the next operation, before which the power may fail.
+        var due: Set<Int> = []
         /// A rename that is put off until after the next.
         var waiting: Rename?
     }
@@ -143,6 +145,8 @@ public final class SimulatedDisk: Storage {
         let outcome: Swift.Result<Value, StorageError> = state.withLock { state in
             let number = state.count
             state.count += 1
+            for file in state.due { state.image.synchronize(file) }
+            state.due = []
             var operation = Operation(call: call, kind: kind, path: path.string, stack: stack)
             let outcome: Swift.Result<Value, StorageError>
             if let fault = state.fault, number >= fault.at, fault.trouble.strikes(operation) {
@@ -279,7 +283,7 @@ public final class SimulatedDisk: Storage {
             if old == number { return }
         }
         state.image.move(number, from: from, to: to, replacing: rename.replacing)
-        if state.late.remove(number) != nil { state.image.synchronize(number) }
+        if state.late.remove(number) != nil { state.due.insert(number) }
     }
 
     public func remove(_ path: FilePath) throws(StorageError) {
