@@ -184,11 +184,23 @@ struct Hunt {
             "CharnnJobs/PageWriter.swift", "swap(", [.fileNotSynced, .renamedBeforeSync],
             "a page promises nothing, and is made again of what lies beside it"
         ),
-        // What has its name before its contents are on disk, and is not believed before both are.
         (
-            "CharnnCheckpoint/CheckpointFolder.swift", "checkpoint.write(", [.renamedBeforeSync],
-            "a torn checkpoint is known by its checksum, and the one before it taken"
+            "CharnnReports/EventFile.swift", "swap(", [.fileNotSynced, .renamedBeforeSync],
+            "what is left of TensorBoard's file is cut to whole events when the job goes on, and nothing counts on it"
         ),
+        (
+            "CharnnSpool/SpoolKeeper+Drops.swift", "storage.rename(drop.path, to: path", [.publishedTooEarly],
+            "what was not moved still lies in incoming/, and is taken again"
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Drops.swift", "storage.rename(path, to: destination", [.publishedTooEarly],
+            "what was not moved is rejected again"
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Scan.swift", "storage.rename(layout.file(file, in: place)", [.publishedTooEarly],
+            "the status says where the file belongs, and recovery moves it there"
+        ),
+        // What has its name before its contents are on disk, and is not believed before both are.
         (
             "CharnnCorpus/CorpusEncoder.swift", "file.synchronize()", [.renamedBeforeSync],
             "a torn text is known by its checksum, and encoded again"
@@ -198,8 +210,8 @@ struct Hunt {
             "texts are written anew until the status names them"
         ),
         (
-            "CharnnJobs/TrainingJob.swift", "last.write(to: folder.lastModel", [.renamedBeforeSync],
-            "it is written anew until the status names it"
+            "CharnnJobs/TrainingJob.swift", "storage.replace(file, with: text", [.renamedBeforeSync],
+            "a sample is written again by the run that comes to its step again"
         ),
     ]
 

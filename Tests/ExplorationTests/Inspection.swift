@@ -1,6 +1,7 @@
 import CharnnCheckpoint
 import CharnnJobs
 import CharnnModel
+import CharnnReports
 import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
@@ -57,6 +58,8 @@ struct Inspection {
         case "status.json":
             let status = try? JSONDecoder().decode(JobStatus.self, from: Data(bytes))
             require(status?.sequence != nil && status?.ticket != nil, "\(path) is not whole")
+        case "metrics.csv":
+            require(String(decoding: bytes, as: UTF8.self).hasPrefix(MetricsFile.header), "\(path) is not whole")
         case "resolved.yaml":
             require((try? JobFile.parse(bytes, fileName: name)) != nil && bytes.last == 10, "\(path) is not whole")
         case _ where name.hasSuffix(".json"):

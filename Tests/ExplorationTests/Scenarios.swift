@@ -31,7 +31,9 @@ extension Scenario {
         Scenario(name: "first start", prepare: { _ in }).acting { $0.turn() },
         Scenario(name: "first start of a shared spool", sharing: .group, prepare: { _ in }).acting { $0.turn() },
         Scenario(name: "start after a first one that was killed", prepare: { _ in }).acting { night in
-            for (path, mode) in night.layout.directories(.personal) { try? night.disk.createDirectory(path, mode: mode) }
+            for (path, mode) in night.layout.directories(.personal) {
+                try? night.disk.createDirectory(path, mode: mode)
+            }
             night.turn()
             // Where a fault has left no place for it, nobody drops anything.
             if (try? night.disk.list(night.layout.incoming)) != nil { night.drop("a.yaml", "mark: a\n") }

@@ -85,7 +85,8 @@ extension Night {
 
     /// A row of a step behind the newest checkpoint, as a worker leaves that is killed there.
     func addRow(_ step: Int, to job: String) {
-        let metrics = try? MetricsFile(JobFolder(layout.folder(of: job), in: disk).metrics, keepingRowsTo: .max, in: disk)
+        let metrics = try? MetricsFile(
+            JobFolder(layout.folder(of: job), in: disk).metrics, keepingRowsTo: .max, in: disk)
         try? metrics?.append(Self.row(step))
     }
 
