@@ -59,9 +59,10 @@ final class Notifier: Sendable {
         limit.cancel()
     }
 
-    /// Whether a run was ended for taking too long.
-    private final class Lateness: Sendable {
-        let isSet = Mutex(false)
+    /// Whether a run was ended for taking too long, or with the daemon.
+    private final class Ending: Sendable {
+        let wasLate = Mutex(false)
+        let wasCut = Mutex(false)
     }
 
     /// Before a command: when memory runs out it is ended before the daemon, whose protection it would inherit.
@@ -73,7 +74,7 @@ final class Notifier: Sendable {
         options.processGroupID = 0
         let own: [Environment.Key: String?] = ["NOTIFY_SOCKET": nil, "WATCHDOG_PID": nil, "WATCHDOG_USEC": nil]
         let variables = notice.variables.reduce(into: own) { $0[Environment.Key(stringLiteral: $1.key)] = $1.value }
-        let lateness = Lateness()
+        let ending = Ending()
         do {
             let result = try await Subprocess.run(
                 .path("/bin/sh"), arguments: ["-c", Self.asEndable + notice.command],
@@ -85,20 +86,25 @@ final class Notifier: Sendable {
                 let timer = Task {
                     try? await Task.sleep(for: .seconds(limit))
                     guard !Task.isCancelled else { return }
-                    lateness.isSet.withLock { $0 = true }
+                    ending.wasLate.withLock { $0 = true }
                     end()
                 }
                 defer { timer.cancel() }
                 return await withTaskCancellationHandler {
                     await Self.lastLine(execution.standardOutput)
                 } onCancel: {
+                    ending.wasCut.withLock { $0 = true }
                     end()
                 }
             }
-            if lateness.isSet.withLock({ $0 }) {
+            if ending.wasLate.withLock({ $0 }) {
                 return failed(
                     "it took longer than \(StatusLine.duration(notice.limit)) and was ended; give it more with "
                         + "notify_timeout, or let it put its work elsewhere")
+            }
+            if ending.wasCut.withLock({ $0 }), result.terminationStatus.isSuccess == false {
+                return failed(
+                    "it still ran when the daemon ended, and was ended with it; a smaller notify_timeout ends it sooner")
             }
             let said = result.closureResult.isEmpty ? "" : ": \(result.closureResult)"
             switch result.terminationStatus {

@@ -71,7 +71,9 @@ struct NoticeTests {
         #expect(try await Daemon(options(command, timeout: 0.3)).run() == .ended)
         #expect(try fixture.state("good-1") == .done && fixture.state("good-2") == .done)
         let failures = fixture.log.all.filter { $0["CHARNND_EVENT"] == "notifyFailed" }
-        #expect(failures.count == 2 && failures.allSatisfy { $0["MESSAGE"]?.contains("notify_timeout") == true })
+        #expect(
+            failures.count == 2 && failures.allSatisfy { $0["MESSAGE"]?.contains("notify_timeout") == true },
+            "\(failures)")
         let started = try fixture.text(fixture.folder.path.appending("pids")).split(separator: "\n").compactMap {
             pid_t($0)
         }
