@@ -104,7 +104,8 @@ final class Notifier: Sendable {
             }
             if ending.wasCut.withLock({ $0 }), result.terminationStatus.isSuccess == false {
                 return failed(
-                    "it still ran when the daemon ended, and was ended with it; a smaller notify_timeout ends it sooner")
+                    "it still ran when the daemon ended, and was ended with it; a smaller notify_timeout ends it sooner"
+                )
             }
             let said = result.closureResult.isEmpty ? "" : ": \(result.closureResult)"
             switch result.terminationStatus {
