@@ -41,7 +41,11 @@ final class Notifier: Sendable {
             let number = state.sent
             state.tasks[number] = Task { [self] in
                 await before?.value
-                if !Task.isCancelled { await run(notice) }
+                if Task.isCancelled {
+                    failed("it was not run, as the daemon ended before its turn")
+                } else {
+                    await run(notice)
+                }
                 self.state.withLock { $0.tasks[number] = nil }
             }
         }

@@ -20,13 +20,22 @@ public enum AttemptOutcome: Sendable, Equatable {
     case hold(reason: String)
 }
 
+/// Waits of which each is twice the one before.
+public struct Backoff: Sendable {
+    /// Seconds of the first, and of the longest.
+    public let first, longest: Double
+
+    /// Seconds of the wait after so many others.
+    func delay(after count: Int) -> Double { min(longest, first * Double(1 << min(count, 10))) }
+}
+
 /// Decides after an attempt: bad jobs fail, temporary trouble is tried again, workers that crash without getting on
 /// are held.
 public struct AttemptPolicy: Sendable {
     /// Crashes in a row without a newer checkpoint after which a job is held.
     public static let mostCrashes = 3
-    /// Seconds before a first and at most before a later try after a temporary failure.
-    public static let delays = (first: 60.0, longest: 3600.0)
+    /// How long a job waits after a temporary failure.
+    public static let delays = Backoff(first: 60, longest: 3600)
 
     /// Whether a result record is written.
     public var hasResult: Bool
@@ -53,8 +62,8 @@ public struct AttemptPolicy: Sendable {
         switch end {
         case .exited(85): return .requeue(reason: nil, delay: nil)
         case .exited(75), .gpuFailed:
-            let delay = min(Self.delays.longest, Self.delays.first * Double(1 << min(temporaryFailures, 10)))
-            return .requeue(reason: "Temporary failure\(words)", delay: delay)
+            return .requeue(
+                reason: "Temporary failure\(words)", delay: Self.delays.delay(after: temporaryFailures))
         case .lackedRoom(let reason): return .requeue(reason: reason, delay: nil)
         case .exited(65): return .fail(reason: "The job's data is bad\(words)")
         case .exited(66): return .fail(reason: "Something the job names is missing or unreadable\(words)")
@@ -101,21 +110,20 @@ public struct AttemptPolicy: Sendable {
 struct GPUHealth {
     /// Failures in a row after which the jobs that may use it wait.
     static let mostFailures = 3
-    /// Seconds of the first and of the longest wait; each is twice the one before.
-    static let rests = (first: 300.0, longest: 3600.0)
+    static let rests = Backoff(first: 300, longest: 3600)
 
     /// Failures since it last got on.
     private(set) var failures = 0
 
     /// Takes note of how an attempt of a job ended that may use the GPU.
     ///
-    /// - Parameter hasProgress: Whether the attempt has a result or a newer checkpoint.
+    /// - Parameter hasProgress: Whether the job has succeeded or has a newer checkpoint.
     /// - Returns: For how many seconds such jobs are to wait; nil: not at all.
     mutating func note(_ end: WorkerEnd, hasProgress: Bool) -> Double? {
         if hasProgress { failures = 0 }
         guard end == .gpuFailed else { return nil }
         failures += 1
         guard failures >= Self.mostFailures else { return nil }
-        return min(Self.rests.longest, Self.rests.first * Double(1 << min(failures - Self.mostFailures, 10)))
+        return Self.rests.delay(after: failures - Self.mostFailures)
     }
 }

@@ -52,20 +52,25 @@ public struct JobTicket: Codable, Sendable, Hashable {
     public var file: String
     public var priority: Int
     public var predecessors: [Predecessor]
-    /// Whether the job never uses the GPU; nil: it may.
-    public var isForCPU: Bool?
+    /// Whether the job may use the GPU.
+    public var mayUseGPU: Bool {
+        get { isForCPU != true }
+        set { isForCPU = newValue ? nil : true }
+    }
+    /// Told only where it is so: tickets from before this was asked do not know.
+    private var isForCPU: Bool?
     /// What the file was when it was read; a difference shows an edit.
     public var identity: FileIdentity?
 
     public init(
-        file: String, priority: Int = 0, predecessors: [Predecessor] = [], isForCPU: Bool? = nil,
+        file: String, priority: Int = 0, predecessors: [Predecessor] = [], mayUseGPU: Bool = true,
         identity: FileIdentity? = nil
     ) {
         self.file = file
         self.priority = priority
         self.predecessors = predecessors
-        self.isForCPU = isForCPU
         self.identity = identity
+        self.mayUseGPU = mayUseGPU
     }
 }
 

@@ -231,7 +231,7 @@ public struct SpoolCheck {
             let requirements = try? check(bytes, file)
         {
             ticket.priority = requirements.priority
-            ticket.isForCPU = requirements.mayUseGPU ? nil : true
+            ticket.mayUseGPU = requirements.mayUseGPU
             ticket.predecessors =
                 requirements.after.map { Predecessor(job: $0) }
                 + requirements.modelJobs.map { Predecessor(job: $0, isModel: true) }

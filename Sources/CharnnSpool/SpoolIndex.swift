@@ -108,7 +108,7 @@ struct SpoolIndex {
         guard let entry = entries[job] else { return nil }
         if let blocker = blocker(entry) { return blocker }
         if let time = entry.earliest, !Self.isDue(time, at: wall) { return .delayed(time) }
-        if let time = gpuRest, entry.ticket.isForCPU != true, !Self.isDue(time, at: wall) { return .lacksGPU(time) }
+        if let time = gpuRest, entry.ticket.mayUseGPU, !Self.isDue(time, at: wall) { return .lacksGPU(time) }
         return nil
     }
 

@@ -393,7 +393,7 @@ extension SpoolKeeper {
                 let predecessors = bind(requirements, of: name.text, old: [])
                 let ticket = JobTicket(
                     file: numbered, priority: requirements.priority, predecessors: predecessors,
-                    isForCPU: requirements.mayUseGPU ? nil : true)
+                    mayUseGPU: requirements.mayUseGPU)
                 return (name.text, ticket)
             }
             number += 1

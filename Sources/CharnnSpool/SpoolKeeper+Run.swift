@@ -164,8 +164,8 @@ extension SpoolKeeper {
             }
             events.append(.held(job: job, reason: reason))
         }
-        if entry.ticket.isForCPU != true {
-            noteGPU(end, hasProgress: policy.hasProgress || policy.hasResult, lastWords: lastWords)
+        if entry.ticket.mayUseGPU {
+            noteGPU(end, hasProgress: policy.hasProgress || recorded == .succeeded, lastWords: lastWords)
         }
         // A person may have moved the file meanwhile; then that counts.
         try reconcile(job: job)

@@ -519,7 +519,7 @@ extension SpoolKeeper {
         }
         if let bytes, let requirements = try? check(bytes, ticket.file) {
             ticket.priority = requirements.priority
-            ticket.isForCPU = requirements.mayUseGPU ? nil : true
+            ticket.mayUseGPU = requirements.mayUseGPU
             ticket.predecessors = bind(requirements, of: job, old: ticket.predecessors)
         }
         index.update(job) { $0.ticket = ticket }

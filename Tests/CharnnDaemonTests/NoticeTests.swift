@@ -13,9 +13,9 @@ struct NoticeTests {
 
     init() throws { fixture = try DaemonFixture() }
 
-    private func options(_ command: String, timeout: Double = 60) -> Daemon.Options {
+    private func options(_ command: String, timeout: Double = 60, once: Bool = true) -> Daemon.Options {
         var options = fixture.options()
-        options.once = true
+        options.once = once
         options.configuration.notifyCommand = command
         options.configuration.notifyTimeout = timeout
         return options
@@ -70,10 +70,9 @@ struct NoticeTests {
         let command = "[ $CHARNND_NOTICE = idle ] || { sleep 1000 & echo $! >> '\(pids)'; wait; }"
         #expect(try await Daemon(options(command, timeout: 0.3)).run() == .ended)
         #expect(try fixture.state("good-1") == .done && fixture.state("good-2") == .done)
+        // The daemon waits for two such times: the second is ended by its own limit or with the daemon.
         let failures = fixture.log.all.filter { $0["CHARNND_EVENT"] == "notifyFailed" }
-        #expect(
-            failures.count == 2 && failures.allSatisfy { $0["MESSAGE"]?.contains("notify_timeout") == true },
-            "\(failures)")
+        #expect(failures.count { $0["MESSAGE"]?.contains("notify_timeout") == true } == 2, "\(failures)")
         let started = try fixture.text(fixture.folder.path.appending("pids")).split(separator: "\n").compactMap {
             pid_t($0)
         }
@@ -82,6 +81,19 @@ struct NoticeTests {
             // Its parent is gone, and whoever takes it over may never reap it: a zombie has ended too.
             while let state = state(of: pid), state != "Z" { try await Task.sleep(for: .milliseconds(10)) }
         }
+    }
+
+    @Test func `a notice that the daemon cannot wait for is told of as such`() async throws {
+        for number in 1...6 { try fixture.drop("good-\(number).yaml") }
+        // Each may take a minute, the daemon ends before: asked to stop, it waits five seconds.
+        let daemon = Daemon(options("sleep 1000", timeout: 60, once: false))
+        async let outcome = daemon.run()
+        for number in 1...6 { await fixture.log.wait(for: "jobDone", job: "good-\(number)") }
+        daemon.stop()
+        #expect(try await outcome == .ended)
+        let messages = fixture.log.all.filter { $0["CHARNND_EVENT"] == "notifyFailed" }.compactMap { $0["MESSAGE"] }
+        #expect(messages.count { $0.contains("was ended with it") } == 1, "\(messages)")
+        #expect(messages.count { $0.contains("before its turn") } >= 5, "\(messages)")
     }
 
     /// The letter that stands for a process's state; nil: it is gone.

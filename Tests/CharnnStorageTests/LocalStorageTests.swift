@@ -175,6 +175,21 @@ struct LocalStorageTests {
         #expect(outcomes.map { try? $0.get() } == (0..<1000).map { $0 % 7 == 0 ? nil : $0 })
     }
 
+    @Test func `a failure is told in words`() throws {
+        func message(_ body: () throws -> Void) -> String {
+            do { try body() } catch { return "\(error)" }
+            return ""
+        }
+        let path = root.appending("nothing/here")
+        let missing = "\(path) cannot be"
+        #expect(message { _ = try storage.open(path, beneath: nil) } == "\(missing) opened: No such file or directory")
+        #expect(message { try storage.remove(path) } == "\(missing) removed: No such file or directory")
+        #expect(message { _ = try storage.list(path) } == "\(missing) listed: No such file or directory")
+        #expect(
+            message { try storage.createDirectory(path, mode: 0o700) } == "\(missing) made: No such file or directory")
+        #expect(message { _ = try storage.open(root, beneath: nil) } == "\(root) is no regular file")
+    }
+
     @Test func `a missing file has no status and no contents`() throws {
         #expect(try storage.status(of: root.appending("a")) == nil)
         #expect(try storage.contents(of: root.appending("a")) == nil)

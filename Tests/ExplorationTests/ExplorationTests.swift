@@ -104,7 +104,7 @@ struct ExplorationTests {
             print(
                 "\(kind): planted \(planted.count), caught \(caught), excused "
                     + "\(planted.count - caught - missed.count), not caught \(missed.count)")
-            #expect(caught > 0 || planted.isEmpty, "\(kind) is never caught")
+            #expect(caught > 0 || bugs.count < all.count, "\(kind) is never caught")
             #expect(missed.map(\.0.site) == [])
         }
     }
