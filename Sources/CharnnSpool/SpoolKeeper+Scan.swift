@@ -515,6 +515,7 @@ extension SpoolKeeper {
         let bytes = found.size <= Self.largestFile ? try? read(try storage.open(path, beneath: nil)) : nil
         if try isForeign(found, bytes ?? [], in: job, entry.ticket), let file = JobFileName(ticket.file) {
             try reject(path, as: file, Self.movedReason, isForeign: true)
+            index.setAbsent(job, since: clock.monotonic())
             return
         }
         if let bytes, let requirements = try? check(bytes, ticket.file) {

@@ -162,6 +162,9 @@ struct Explorer {
         let isFollowed = findings.recoveries % extent.finishEvery == 0
         var inspection = Inspection(expectations)
         inspection.inspectRemains(state)
+        var state = state
+        // By then somebody has made room.
+        state.capacity = nil
         let disk = SimulatedDisk(state, records: isDeep, sabotage: isDeep ? sabotage : nil)
         let after = night(disk, hour: Double(depth + 1))
         after.settle()

@@ -4,8 +4,10 @@ import CharnnSpool
 enum Promise: Sendable {
     /// A job file lies complete on the disk.
     case dropped(text: String)
-    /// Job files may have these texts too.
+    /// Job files may have these texts too, and damaged files hold them.
     case texts([String])
+    /// A rejected file lies there without its reason.
+    case unexplained(String)
     /// A number was given to a job.
     case sequence(UInt64)
     case checkpoint(job: String, step: Int)
@@ -35,8 +37,10 @@ struct Promises: Sendable {
 
 /// What must hold of a spool.
 struct Expectations: Sendable {
-    /// Every text that a job file may have.
+    /// Every text that a job file may have, and what a damaged file holds.
     var texts: Set<[UInt8]> = []
+    /// Rejected files that may lack a reason.
+    var unexplained: Set<String> = []
     /// The marks of the job files that must be there, each once.
     var marks: Set<String> = []
     /// The greatest number given so far.
@@ -53,6 +57,7 @@ struct Expectations: Sendable {
             texts.insert(Array(text.utf8))
             if let mark = Self.mark(of: Array(text.utf8)) { marks.insert(mark) }
         case .texts(let list): texts.formUnion(list.map { Array($0.utf8) })
+        case .unexplained(let file): unexplained.insert(file)
         case .sequence(let number): sequence = max(sequence, number)
         case .checkpoint(let job, let step): checkpoints[job] = max(step, checkpoints[job] ?? 0)
         case .finished(let job, let results): finished[job] = results

@@ -1,3 +1,4 @@
+import CharnnJobs
 import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
@@ -23,7 +24,7 @@ struct Scenario: Sendable, CustomStringConvertible {
 }
 
 extension Scenario {
-    static let all: [Scenario] = spool + people + oddities + runner
+    static let all: [Scenario] = spool + people + oddities + rarities + runner
 
     // MARK: - Accept, start, checkpoint, finish
 
@@ -65,7 +66,15 @@ extension Scenario {
                 night.put("mark: b\n", "b.yaml", in: .queue)
             }
         ).acting { $0.settle() },
-        Scenario(name: "submit").acting { night in
+        Scenario(
+            name: "submit",
+            prepare: { night in
+                night.turn()
+                night.promise(.texts(["mark: file\n"]))
+                night.disk.change { $0.put("/file.yaml", Array("mark: file\n".utf8)) }
+            }
+        ).acting { night in
+            if (try? night.client.submit("/file.yaml")) != nil { night.promise(.dropped(text: "mark: file\n")) }
             for name in ["a.yaml", "a.yaml", "b.yml"] {
                 let text = "mark: \(night.disk.count)\n"
                 night.promise(.texts([text]))
@@ -303,69 +312,8 @@ extension Scenario {
         ).acting { $0.settle() },
     ]
 
-    // MARK: - The runner of jobs
-
-    private static let runner: [Scenario] = [
-        Scenario(name: "train", work: .real, prepare: training("")).acting { night in
-            night.turn()
-            night.runNext()
-            night.settle()
-        },
-        Scenario(name: "stop, and go on", work: .real, prepare: training("")).acting { night in
-            night.turn()
-            night.stopsAfter = 1
-            night.runNext()
-            night.stopsAfter = nil
-            night.turn()
-            night.runNext()
-        },
-        Scenario(
-            name: "write and score", work: .real,
-            prepare: { night in
-                training(
-                    "generate:\n  - {length: 5, count: 2}\n  - {length: 3}\nevaluate:\n  corpus: text.txt\n")(night)
-                night.stopsAfter = 1
-                for _ in 0..<6 { night.runNext() }
-                night.stopsAfter = nil
-                night.settle()
-            }
-        ).acting { night in
-            night.turn()
-            night.request("t") { try $0.retry("t") }
-            night.settle()
-            night.runNext()
-            night.settle()
-        },
-        Scenario(
-            name: "a text that is not there", work: .real,
-            prepare: { night in
-                night.turn()
-                night.drop("t.yaml", "# mark: t\ntrain:\n  corpus: nothing.txt\n")
-                night.settle()
-            }
-        ).acting { night in
-            night.turn()
-            night.runNext()
-            night.settle()
-        },
-    ]
-
-    private static func training(_ more: String) -> @Sendable (Night) -> Void {
-        { night in
-            night.turn()
-            let text = (0..<12).map { "cat \($0 % 3)\n" }.joined()
-            night.disk.change { $0.put(Night.layout.corpora.appending("text.txt"), Array(text.utf8)) }
-            night.drop(
-                "t.yaml",
-                "# mark: t\ntrain:\n  corpus: text.txt\n  hidden_size: 2\n  num_layers: 1\n  epochs: 2\n"
-                    + "  dropout: 0\n  seq_length: 8\n  batch_size: 2\n  val_fraction: 0.2\n  checkpoint_every: 2\n"
-                    + "  log_every: 1\n" + more)
-            night.settle()
-        }
-    }
-
     /// Jobs `a`, `b` … with such lines, accepted.
-    private static func accepted(_ lines: String...) -> @Sendable (Night) -> Void {
+    static func accepted(_ lines: String...) -> @Sendable (Night) -> Void {
         { night in
             night.turn()
             for (name, line) in zip(["a", "b", "c"], lines) { night.drop("\(name).yaml", "mark: \(name)\n\(line)\n") }
@@ -392,7 +340,8 @@ extension Night {
     /// What `charnn fsck --repair` does before the queue's own recovery.
     func repair() {
         attempt { () throws(StorageError) in
-            for finding in try SpoolCheck.findings(layout, storage: disk, check: work.check, now: time.clock.wall()) {
+            let found = try SpoolCheck.findings(layout, storage: disk, check: work.check, now: time.clock.wall())
+            for finding in try found + ResultCheck(layout, storage: disk).findings {
                 guard let repair = finding.repair, repair != .recover else { continue }
                 try repair.perform(layout, on: disk)
             }

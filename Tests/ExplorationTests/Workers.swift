@@ -130,10 +130,12 @@ extension Night {
             promise(.checkpoint(job: claim.job, step: step))
             if stopsAfter != nil { stop.set() }
         }
+        let status = try JobStatus.read(folder.statusFile, on: disk) ?? JobStatus(job: claim.job, state: .active)
         let environment = JobEnvironment(
-            corpora: layout.corpora, jobs: layout.jobs, roots: [layout.corpora, layout.jobs])
+            corpora: layout.corpora, jobs: layout.jobs, roots: [layout.corpora, layout.jobs],
+            submitter: status.submitter)
         let runner = JobRunner(
-            job, status: try JobStatus.read(folder.statusFile, on: disk) ?? JobStatus(job: claim.job, state: .active),
+            job, status: status,
             folder: folder, environment: environment, storage: disk, engines: ReferenceEngines(), reporter: reporter,
             stop: stop, clock: time.clock)
         let exit = runner.run()

@@ -72,7 +72,7 @@ public struct DiskImage: Sendable {
 
     func node(at path: FilePath) -> Int? {
         var current = Self.root
-        for name in path.string.utf8.split(separator: UInt8(ascii: "/")) {
+        for name in path.string.utf8.split(separator: UInt8(ascii: "/")) where !name.elementsEqual(".".utf8) {
             guard let next = nodes[current]?.names[String(Substring(name))] else { return nil }
             current = next
         }
@@ -114,6 +114,9 @@ public struct DiskImage: Sendable {
         walk(Self.root, "")
         return found
     }
+
+    /// Whether something is there.
+    public func has(_ path: FilePath) -> Bool { node(at: path) != nil }
 
     // MARK: - Changing
 
@@ -186,6 +189,17 @@ public struct DiskImage: Sendable {
         append(bytes, to: number)
         if let owner { nodes[number]?.owner = owner }
         synchronize(number)
+        synchronizeDirectory(place.directory)
+    }
+
+    /// Gives a file another name, on disk too.
+    public mutating func link(_ path: FilePath, as other: FilePath) {
+        guard let number = node(at: path), let place = place(of: other) else {
+            preconditionFailure("\(path) cannot be called \(other)")
+        }
+        nodes[number]?.links += 1
+        nodes[place.directory]?.names[place.name] = number
+        note([.set(directory: place.directory, name: place.name, node: number)])
         synchronizeDirectory(place.directory)
     }
 

@@ -1,0 +1,135 @@
+import CharnnCheckpoint
+import CharnnJobs
+import CharnnReports
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import SystemPackage
+
+/// Scenarios with the real runner of jobs.
+extension Scenario {
+    static let runner: [Scenario] = [
+        Scenario(name: "train", work: .real, prepare: training("  strip_gutenberg: true\n")).acting { night in
+            night.turn()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(name: "stop, and go on", work: .real, prepare: training("")).acting { night in
+            night.turn()
+            night.stopsAfter = 1
+            night.runNext()
+            night.stopsAfter = nil
+            night.turn()
+            night.runNext()
+        },
+        Scenario(
+            name: "write and score", work: .real,
+            prepare: { night in
+                training(
+                    "generate:\n  - {length: 5, count: 2}\n  - {length: 3}\nevaluate:\n  corpus: text.txt\n")(night)
+                night.stopsAfter = 1
+                for _ in 0..<6 { night.runNext() }
+                night.stopsAfter = nil
+                night.settle()
+            }
+        ).acting { night in
+            night.turn()
+            night.request("t") { try $0.retry("t") }
+            night.settle()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(
+            name: "a text that is not there", work: .real,
+            prepare: { night in
+                night.turn()
+                night.drop("t.yaml", "# mark: t\ntrain:\n  corpus: nothing.txt\n")
+                night.settle()
+            }
+        ).acting { night in
+            night.turn()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(
+            name: "write and score with another job's model", work: .real,
+            prepare: { night in
+                training("")(night)
+                night.runAll()
+                night.settle()
+                night.drop(
+                    "g.yaml",
+                    "# mark: g\ngenerate:\n  model: t\n  length: 80\nevaluate:\n  model: t\n  corpus: text.txt\n")
+                night.settle()
+            }
+        ).acting { night in
+            night.turn()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(
+            name: "a text that is no text", work: .real,
+            prepare: { night in
+                training("")(night)
+                night.runAll()
+                night.settle()
+                let path = night.layout.corpora.appending("broken.txt")
+                night.disk.change { $0.put(path, Array("cat\ncat ".utf8) + [0xFF, 10]) }
+                night.drop("e.yaml", "# mark: e\nevaluate:\n  model: t\n  corpus: broken.txt\n")
+                night.settle()
+            }
+        ).acting { night in
+            night.turn()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(
+            name: "people look", work: .real,
+            prepare: { night in
+                training("")(night)
+                night.runAll()
+                night.drop("bad.yaml", "# mark: bad\nnothing: 1\n")
+                night.drop("none.yaml", "# mark: none\ntrain:\n  corpus: nothing.txt\n")
+                night.settle()
+                night.runAll()
+                night.drop("u.yaml", "# mark: u\ngenerate:\n  model: t\n  length: 5\n")
+                training("after: [later]\n", as: "v")(night)
+                let lock = night.layout.lock(of: "u")
+                night.disk.change { $0.put(lock, []) }
+            }
+        ).acting { night in
+            night.turn()
+            night.drop("w.yaml", "# mark: w\ngenerate:\n  model: t\n  length: 5\n")
+            night.look(for: "w")
+            night.runNext { night.look(for: "t") }
+            night.settle()
+        },
+    ]
+
+    private static func training(_ more: String, as job: String = "t") -> @Sendable (Night) -> Void {
+        { night in
+            night.turn()
+            let text = (0..<12).map { "cat \($0 % 3)\n" }.joined()
+            night.disk.change { $0.put(Night.layout.corpora.appending("text.txt"), Array(text.utf8)) }
+            night.drop(
+                "\(job).yaml",
+                "# mark: \(job)\ntrain:\n  corpus: text.txt\n  hidden_size: 2\n  num_layers: 1\n  epochs: 2\n"
+                    + "  dropout: 0\n  seq_length: 8\n  batch_size: 2\n  val_fraction: 0.2\n  checkpoint_every: 2\n"
+                    + "  log_every: 1\n" + more)
+            night.settle()
+        }
+    }
+}
+
+extension Night {
+    /// What people's commands and the daemon's page look at.
+    func look(for job: String) {
+        let jobs = (try? client.list()) ?? []
+        _ = client.runs(besides: jobs)
+        for name in jobs.map(\.name) + [job] { _ = try? client.why(name) }
+        _ = Sparkline.losses(of: JobFolder(layout.folder(of: job), in: disk).metrics, in: disk)
+        try? SpoolPage.write(layout, storage: disk, clock: time.clock)
+        _ = try? SpoolCheck.findings(layout, storage: disk, check: work.check, now: time.clock.wall())
+        _ = try? ResultCheck(layout, storage: disk)
+    }
+}
