@@ -65,13 +65,22 @@ public struct JobEnvironment: Sendable {
                     + "its folder to corpus_roots")
         }
         guard let submitter, submitter != getuid(), submitter != 0 else { return CorpusFile(path: path, root: root) }
-        guard let found = Submitter(submitter).readable(path, below: root, in: storage) else {
+        let access: Submitter.Access
+        do throws(StorageError) {
+            access = try Submitter(submitter).access(to: path, below: root, in: storage)
+        } catch {
+            throw JobError(
+                error.isTransient ? .temporary : .noInput, "cannot look at the rights of the \(what) \(given): \(error)")
+        }
+        switch access {
+        case .allowed(let found): return CorpusFile(path: path, root: root, found: found)
+        case .missing:
+            throw JobError(.noInput, "the \(what) \(given) does not exist; put it there, or mend the path")
+        case .refused:
             throw JobError(
                 .noInput,
                 "the \(what) \(given) may not be read by the user who submitted the job; give them the right to")
         }
-        // What is opened later must be what was found to be theirs to read.
-        return CorpusFile(path: path, root: root, found: found)
     }
 }
 
@@ -94,30 +103,43 @@ struct Submitter {
         self.groups = groups
     }
 
-    /// The file at `path`, if the user may read it and pass the folders between it and `root`.
-    func readable(_ path: FilePath, below root: FilePath, in storage: any Storage) -> FileStatus? {
-        var (current, needed): (FilePath, UInt32) = (path, 4)
-        var file: FileStatus?
-        while current != root, current.starts(with: root) {
-            guard let status = try? storage.status(of: current), permits(status, needed, current, storage) else {
-                return nil
+    /// What a user may do with a file.
+    enum Access {
+        /// What is opened later must be what was found to be theirs to read.
+        case allowed(FileStatus)
+        /// There is none, in a folder into which the user may look.
+        case missing
+        case refused
+    }
+
+    /// Whether the user may read the file at `path` and pass the folders between it and `root`.
+    func access(
+        to path: FilePath, below root: FilePath, in storage: any Storage
+    ) throws(StorageError) -> Access {
+        var relative = path
+        guard relative.removePrefix(root) else { return .refused }
+        var current = root
+        for component in relative.components {
+            current.append(component)
+            do throws(StorageError) {
+                guard let status = try storage.status(of: current) else { return .missing }
+                guard try permits(status, current == path ? 4 : 1, current, storage) else { return .refused }
+                if current == path { return .allowed(status) }
+            } catch {
+                if error.code == .denied { return .refused }
+                throw error
             }
-            file = file ?? status
-            current = current.removingLastComponent()
-            needed = 1
         }
-        return file
+        return .refused
     }
 
     /// - Parameter right: 4 to read, 1 to pass.
-    private func permits(_ status: FileStatus, _ right: UInt32, _ path: FilePath, _ storage: any Storage) -> Bool {
-        do {
-            if let bytes = try storage.accessList(of: path) {
-                return AccessList(bytes)?
-                    .permits(right, user: user, groups: groups, owner: status.owner, group: status.group) ?? false
-            }
-        } catch {
-            return false
+    private func permits(
+        _ status: FileStatus, _ right: UInt32, _ path: FilePath, _ storage: any Storage
+    ) throws(StorageError) -> Bool {
+        if let bytes = try storage.accessList(of: path) {
+            return AccessList(bytes)?
+                .permits(right, user: user, groups: groups, owner: status.owner, group: status.group) ?? false
         }
         if status.owner == user { return status.mode.bits >> 6 & right != 0 }
         if groups.contains(status.group) { return status.mode.bits >> 3 & right != 0 }

@@ -17,6 +17,7 @@ public enum Worker {
         storage: any Storage
     ) -> WorkerExit {
         offerToOutOfMemoryKiller()
+        takeNiceness()
         listen()
         let reporter = PipeReporter()
         let jobs = spool.appending("jobs")
@@ -64,6 +65,13 @@ public enum Worker {
                 return error.exit
             }
         }
+    }
+
+    /// Takes the niceness that the daemon was started with: that of its main thread. This process has that of another,
+    /// which the library behind Swift's tasks has set anew.
+    private static func takeNiceness() {
+        let process = __priority_which_t(PRIO_PROCESS.rawValue)
+        setpriority(process, 0, getpriority(process, id_t(getppid())))
     }
 
     private static func listen() {

@@ -170,7 +170,7 @@ public struct SpoolCheck {
             case .queue, .held, .active:
                 tell(.note, path, "it is no job's yet; the next daemon takes it as a drop")
             case .done, .failed, .cancelled:
-                tell(.damage, path, "its job has no folder in \(layout.jobs); move it to incoming/ to run it anew")
+                tell(.damage, path, "no job of the queue has this file; move it to incoming/ to run it")
             case .rejected: break
             }
         }

@@ -42,6 +42,12 @@ struct Passage {
         self.sequence = sequence
         self.file = file
     }
+
+    /// Whether its job may have got that name.
+    func mayBecome(_ job: String) -> Bool {
+        let number = job.split(separator: "-").last.flatMap { Int($0) } ?? 1
+        return file.name.text == job || file.name.numbered(number).text == job
+    }
 }
 
 // Looking at drops.
@@ -53,6 +59,13 @@ extension SpoolKeeper {
 
     func look(at drop: Drop, isArrival: Bool) throws(StorageError) {
         guard !drop.name.hasPrefix("."), !drop.name.hasSuffix("~"), !isPending.contains(drop) else { return }
+        if let job = index.jobOfFile[drop.name], let home = index[job]?.state.home,
+            drop.directory == layout.directory(home)
+        {
+            // Since it was looked at last it has become a job's own file.
+            watched[drop] = nil
+            return
+        }
         guard let status = try storage.status(of: drop.path) else {
             watched[drop] = nil
             if drop.name.contains("\u{FFFD}") {
@@ -90,12 +103,15 @@ extension SpoolKeeper {
     /// system where a move is a new name and then the loss of the old one. The old one is removed. A crash is before a
     /// start, and only then is it looked for; who drops many links must not have each compared with many files.
     private func isHalfSubmitted(_ drop: Drop, _ status: FileStatus) throws(StorageError) -> Bool {
-        guard isRecovering, status.links == 2, drop.directory == layout.incoming else { return false }
-        guard let other = try otherNames()[status.inode] else { return false }
+        guard isRecovering || unsettled.contains(drop), status.links == 2, drop.directory == layout.incoming else {
+            return false
+        }
+        let other = try otherNames()[status.inode]
         // In rejected/ it was being rejected: then it is the drop's own name that is the old one.
-        let isRejected = other.removingLastComponent() == layout.directory(.rejected)
-        try storage.discard(isRejected ? drop.path : other)
-        return !isRejected
+        let isRejected = other?.removingLastComponent() == layout.directory(.rejected)
+        if let other { try storage.discard(isRejected ? drop.path : other) }
+        unsettled.remove(drop)
+        return other != nil && !isRejected
     }
 
     /// The second names that a drop may have after a crash, by their file; looked up once in a recovery.
@@ -110,7 +126,7 @@ extension SpoolKeeper {
             let path = layout.file(name, in: .rejected)
             if let status = try storage.status(of: path), status.links > 1 { found[status.inode] = path }
         }
-        namesAtRecovery = found
+        if isRecovering { namesAtRecovery = found }
         return found
     }
 

@@ -35,13 +35,15 @@ extension SpoolKeeper {
         for passage in passages { sequences.skip(passage.sequence) }
         unfinished = Set(passages.map(\.sequence))
         guard !passages.isEmpty else { return }
-        for passage in passages {
+        // What cannot be told yet waits for the next scan: whether the drop lies elsewhere too, or its job is there.
+        let clear = passages.filter { passage in
             guarding(passage.text) { () throws(StorageError) in try discardOrigin(of: passage) }
+                && !unread.contains { passage.mayBecome($0) }
         }
         var jobs: [UInt64: String] = [:]
         for (job, entry) in index.entries { jobs[entry.sequence] = job }
         var left: [Passage] = []
-        for passage in passages {
+        for passage in clear {
             guarding(passage.text) { () throws(StorageError) in
                 if try wasAccepted(passage, as: jobs[passage.sequence]) {
                     unfinished.remove(passage.sequence)
@@ -118,6 +120,7 @@ extension SpoolKeeper {
             }
         }
         let folders = Set(try storage.list(layout.jobs).filter { !$0.hasPrefix(".") })
+        unread = unread.intersection(folders)
         load(folders.filter { index[$0] == nil })
         // Before the files are compared: an accepted job whose file could not be published yet is not a removed one.
         guarding("accepting") { () throws(StorageError) in try finishPassages() }
@@ -174,10 +177,12 @@ extension SpoolKeeper {
         for drop in Array(told.keys) where drop.directory == layout.incoming && !present.contains(drop.name) {
             told[drop] = nil
         }
+        unsettled = unsettled.filter { present.contains($0.name) }
         for name in inOrderOfArrival(names) {
-            guarding(layout.incoming.appending(name).string) { () throws(StorageError) in
+            let isSeen = guarding(layout.incoming.appending(name).string) { () throws(StorageError) in
                 try look(atDrop: name, isArrival: false)
             }
+            if !isSeen, isRecovering { unsettled.insert(Drop(directory: layout.incoming, name: name)) }
         }
     }
 
@@ -210,9 +215,10 @@ extension SpoolKeeper {
                 try Self.statusFile(of: job, layout, storage).flatMap(QueuedStatus.init)
             }
             for (job, outcome) in zip(jobs, found) {
-                guarding(layout.status(of: job).string) { () throws(StorageError) in
+                let isRead = guarding(layout.status(of: job).string) { () throws(StorageError) in
                     if let status = try outcome.get() { load(job, status) }
                 }
+                if isRead { unread.remove(job) } else { unread.insert(job) }
             }
         }
     }

@@ -63,6 +63,10 @@ public final class SpoolKeeper {
     var isRecovering = false
     /// See ``isHalfSubmitted(_:_:)``.
     var namesAtRecovery: [UInt64: FilePath]?
+    /// Drops that could not be looked at in the recovery, and are at the next scan as they would have been then.
+    var unsettled: Set<Drop> = []
+    /// Job folders of which the status could not be read: the jobs are there, and not known.
+    var unread: Set<String> = []
 
     /// Takes the spool: one daemon has it at a time.
     ///

@@ -266,6 +266,9 @@ final class JobFixture: JobReporter {
         #expect(fixture.output("a").status()?.reason?.contains("may not be read by the user") == true)
         try fixture.storage.setMode(0o644, of: secret)
         #expect(try fixture.run("b", job, submitter: 65534) == .done)
+        let missing = JobFixture.training.replacing("text.txt", with: "nothing.txt")
+        #expect(try fixture.run("c", missing, submitter: 65534) == .noInput)
+        #expect(fixture.output("c").status()?.reason?.contains("does not exist") == true)
     }
 
     @Test func `a generation job without its model or with a damaged one fails and says so`() throws {

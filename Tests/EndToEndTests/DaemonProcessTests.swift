@@ -5,7 +5,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-/// The daemon's own program at rest.
+/// The daemon's process.
 @Suite(.endsWhatHangs)
 struct DaemonProcessTests {
     let folder = TemporaryDirectory("process")
@@ -30,5 +30,19 @@ struct DaemonProcessTests {
         let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS") })
         let kilobytes = try #require(Int(line.filter(\.isNumber)))
         #expect(kilobytes < 40 * 1024)
+    }
+
+    @Test func `a worker is as nice as its daemon was told to be`() throws {
+        let spool = try TestSpool()
+        try spool.corpus("tale.txt", Corpus.tale(100_000))
+        try spool.drop("job.yaml", Disturbance.training)
+        let arguments = ["-n", "7", Program.charnnd.path, "--spool", spool.layout.root.string]
+        let daemon = try RunningProgram("/usr/bin/nice", arguments, in: spool.folder.path, environment: [:])
+        try eventually("a step is made") { try spool.status("job")?.step ?? 0 > 0 }
+        let worker = try #require(spool.worker)
+        let process = __priority_which_t(PRIO_PROCESS.rawValue)
+        #expect(getpriority(process, id_t(worker)) == getpriority(process, 0) + 7)
+        daemon.signal(SIGTERM)
+        #expect(try daemon.end().status == 0)
     }
 }

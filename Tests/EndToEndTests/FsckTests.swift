@@ -112,7 +112,7 @@ struct Damage: CustomTestStringConvertible, Sendable {
         Damage("a link as job file", mended: 2, says: "queue/link.yaml: it is not a regular file") { spool throws in
             #expect(symlink("/etc/passwd", spool.layout.file("link.yaml", in: .queue).string) == 0)
         },
-        Damage("an ended job without a folder", mended: 2, says: "done/lone.yaml: its job has no folder") {
+        Damage("an ended job without a folder", mended: 2, says: "done/lone.yaml: no job of the queue has this file") {
             spool throws in
             try spool.put("done/lone.yaml", "priority: 1")
         },

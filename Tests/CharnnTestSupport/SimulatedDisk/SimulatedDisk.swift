@@ -195,6 +195,13 @@ public final class SimulatedDisk: Storage {
         }
     }
 
+    public func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? {
+        try perform("getxattr", .look, path) { state throws(StorageError) in
+            guard state.image.node(at: path) != nil else { throw Self.missing("getxattr", path) }
+            return nil
+        }
+    }
+
     public func list(_ directory: FilePath) throws(StorageError) -> [String] {
         try perform("readdir", .look, directory) { state throws(StorageError) in
             guard let number = state.image.node(at: directory), let node = state.image.nodes[number],
