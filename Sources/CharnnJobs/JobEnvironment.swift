@@ -39,9 +39,13 @@ public struct JobEnvironment: Sendable {
         switch reference {
         case .job(let name):
             let path = jobs.appending(name).appending("model.safetensors")
-            let found: FileStatus?
-            do { found = try storage.status(of: path) } catch { throw JobError(error) }
-            guard FilePath.Component(name) != nil, found != nil else {
+            var found: FileStatus?
+            do {
+                if FilePath.Component(name) != nil { found = try storage.status(of: path) }
+            } catch {
+                if error.isTransient { throw JobError(error) }
+            }
+            guard found != nil else {
                 throw JobError(
                     .noInput,
                     "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
@@ -70,7 +74,8 @@ public struct JobEnvironment: Sendable {
             access = try Submitter(submitter).access(to: path, below: root, in: storage)
         } catch {
             throw JobError(
-                error.isTransient ? .temporary : .noInput, "cannot look at the rights of the \(what) \(given): \(error)")
+                error.isTransient ? .temporary : .noInput, "cannot look at the rights of the \(what) \(given): \(error)"
+            )
         }
         switch access {
         case .allowed(let found): return CorpusFile(path: path, root: root, found: found)

@@ -75,7 +75,7 @@ extension TrainSection {
     fileprivate init(_ reader: SectionReader, seed: UInt64, memory: UInt64) {
         self.init()
         given = reader.given
-        corpus = reader.strings("corpus", allowed: "a path or a list of paths") ?? []
+        corpus = reader.paths("corpus") ?? []
         if corpus.isEmpty || corpus.contains("") { reader.report(key: "corpus", "name the text to train on") }
         reader.read("encoding", &encoding)
         stripGutenberg = reader.boolean("strip_gutenberg") ?? stripGutenberg
@@ -89,7 +89,7 @@ extension TrainSection {
         embeddingSize = reader.integer("embedding_size", in: 1...large)
         reader.read("dropout", &dropout, "a number from 0 up to, not including, 1") { (0..<1).contains($0) }
         reader.read("precision", &precision)
-        from = reader.string("from").map(ModelReference.init)
+        from = reader.path("from").map(ModelReference.init)
         reader.read("keep_checkpoints", &keepCheckpoints, in: 1...1000)
         settings = TrainingSettings(reader, seed: seed)
         check(reader, memory: memory)
@@ -176,7 +176,7 @@ extension TrainingSettings {
 extension GenerateSection {
     fileprivate init(_ reader: SectionReader, besideTrain: Bool) {
         self.init()
-        model = reader.string("model").map(ModelReference.init)
+        model = reader.path("model").map(ModelReference.init)
         if model == nil, !besideTrain { reader.report(key: "model", "name a job or a model file") }
         request.prompt = reader.string("prompt") ?? ""
         reader.read("length", &request.length, in: 0...Int.max)
@@ -194,9 +194,9 @@ extension GenerateSection {
 extension EvaluateSection {
     fileprivate init(_ reader: SectionReader, besideTrain: Bool) {
         self.init()
-        model = reader.string("model").map(ModelReference.init)
+        model = reader.path("model").map(ModelReference.init)
         if model == nil, !besideTrain { reader.report(key: "model", "name a job or a model file") }
-        corpus = reader.strings("corpus", allowed: "a path or a list of paths") ?? []
+        corpus = reader.paths("corpus") ?? []
         if corpus.isEmpty || corpus.contains("") { reader.report(key: "corpus", "name the text to score") }
         encoding = reader.choice("encoding", TextEncoding.self)
         reader.read("unknown", &unknown)

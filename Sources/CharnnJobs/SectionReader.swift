@@ -177,6 +177,25 @@ final class SectionReader {
         return SectionReader(mapping, fileName: fileName, prefix: "\(prefix)\(key).")
     }
 
+    /// A path, or the name of a job.
+    func path(_ key: String) -> String? {
+        let text = string(key)
+        if let text { requirePaths([text], key) }
+        return text
+    }
+
+    /// A path or a list of them.
+    func paths(_ key: String) -> [String]? {
+        let list = strings(key, allowed: "a path or a list of paths")
+        if let list { requirePaths(list, key) }
+        return list
+    }
+
+    private func requirePaths(_ list: [String], _ key: String) {
+        // The system would take it as the end.
+        if list.contains(where: { $0.utf8.contains(0) }) { report(key: key, "no path contains the character NUL") }
+    }
+
     /// One section or a list of them.
     func sections(_ key: String, atMost limit: Int) -> [SectionReader] {
         guard let node = node(key) else { return [] }

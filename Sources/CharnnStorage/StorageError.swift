@@ -24,7 +24,9 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     }
 
     /// Whether the same may succeed later without anybody changing the file or its name: a disk failed, or had no room.
-    public var isTransient: Bool { code == .other || code == .noSpace || code == .readOnly }
+    public var isTransient: Bool {
+        (code == .other && errno != .fileNameTooLong) || code == .noSpace || code == .readOnly
+    }
 
     public let code: Code
     /// The system call, such as `rename`.

@@ -99,6 +99,15 @@ struct BadInput: CustomTestStringConvertible, Sendable {
             "a missing text", "missing.yaml", "train:\n  corpus: nowhere.txt\n", .failed,
             says: "nowhere.txt", "does not exist"),
         BadInput(
+            "a text with a name that is too long", "long-text.yaml",
+            "train:\n  corpus: \(String(repeating: "a", count: 300)).txt\n", .failed, says: "name too long"),
+        BadInput(
+            "a text with a NUL in its name", "nul-text.yaml", #"train: {corpus: "te\0xt.txt"}"# + "\n", .rejected,
+            says: "corpus"),
+        BadInput(
+            "a model with a NUL in its name", "nul-model.yaml", #"generate: {model: "a\0b.safetensors"}"# + "\n",
+            .rejected, says: "model"),
+        BadInput(
             "a text that may not be read", "unreadable.yaml", "train:\n  corpus: secret.txt\n", .failed,
             says: "secret.txt", "read"),
         BadInput(
@@ -265,7 +274,7 @@ extension BadInput {
     /// A message as a cell: one line, without what differs from run to run.
     private static func cell(_ message: String) -> String {
         var text = message.split(whereSeparator: \.isNewline).joined(separator: " / ")
-        for pattern in [#"/[^ ]*/spool\b"#, #"[0-9.]+ [kMGTPE]?B\b"#, #"and there are …"#] {
+        for pattern in [#"/[^ ]*/spool\b"#, #"[0-9.]+ [kMGTPE]?B\b"#, #"and there are …"#, #"a{100,}"#] {
             text = text.replacingOccurrences(of: pattern, with: "…", options: .regularExpression)
         }
         text = String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
