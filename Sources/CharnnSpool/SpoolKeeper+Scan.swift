@@ -119,9 +119,10 @@ extension SpoolKeeper {
                 }
             }
         }
-        let folders = Set(try storage.list(layout.jobs).filter { !$0.hasPrefix(".") })
+        let names = try storage.list(layout.jobs).filter { !$0.hasPrefix(".") }
+        let folders = Set(names)
         unread = unread.intersection(folders)
-        load(folders.filter { index[$0] == nil })
+        load(names.filter { index[$0] == nil })
         // Before the files are compared: an accepted job whose file could not be published yet is not a removed one.
         guarding("accepting") { () throws(StorageError) in try finishPassages() }
         let unmoved = unmovedJobs(found)

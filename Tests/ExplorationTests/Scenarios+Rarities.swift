@@ -87,7 +87,9 @@ extension Scenario {
             night.runNext()
             night.stopsAfter = nil
             night.turn()
-            night.disk.change { $0.capacity = $0.used + 2000 }
+            // Room for a model, and not for a checkpoint.
+            let checkpoint = JobFolder(night.layout.folder(of: "a"), in: night.disk).checkpoints.file(step: 1)
+            night.disk.change { $0.capacity = $0.used + ($0.files["\(checkpoint)"]?.count ?? 0) - 100 }
             night.runNext()
             night.disk.change { $0.capacity = nil }
             night.settle()
@@ -118,7 +120,10 @@ extension Scenario {
                 night.stopsAfter = nil
                 night.close()
                 night.damageCheckpoints(of: "a")
-                night.promise(.texts(["no status\n", "{\"job\": \"c\", \"state\": \"queue\", \"sequence\": 9}\n"]))
+                var unticketed = JobStatus(job: "c", state: .queue)
+                unticketed.sequence = 9
+                let bytes = unticketed.encoded
+                night.promise(.texts(["no status\n", String(decoding: bytes, as: UTF8.self)]))
                 night.promise(.unexplained("odd.yaml"))
                 night.put("mark: c\n", "c.yaml", in: .queue)
                 night.put("nothing\n", "odd.yaml", in: .rejected, isNew: false)
@@ -127,9 +132,7 @@ extension Scenario {
                 try? night.disk.setMode(0o777, of: night.layout.directory(.done))
                 night.disk.change { image in
                     image.put(Night.layout.status(of: "b"), Array("no status\n".utf8))
-                    image.put(
-                        Night.layout.status(of: "c"),
-                        Array("{\"job\": \"c\", \"state\": \"queue\", \"sequence\": 9}\n".utf8))
+                    image.put(Night.layout.status(of: "c"), bytes)
                 }
             }
         ).acting { night in
