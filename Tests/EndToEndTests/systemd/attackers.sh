@@ -10,18 +10,21 @@ as_mallory() { runuser -u mallory -- "$@"; }
 as_eve() { runuser -u eve -- "$@"; }
 give_text
 
-# A text of letters that no other has, so that it can be found in whatever comes of it.
-secret() { as_alice sh -c "umask $1; mkdir -p $(dirname "$2"); yes 'ξψϕ θω' | head -300 > $2"; }
-leaks() { grep -rlE 'ξ|ψ|ϕ|\\u03be|3be' "$spool/jobs" --include='*' 2>/dev/null | grep -v '/job.yaml$'; }
+# A text of letters that no other has, so that it is seen in whatever comes of it: as itself, or in a vocabulary.
+leaks() { grep -rlE 'ξψϕ|[[,]958[],]' "$spool/jobs" "$spool/index.html"; }
 corpora=$spool/corpora
-secret 077 $corpora/secret.txt
-secret 022 $corpora/shut/inside.txt
-as_alice chmod 700 $corpora/shut
-secret 077 /home/alice/secret.txt
+as_alice mkdir $corpora/shut
+for text in $corpora/secret.txt $corpora/shut/inside.txt; do
+    as_alice sh -c "yes 'ξψϕ θω' | head -300 > $text"
+done
+# The daemon may read both, and pass the folder; mallory may not.
+chgrp charnnd $corpora/secret.txt $corpora/shut
+chmod 640 $corpora/secret.txt
+chmod 710 $corpora/shut
 
-# mdrop NAME TEXT: a small job of mallory's.
+# mdrop NAME TEXT [USER]: a small job of mallory's, or of another.
 mdrop() {
-    as_mallory sh -c "cat > $spool/incoming/$1.yaml" <<YAML
+    runuser -u "${3:-mallory}" -- sh -c "cat > $spool/incoming/$1.yaml" <<YAML
 train: {corpus: $2, hidden_size: 4, num_layers: 1, epochs: 1, seq_length: 8, batch_size: 2, max_chars: 400}
 YAML
 }
@@ -34,30 +37,38 @@ as_mallory sh -c "mkdir $corpora/m; ln -s ../secret.txt $corpora/m/link.txt; ln 
 mdrop link m/link.txt
 mdrop below m/shut/inside.txt
 as_mallory ln $corpora/secret.txt $corpora/m/hard.txt 2>/dev/null && mdrop hard m/hard.txt
-mdrop up ../../../../home/alice/secret.txt
-mdrop proc /proc/self/root/home/alice/secret.txt
+mdrop up ../../../../etc/passwd
+mdrop proc /proc/self/root$corpora/secret.txt
 for name in direct shut link below up proc; do
     within 30 in_state failed $name || within 1 in_state rejected $name || fail "$name is not refused"
 done
-# Alice herself may read it, and whoever may read her job's results by the rights of the spool is her business.
 [ -z "$(leaks)" ] || fail "a text that mallory may not read came out in $(leaks)"
 pass "texts are read with the rights of who dropped the job"
 
 # The text is swapped while it is looked at.
-as_mallory sh -c "cp $corpora/gpl.txt $corpora/m/own.txt
+as_mallory sh -c "cd $corpora; mkdir n; cp gpl.txt m/own.txt; cp gpl.txt m/race.txt; cp gpl.txt n/secret.txt
     while [ ! -e /tmp/enough ]; do
-        ln -sfn own.txt $corpora/m/race.txt; ln -sfn ../secret.txt $corpora/m/race.txt
-        mv -f $corpora/m/race.txt $corpora/m/gone.txt; cp $corpora/m/own.txt $corpora/m/race.txt
-        mv -T $corpora/m $corpora/m2 && ln -s shut $corpora/m; rm -f $corpora/m; mv -T $corpora/m2 $corpora/m
-    done" 2>/dev/null &
-for number in 1 2 3 4 5 6 7 8 9 10 11 12; do mdrop race-$number m/race.txt; done
-for number in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        sleep 0.02
+        ln -s ../secret.txt m/new; mv -T m/new m/race.txt
+        mv -T n o; ln -s . n
+        cp m/own.txt m/new; mv -T m/new m/race.txt
+        rm n; mv -T o n
+    done" &
+for number in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    mdrop race-$number m/race.txt
+    mdrop folder-$number n/secret.txt
+done
+for number in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     within 60 ended race-$number || fail "race-$number does not end"
+    within 60 ended folder-$number || fail "folder-$number does not end"
 done
 touch /tmp/enough
 wait
 [ -z "$(leaks)" ] || fail "a text came out through a race: $(leaks)"
-pass "twelve jobs whose text was swapped all the time: $(ls $spool/done | grep -c race) read her own, the others were refused"
+# Where every one was refused, nothing was tried; what reads her own text shows that the race was one.
+ls "$spool/done" | grep -q race || fail "no job of the race read its own text"
+ls "$spool/failed" | grep -q race || fail "no job of the race was refused"
+pass "forty jobs whose text or folder was swapped all the time: $(ls $spool/done | grep -cE 'race|folder') read her own, the others were refused"
 
 # A job in alice's name.
 drop hers 2000
@@ -108,3 +119,9 @@ within 30 in_state "done" at-last || fail "the queue does not go on after a rest
 lines=$(journalctl -u charnnd -o cat --no-pager | wc -l)
 [ "$lines" -lt 4000 ] || fail "$lines lines in the journal"
 pass "4,000 things that are no jobs hold up nobody; $lines lines in the journal"
+
+# What was looked for is there to be found: alice reads her own text.
+mdrop own secret.txt alice
+within 30 in_state "done" own || fail "alice may not read her own text"
+[ -n "$(leaks)" ] || fail "what is read is not seen"
+pass "and alice reads her own text"

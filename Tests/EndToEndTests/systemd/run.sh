@@ -25,6 +25,8 @@ if [ -n "${CHARNND_CORPORA:-}" ]; then
 else
     echo "== skipped: the report's three jobs, whose texts CHARNND_CORPORA would name"
 fi
+echo "== people who mean no good"
+box --script "$here/attackers.sh"
 echo "== one user's own service"
 box --script "$here/user.sh"
 echo "== reboot in the middle of a job"
