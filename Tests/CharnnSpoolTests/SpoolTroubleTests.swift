@@ -10,9 +10,9 @@ struct SpoolTroubleTests {
     private let disk = SimulatedDisk()
     private let layout = SpoolLayout(root: "/spool")
 
-    private func open() throws -> SpoolKeeper {
+    private func open(_ other: SimulatedDisk? = nil) throws -> SpoolKeeper {
         let keeper = try SpoolKeeper.open(
-            layout, sharing: .personal, storage: disk,
+            layout, sharing: .personal, storage: other ?? disk,
             clock: SpoolClock(monotonic: { 1000 }, wall: { 1_700_000_000 }), check: SpoolFixture.check)
         return try #require(keeper)
     }
@@ -84,5 +84,39 @@ struct SpoolTroubleTests {
         #expect(disk.image.files == before)
         try disk.setMode(0o700, of: layout.folder(of: "a"))
         #expect(try client.clean(endedBefore: 4e9) == ["a"])
+    }
+
+    @Test func `what a crash left is taken once, whichever operation of the recovery fails`() throws {
+        do {
+            let keeper = try open()
+            try keeper.recover()
+            drop("a.yaml")
+            try keeper.settle()
+        }
+        drop("c.yaml")
+        drop("d.yaml")
+        var image = disk.image
+        let accepting = { (name: String) in layout.accepting.appending(name) }
+        // The drop of a job that was published; one with its name from before it was submitted; one on its way in.
+        image.put(accepting("000000000001.a.yaml"), Array("priority: 0".utf8))
+        image.link(layout.incoming.appending("c.yaml"), as: layout.incoming.appending(".c.yaml.partial"))
+        image.link(layout.incoming.appending("d.yaml"), as: accepting("000000000900.d.yaml"))
+        var operation = 0
+        while true {
+            let disk = SimulatedDisk(image)
+            disk.fail(.init(.inputOutputError, at: operation, isLasting: false))
+            var keeper = try? open(disk)
+            let isRecovered = (try? keeper?.recover()) != nil
+            if disk.failures == 0 { break }
+            if keeper == nil { keeper = try open(disk) }
+            if !isRecovered { try keeper?.recover() }
+            for _ in 0..<3 { try keeper?.settle() }
+            #expect(try disk.list(layout.directory(.queue)).sorted() == ["a.yaml", "c.yaml", "d.yaml"], "\(operation)")
+            #expect(try disk.list(layout.jobs).sorted() == ["a", "c", "d"], "\(operation)")
+            #expect(try disk.list(layout.incoming) == [], "\(operation)")
+            #expect(try disk.list(layout.accepting).filter { !$0.hasPrefix(".") } == [], "\(operation)")
+            operation += 1
+        }
+        #expect(operation > 50)
     }
 }
