@@ -74,8 +74,8 @@ public struct JobEnvironment: Sendable {
             access = try Submitter(submitter).access(to: path, below: root, in: storage)
         } catch {
             throw JobError(
-                error.isTransient ? .temporary : .noInput, "cannot look at the rights of the \(what) \(given): \(error)"
-            )
+                error.isTransient ? .temporary : .noInput,
+                "cannot look at the rights of the \(what) \(given): \(error)")
         }
         switch access {
         case .allowed(let found): return CorpusFile(path: path, root: root, found: found)
@@ -129,7 +129,8 @@ struct Submitter {
             do throws(StorageError) {
                 guard let status = try storage.status(of: current) else { return .missing }
                 guard try permits(status, current == path ? 4 : 1, current, storage) else { return .refused }
-                if current == path { return .allowed(status) }
+                // What stands behind a link is not looked at on anybody's behalf; that none is followed, the opening says.
+                if current == path || status.kind == .link { return .allowed(status) }
             } catch {
                 if error.code == .denied { return .refused }
                 throw error

@@ -36,11 +36,18 @@ mdrop shut shut/inside.txt
 as_mallory sh -c "mkdir $corpora/m; ln -s ../secret.txt $corpora/m/link.txt; ln -s ../shut $corpora/m/shut"
 mdrop link m/link.txt
 mdrop below m/shut/inside.txt
+mdrop below-none m/shut/nothing.txt
+mdrop shut-none shut/nothing.txt
 as_mallory ln $corpora/secret.txt $corpora/m/hard.txt 2>/dev/null && mdrop hard m/hard.txt
 mdrop up ../../../../etc/passwd
 mdrop proc /proc/self/root$corpora/secret.txt
-for name in direct shut link below up proc; do
+for name in direct shut shut-none link below below-none up proc; do
     within 30 in_state failed $name || within 1 in_state rejected $name || fail "$name is not refused"
+done
+reason() { sed -n 's/^ *"reason" : //p' "$spool/jobs/$1/status.json" | sed 's/inside/nothing/g'; }
+[ -n "$(reason shut)" ] || fail "no reason is told"
+for name in shut below; do
+    [ "$(reason $name)" = "$(reason $name-none)" ] || fail "the reason tells whether a file is there: $(reason $name-none)"
 done
 [ -z "$(leaks)" ] || fail "a text that mallory may not read came out in $(leaks)"
 pass "texts are read with the rights of who dropped the job"
