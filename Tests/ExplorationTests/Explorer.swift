@@ -18,7 +18,7 @@ struct Extent: Sendable {
     var seed: UInt64 = 1
 
     /// What a run of all tests does.
-    static let test = Extent(outcomes: 8, deepOutcomes: 1, deepEvery: 120, finishEvery: 100, faultEvery: 6)
+    static let test = Extent(outcomes: 8, deepOutcomes: 1, deepEvery: 240, finishEvery: 100, faultEvery: 6)
     /// What counts the calls that were met: each has a fault, and more recoveries are crashed.
     static let calls = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 15, finishEvery: 200, faultEvery: 1)
     /// What looks for planted bugs.
