@@ -199,6 +199,14 @@ struct Hunt {
             "a page promises nothing, and is made again of what lies beside it"
         ),
         (
+            "CharnnJobs/SpoolPage.swift", "storage.rename(aside", [.publishedTooEarly],
+            "the morning report promises nothing, and is made again of what lies in the spool"
+        ),
+        (
+            "CharnnSpool/SpoolKeeper+Scan.swift", "try storage.synchronizeDirectory(directory)", [.directoryNotSynced],
+            "the drop's name in accepting/ is lost after its other one, where changes of one file keep their order"
+        ),
+        (
             "CharnnReports/EventFile.swift", "swap(", [.fileNotSynced, .renamedBeforeSync, .publishedTooEarly],
             "what is left of TensorBoard's file is cut to whole events when the job goes on, and nothing counts on it"
         ),
