@@ -127,7 +127,10 @@ struct Inspection {
             let status = jobs.first { $0.name == job }?.status
             require(status?.results == results, "\(job) has lost its result")
         }
-        for job in jobs { inspectResults(of: job, files) }
+        for job in jobs {
+            require(job.state != .cancelled || expectations.touched.contains(job.name), "nobody cancelled \(job.name)")
+            inspectResults(of: job, files)
+        }
     }
 
     /// One folder a job file, whatever happened on the way.

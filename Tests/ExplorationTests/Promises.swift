@@ -48,6 +48,8 @@ struct Expectations: Sendable {
     var checkpoints: [String: Int] = [:]
     var finished: [String: [JobStatus.Result]] = [:]
     var places: [String: JobState] = [:]
+    /// Jobs that a person has moved, or of which a person has taken the file away.
+    var touched: Set<String> = []
     var removing: Set<String> = []
     var removed: Set<String> = []
 
@@ -64,8 +66,11 @@ struct Expectations: Sendable {
         case .moving(let job):
             places[job] = nil
             finished[job] = nil
+            touched.insert(job)
         case .moved(let job, let state): places[job] = state
-        case .removing(let jobs): removing.formUnion(jobs)
+        case .removing(let jobs):
+            removing.formUnion(jobs)
+            touched.formUnion(jobs)
         case .removed(let jobs): removed.formUnion(jobs)
         }
     }

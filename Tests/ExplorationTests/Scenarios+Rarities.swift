@@ -13,6 +13,7 @@ extension Scenario {
             prepare: { night in
                 accepted("steps: 1", "steps: 1")(night)
                 night.close()
+                night.promise(.moving("a"))
                 for name in ["c", "d"] { night.drop("\(name).yaml", "mark: \(name)\n") }
                 for name in ["e", "f"] { night.drop("\(name).yaml", "mark: \(name)\nnothing\n") }
                 night.put("mark: g\n", "g.yaml", in: .queue)
@@ -48,6 +49,24 @@ extension Scenario {
                 }
             }
         ).acting { $0.settle() },
+        Scenario(
+            name: "a daemon that was killed when it had published a job",
+            prepare: { night in
+                accepted("steps: 1")(night)
+                night.close()
+                night.disk.change { image in
+                    let bytes = image.files["\(Night.layout.file("a.yaml", in: .queue))"] ?? []
+                    image.put(Night.layout.accepting.appending("000000000001.a.yaml"), bytes)
+                    image.put(Night.layout.file(".1.copy", in: .queue), bytes)
+                    image.drop(Night.layout.file("a.yaml", in: .queue))
+                }
+            }
+        ).acting { night in
+            // Not on disk yet: its daemon was killed, and the power fails only now.
+            try? night.disk.rename(
+                night.layout.file(".1.copy", in: .queue), to: night.layout.file("a.yaml", in: .queue), replacing: false)
+            night.settle()
+        },
         Scenario(name: "a drop that has a second name for a while").acting { night in
             night.turn()
             night.drop("a.yaml", "mark: a\n")
@@ -65,6 +84,7 @@ extension Scenario {
         ).acting { night in
             night.turn()
             night.promise(.texts(["priority: 2\n"]))
+            night.promise(.moving("b"))
             let file = night.layout.file("b.yaml", in: .queue)
             night.disk.change { $0.put(file, Array("priority: 2\n".utf8), owner: 1000) }
             night.settle()

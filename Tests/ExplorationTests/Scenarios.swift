@@ -200,6 +200,7 @@ extension Scenario {
         },
         Scenario(name: "remove a queued file", prepare: accepted("steps: 1")).acting { night in
             night.turn()
+            night.promise(.moving("a"))
             try? night.disk.remove(night.layout.file("a.yaml", in: .queue))
             night.settle()
         },
