@@ -9,11 +9,7 @@ import SystemPackage
 /// Scenarios with the real runner of jobs.
 extension Scenario {
     static let runner: [Scenario] = [
-        Scenario(name: "train", work: .real, prepare: training("  strip_gutenberg: true\n")).acting { night in
-            night.turn()
-            night.runNext()
-            night.settle()
-        },
+        Scenario(name: "train", work: .real, prepare: training("  strip_gutenberg: true\n")).acting(runsOne),
         Scenario(name: "stop, and go on", work: .real, prepare: training("")).acting { night in
             night.turn()
             night.stopsAfter = 1
@@ -46,11 +42,7 @@ extension Scenario {
                 night.drop("t.yaml", "# mark: t\ntrain:\n  corpus: nothing.txt\n")
                 night.settle()
             }
-        ).acting { night in
-            night.turn()
-            night.runNext()
-            night.settle()
-        },
+        ).acting(runsOne),
         Scenario(
             name: "write and score with another job's model", work: .real,
             prepare: { night in
@@ -62,11 +54,7 @@ extension Scenario {
                     "# mark: g\ngenerate:\n  model: t\n  length: 80\nevaluate:\n  model: t\n  corpus: text.txt\n")
                 night.settle()
             }
-        ).acting { night in
-            night.turn()
-            night.runNext()
-            night.settle()
-        },
+        ).acting(runsOne),
         Scenario(
             name: "a text that is no text", work: .real,
             prepare: { night in
@@ -78,11 +66,7 @@ extension Scenario {
                 night.drop("e.yaml", "# mark: e\nevaluate:\n  model: t\n  corpus: broken.txt\n")
                 night.settle()
             }
-        ).acting { night in
-            night.turn()
-            night.runNext()
-            night.settle()
-        },
+        ).acting(runsOne),
         Scenario(
             name: "people look", work: .real,
             prepare: { night in
@@ -105,6 +89,12 @@ extension Scenario {
             night.settle()
         },
     ]
+
+    private static let runsOne: @Sendable (Night) -> Void = { night in
+        night.turn()
+        night.runNext()
+        night.settle()
+    }
 
     private static func training(_ more: String, as job: String = "t") -> @Sendable (Night) -> Void {
         { night in
