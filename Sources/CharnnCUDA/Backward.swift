@@ -11,11 +11,11 @@ final class Backward {
     let gradient: DeviceBuffer
     /// fp32 `[N, H]`: the gradient of what a layer hands up.
     private let above: DeviceBuffer
-    /// fp32 `[B, H]`: what a time step hands back beside the weights' product.
+    /// fp32 `[L, B, H]`: what a time step hands back beside the weights' product.
     private let carried: DeviceBuffer
-    /// Operands `[N, stride(gH)]`: a layer's gates, as the input product gets them, and as a GRU's recurrent product does.
-    private let gates: DeviceBuffer
-    private let recurrentGates: DeviceBuffer
+    /// Operands `[L, N, stride(gH)]`: the gates' gradients as a GRU's recurrent product gets them. All else finds them where the
+    /// gates were.
+    private let recurrentGates: DeviceBuffer?
     /// fp32 `[V, gH]`: the first layer's gates, summed over the rows of each symbol.
     private let table: DeviceBuffer
     /// fp32: sums that were split.
@@ -34,9 +34,7 @@ final class Backward {
         gradient = try DeviceBuffer(device, bytes: bytes.gradient)
         above = try DeviceBuffer(device, bytes: bytes.above)
         carried = try DeviceBuffer(device, bytes: bytes.carried)
-        let gates = try DeviceBuffer(device, bytes: bytes.gates)
-        self.gates = gates
-        recurrentGates = s.architecture.cell == .gru ? try DeviceBuffer(device, bytes: bytes.gates) : gates
+        recurrentGates = bytes.recurrentGates == 0 ? nil : try DeviceBuffer(device, bytes: bytes.recurrentGates)
         table = try DeviceBuffer(device, bytes: bytes.table)
         partial = try DeviceBuffer(device, bytes: bytes.partial)
         inputSplitting = bytes.input
@@ -47,7 +45,7 @@ final class Backward {
 
     /// Bytes of the buffers, and how sums are split.
     struct Bytes {
-        let gradient, above, carried, gates, table, partial: Int
+        let gradient, above, carried, recurrentGates, table, partial: Int
         let input, recurrent, head: Splitting
         let symbolSplits: Int
 
@@ -61,17 +59,16 @@ final class Backward {
             symbolSplits = max(1, min(8, s.rows / 256))
             gradient = s.layout.count * 4
             above = s.rows * s.units * 4
-            carried = s.streams * s.units * 4
-            gates = s.rows * s.stride(s.gateUnits) * s.operandBytes
+            carried = s.state * 4
+            recurrentGates =
+                s.architecture.cell == .gru ? s.layers * s.rows * s.stride(s.gateUnits) * s.operandBytes : 0
             table = s.symbols * s.gateUnits * 4
             let products = max(
                 input.splits * s.gateUnits * s.units, recurrent.splits * s.gateUnits * s.units,
                 head.splits * s.symbols * s.units)
             let sums = max(symbolSplits * s.symbols * s.gateUnits, Self.columnSplits * max(s.gateUnits, s.symbols))
             partial = max(products, sums) * 4
-            // A GRU has its gates' gradients twice.
-            let gateBuffers = s.architecture.cell == .gru ? 2 : 1
-            total = gradient + above + carried + gateBuffers * gates + table + partial
+            total = gradient + above + carried + recurrentGates + table + partial
         }
 
         /// Parts into which rows are cut whose columns are summed.
@@ -80,13 +77,39 @@ final class Backward {
         let total: Int
     }
 
-    /// Everything behind the loss.
+    /// What the top layer gets of a chunk's losses.
+    func enqueueHead(_ chunk: Range<Int>) throws(EngineError) {
+        try multiplyBack(
+            logits(from: chunk.lowerBound), chunk, k: sizes.symbols, sequence.packed?.head, .headWeight)
+    }
+
+    /// Everything behind that.
+    ///
+    /// A layer has a branch of the device for itself and follows the one above at a chunk's distance. The weights' gradients, for
+    /// which nothing waits, come aside.
     func enqueue() throws(EngineError) {
-        try head()
-        for layer in (0..<sizes.layers).reversed() {
-            for t in (0..<sizes.steps).reversed() { try step(layer, t) }
-            try recurrentGradients(layer)
-            if layer > 0 { try inputGradients(layer) } else { try tableGradients() }
+        let chunks = sizes.chunks(of: sizes.steps)
+        try device.fork(sizes.layers) { () throws(EngineError) in
+            try device.on(.aside, headGradients)
+            for chunk in chunks.reversed() {
+                var above: CUDADevice.Mark?
+                for layer in (0..<sizes.layers).reversed() {
+                    try device.on(.urgent(layer)) { () throws(EngineError) in
+                        if let above {
+                            try device.wait(for: above)
+                            try handDown(from: layer + 1, chunk)
+                        }
+                        for t in chunk.reversed() { try step(layer, t) }
+                        above = try device.mark()
+                    }
+                    guard chunk == chunks.first, let above else { continue }
+                    try device.on(.aside) { () throws(EngineError) in
+                        try device.wait(for: above)
+                        try recurrentGradients(layer)
+                        if layer > 0 { try inputGradients(layer) } else { try tableGradients() }
+                    }
+                }
+            }
         }
     }
 
@@ -95,58 +118,85 @@ final class Backward {
 
     private func slot(_ role: ParameterRole) -> DeviceAddress { weights.address(role, in: gradient) }
 
-    private func head() throws(EngineError) {
-        guard let logits = sequence.logitGradient else { return }
-        let d = Operand(logits.address, stride: sizes.stride(sizes.symbols))
+    /// The gradient of the logits from time `t` on.
+    private func logits(from t: Int) -> Operand {
+        Operand(sequence.logitGradient(t), stride: sizes.stride(sizes.symbols))
+    }
+
+    /// The gradients of a layer's gates from time `t` on: as the input product gets them, and as the recurrent product does.
+    private func gates(_ layer: Int, _ t: Int) -> Operand {
+        Operand(sequence.gates(layer, t), stride: sizes.stride(sizes.gateUnits))
+    }
+
+    private func recurrentGates(_ layer: Int, _ t: Int) -> Operand {
+        guard let recurrentGates else { return gates(layer, t) }
+        let stride = sizes.stride(sizes.gateUnits)
+        let row = layer * sizes.rows + t * sizes.streams
+        return Operand(sequence.place(recurrentGates, row * stride * sizes.operandBytes), stride: stride)
+    }
+
+    private func headGradients() throws(EngineError) {
+        let d = logits(from: 0)
         let top = Operand(sequence.hidden(sizes.layers - 1, 1), stride: sizes.stride(sizes.units))
         try device.multiply(
             transposing, m: sizes.symbols, n: sizes.units, k: sizes.rows, d, top, splitting: headSplitting,
             partial: partial,
             into: Operand(slot(.headWeight), stride: sizes.units))
         try sumColumns(d, rows: sizes.rows, columns: sizes.symbols, into: slot(.headBias))
-        try multiplyBack(d, k: sizes.symbols, sequence.packed?.head, .headWeight)
     }
 
-    /// `above [N, H] = d [N, k] W [k, H]`.
+    /// `above [rows, H] = d [rows, k] W [k, H]` of a chunk's rows.
     private func multiplyBack(
-        _ d: Operand, k: Int, _ packed: PackedWeights.Matrix?, _ role: ParameterRole
+        _ d: Operand, _ chunk: Range<Int>, k: Int, _ packed: PackedWeights.Matrix?, _ role: ParameterRole
     ) throws(EngineError) {
-        let result = Operand(above.address, stride: sizes.units)
+        let rows = sequence.rows(chunk)
+        let result = Operand(above(chunk.lowerBound), stride: sizes.units)
         if let packed {
             try device.multiply(
-                .halfNT, m: sizes.rows, n: sizes.units, k: k, d, Operand(packed.transposed, stride: sizes.stride(k)),
+                .halfNT, m: rows, n: sizes.units, k: k, d, Operand(packed.transposed, stride: sizes.stride(k)),
                 into: result)
         } else {
             try device.multiply(
-                .floatNN, m: sizes.rows, n: sizes.units, k: k, d, Operand(weights.address(role), stride: sizes.units),
+                .floatNN, m: rows, n: sizes.units, k: k, d, Operand(weights.address(role), stride: sizes.units),
                 into: result)
         }
+    }
+
+    private func above(_ t: Int) -> DeviceAddress { sequence.place(above, t * sizes.streams * sizes.units * 4) }
+
+    /// What a layer hands to the one below, of a chunk.
+    private func handDown(from layer: Int, _ chunk: Range<Int>) throws(EngineError) {
+        try multiplyBack(
+            gates(layer, chunk.lowerBound), chunk, k: sizes.gateUnits, sequence.packed?.input(layer),
+            .inputWeight(layer: layer))
+        guard sequence.dropped != nil else { return }
+        try device.dropOut(
+            .dropoutGradient, sizes, step: sequence.step, below: layer, chunk, from: above.address, to: above.address,
+            stride: sizes.units)
     }
 
     private func step(_ layer: Int, _ t: Int) throws(EngineError) {
         let (s, cell) = (sizes, sizes.architecture.cell)
-        func row(_ buffer: DeviceBuffer, _ t: Int) -> DeviceAddress {
-            sequence.place(buffer, t * s.streams * s.stride(s.gateUnits) * s.operandBytes)
-        }
         let packed = sequence.packed?.recurrent[layer]
         try device.launch(
             .backward(cell, s.precision),
             grid: (pieces(s.units, of: CharnnBackwardUnits), pieces(s.streams, of: CharnnStepRows), 1),
             CharnnBackwardStep(
-                gradientAfter: t + 1 < s.steps ? row(recurrentGates, t + 1) : 0,
+                gradientAfter: t + 1 < s.steps ? recurrentGates(layer, t + 1).address : 0,
                 weight: packed?.transposed ?? weights.address(.recurrentWeight(layer: layer)),
-                above: sequence.place(above, t * s.streams * s.units * 4), gates: sequence.gates(layer, t),
+                above: above(t), gates: sequence.gates(layer, t),
                 candidate: sequence.candidates(layer, t), hiddenBefore: sequence.hidden(layer, t),
                 hidden: sequence.hidden(layer, t + 1), cellBefore: sequence.cells(layer, t),
-                cell: sequence.cells(layer, t + 1), carried: carried.address, gradient: row(gates, t),
-                recurrentGradient: row(recurrentGates, t), batch: Int32(s.streams), units: Int32(s.units),
+                cell: sequence.cells(layer, t + 1), carried: sequence.place(carried, layer * s.streams * s.units * 4),
+                gradient: gates(layer, t).address, recurrentGradient: recurrentGates(layer, t).address,
+                batch: Int32(s.streams), units: Int32(s.units),
                 hiddenStride: Int32(s.stride(s.units)), gateStride: Int32(s.stride(s.gateUnits)),
                 weightStride: Int32(half ? s.stride(s.gateUnits) : s.units),
                 isRelu: s.architecture.nonlinearity == .relu ? 1 : 0))
     }
 
     private func recurrentGradients(_ layer: Int) throws(EngineError) {
-        let d = Operand(recurrentGates.address, stride: sizes.stride(sizes.gateUnits))
+        let d = recurrentGates(layer, 0)
         try device.multiply(
             transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d,
             Operand(sequence.hidden(layer, 0), stride: sizes.stride(sizes.units)), splitting: recurrentSplitting,
@@ -162,23 +212,13 @@ final class Backward {
     }
 
     private func inputGradients(_ layer: Int) throws(EngineError) {
-        let d = Operand(gates.address, stride: sizes.stride(sizes.gateUnits))
+        let d = gates(layer, 0)
         try device.multiply(
             transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d, sequence.input(layer),
             splitting: inputSplitting,
             partial: partial, into: Operand(slot(.inputWeight(layer: layer)), stride: sizes.units))
         try sumColumns(
             d, rows: sizes.rows, columns: sizes.gateUnits, into: slot(.inputBias(layer: layer)), and: sharedBias(layer))
-        try multiplyBack(d, k: sizes.gateUnits, sequence.packed?.input(layer), .inputWeight(layer: layer))
-        guard sequence.dropped != nil else { return }
-        try device.launch(
-            .dropoutGradient,
-            grid: (pieces(pieces(sizes.rows * sizes.units, of: 4), of: Kernel.dropoutGradient.threads), 1, 1),
-            CharnnDropout(
-                step: sequence.step.address, from: above.address, to: above.address, rows: Int32(sizes.rows),
-                units: Int32(sizes.units), stride: Int32(sizes.units), layer: Int32(layer - 1),
-                threshold: DropoutMask.threshold(sizes.architecture.dropout),
-                factor: Float(1 / (1 - sizes.architecture.dropout))))
     }
 
     /// The first layer's input weights, bias and the embedding, through the table of all symbols' input products.
@@ -187,7 +227,7 @@ final class Backward {
             half ? .symbolSumHalf : .symbolSumFloat,
             grid: (sizes.symbols, pieces(sizes.gateUnits, of: CharnnSumColumns), symbolSplits),
             CharnnSymbolSum(
-                values: gates.address, symbols: sequence.inputs.address, partial: partial.address,
+                values: gates(0, 0).address, symbols: sequence.inputs.address, partial: partial.address,
                 rows: Int32(sizes.rows),
                 columns: Int32(sizes.gateUnits), stride: Int32(sizes.stride(sizes.gateUnits)),
                 vocabulary: Int32(sizes.symbols),

@@ -6,9 +6,9 @@ import Synchronization
 /// An address in a device's memory.
 typealias DeviceAddress = CharnnAddress
 
-/// A GPU: its context, one stream, and the kernels loaded for it.
+/// A GPU: its context, its streams, and the kernels loaded for it.
 ///
-/// Everything is done in the order of the calls.
+/// Everything is done in the order of the calls, but for what is asked of different branches between ``fork(_:_:)`` and its end.
 final class CUDADevice: @unchecked Sendable {
     // Sound: an engine belongs to one thread at a time, and so does its device. Only a process that ran engines on several threads
     // at once would share one between them; none does, and tests open devices of their own.
@@ -42,7 +42,14 @@ final class CUDADevice: @unchecked Sendable {
     private let ordinal: CharnnCUDevice
     private let context: CharnnCUContextRef?
     private let module: CharnnCUModuleRef?
-    private let stream: CharnnCUStreamRef?
+    /// One a branch, made as they are needed; the first is there from the beginning.
+    private var streams: [CharnnCUStreamRef?]
+    /// The branch that calls go to.
+    private var branch = 0
+    private var stream: CharnnCUStreamRef? { streams[branch] }
+    /// Those of the marks since the last fork, and ones to be used again.
+    private var events: [CharnnCUEventRef?] = []
+    private var marks = 0
     private var kernels: [Kernel: CharnnCUFunctionRef] = [:]
 
     /// Opens a device, loads the kernels, and sees whether it computes.
@@ -97,22 +104,36 @@ final class CUDADevice: @unchecked Sendable {
         do {
             try driver.check(functions.ctxSetCurrent(context), "use \(name)")
             (opened.module, kernelOrigin) = try Self.loadKernels(driver, capability: capability, device: name)
-            // Only such a stream can be captured.
-            try driver.check(
-                functions.streamCreate(&opened.stream, UInt32(CharnnCUStreamNonBlocking)), "make a stream")
+            opened.stream = try Self.makeStream(driver, isUrgent: true)
         } catch {
             _ = functions.primaryCtxRelease(device)
             throw error
         }
         module = opened.module
-        stream = opened.stream
+        streams = [opened.stream]
         try probe()
     }
 
     deinit {
-        if let stream { _ = driver.functions.streamDestroy(stream) }
+        for event in events { _ = driver.functions.eventDestroy(event) }
+        for stream in streams { _ = driver.functions.streamDestroy(stream) }
         if let module { _ = driver.functions.moduleUnload(module) }
         _ = driver.functions.primaryCtxRelease(ordinal)
+    }
+
+    /// - Parameter isUrgent: Whether its blocks go before those of other streams where there is not room for all.
+    private static func makeStream(
+        _ driver: CUDADriver, isUrgent: Bool
+    ) throws(EngineError) -> CharnnCUStreamRef? {
+        var (least, greatest): (Int32, Int32) = (0, 0)
+        _ = driver.functions.ctxGetStreamPriorityRange(&least, &greatest)
+        var stream: CharnnCUStreamRef?
+        // Only a stream that does not wait for others of itself can be captured.
+        try driver.check(
+            driver.functions.streamCreateWithPriority(
+                &stream, UInt32(CharnnCUStreamNonBlocking), isUrgent ? greatest : least),
+            "make a stream")
+        return stream
     }
 
     /// The kernels compiled for this very device where NVRTC is found, otherwise by the driver from PTX.
@@ -203,6 +224,73 @@ final class CUDADevice: @unchecked Sendable {
         try driver.check(
             driver.functions.memcpyDtoHAsync(base, address, target.count, stream), "copy \(target.count) bytes from it")
         try synchronize()
+    }
+
+    // MARK: - Branches
+
+    /// A point in a branch's work, for which others can wait.
+    struct Mark {
+        fileprivate let event: CharnnCUEventRef?
+    }
+
+    /// Lets `body` ask the device for work side by side: on `count` urgent branches, of which 0 is the one that everything else
+    /// is on, and on one more, ``Branch/aside``, that takes what room they leave. Ends when all of them do.
+    func fork(_ count: Int, _ body: () throws(EngineError) -> Void) throws(EngineError) {
+        while streams.count < 2 { streams.append(try Self.makeStream(driver, isUrgent: false)) }
+        while streams.count <= count { streams.append(try Self.makeStream(driver, isUrgent: true)) }
+        marks = 0
+        let all = (1..<count).map { Branch.urgent($0) } + [.aside]
+        let start = try mark()
+        for branch in all { try on(branch) { () throws(EngineError) in try wait(for: start) } }
+        // Joined whatever happened, so that nothing of it runs beside what comes later.
+        let result = Result { () throws(EngineError) in try body() }
+        for branch in all {
+            var end = start
+            try on(branch) { () throws(EngineError) in end = try mark() }
+            try wait(for: end)
+        }
+        try result.get()
+    }
+
+    /// Where work between the ends of a fork goes.
+    enum Branch {
+        /// From 0 on.
+        case urgent(Int)
+        case aside
+
+        fileprivate var stream: Int {
+            switch self {
+            case .urgent(let number): number == 0 ? 0 : number + 1
+            case .aside: 1
+            }
+        }
+    }
+
+    /// What `body` asks of the device goes to a branch of the fork.
+    func on(_ branch: Branch, _ body: () throws(EngineError) -> Void) throws(EngineError) {
+        let before = self.branch
+        self.branch = branch.stream
+        defer { self.branch = before }
+        try body()
+    }
+
+    /// What was asked of this branch so far.
+    func mark() throws(EngineError) -> Mark {
+        if marks == events.count {
+            var event: CharnnCUEventRef?
+            try driver.check(
+                driver.functions.eventCreate(&event, UInt32(CharnnCUEventDisableTiming)), "make an event")
+            events.append(event)
+        }
+        let event = events[marks]
+        marks += 1
+        try driver.check(driver.functions.eventRecord(event, stream), "mark its work")
+        return Mark(event: event)
+    }
+
+    /// What is asked of this branch from now on comes after the mark.
+    func wait(for mark: Mark) throws(EngineError) {
+        try driver.check(driver.functions.streamWaitEvent(stream, mark.event, 0), "order its work")
     }
 
     /// Waits for all that was asked of the device.

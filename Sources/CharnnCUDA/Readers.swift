@@ -40,8 +40,7 @@ final class CUDAScorer: Scorer {
             try sequence.write(CharnnStep(reading: place), starts: place.starts)
             try sequence.gather(steps: steps)
             try sequence.begin(from: isFresh ? nil : (sequence.hiddenState, sequence.cellState), mayReset: false)
-            try sequence.forward(steps: steps)
-            try sequence.loss(steps: steps)
+            try sequence.forward(steps: steps) { chunk throws(EngineError) in try sequence.loss(chunk) }
             isFresh = false
             let losses = try sequence.losses.read(Float.self, count: steps * streams)
             for row in losses.indices { sums[row % streams] += Double(losses[row]) }

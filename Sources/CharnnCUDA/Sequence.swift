@@ -29,7 +29,9 @@ final class Sequence {
     private let logitsBuffer: DeviceBuffer
     /// fp32 `[N]`, nats.
     let losses: DeviceBuffer
-    /// For the way back: operands `[L, N, gH]`, `[L, N, H]`, fp32 `[L, T + 1, B, H]`, operands `[N, stride]`.
+    /// For the way back: operands `[L, N, stride]`, `[L, N, H]`, fp32 `[L, T + 1, B, H]`, operands `[N, stride]`.
+    ///
+    /// The gates' gradients take the place of the gates, once those are not needed any more.
     let gates: DeviceBuffer?
     let candidates: DeviceBuffer?
     let cells: DeviceBuffer?
@@ -83,7 +85,7 @@ final class Sequence {
             logits = s.rows * s.symbols * 4
             losses = s.rows * 4
             let cell = s.architecture.cell
-            gates = isTraining && cell != .rnn ? s.layers * s.rows * s.gateUnits * s.operandBytes : 0
+            gates = isTraining ? s.layers * s.rows * s.stride(s.gateUnits) * s.operandBytes : 0
             candidates = isTraining && cell == .gru ? s.layers * s.rows * s.units * s.operandBytes : 0
             cells = isTraining && cell == .lstm ? s.layers * (s.steps + 1) * s.streams * s.units * 4 : 0
             logitGradient = isTraining ? s.rows * s.stride(s.symbols) * s.operandBytes : 0
@@ -112,7 +114,7 @@ final class Sequence {
     }
 
     func gates(_ layer: Int, _ t: Int) -> DeviceAddress {
-        place(gates, (layer * sizes.rows + t * sizes.streams) * sizes.gateUnits * sizes.operandBytes)
+        place(gates, (layer * sizes.rows + t * sizes.streams) * sizes.stride(sizes.gateUnits) * sizes.operandBytes)
     }
 
     func candidates(_ layer: Int, _ t: Int) -> DeviceAddress {
@@ -164,42 +166,65 @@ final class Sequence {
                 batch: Int32(sizes.streams), units: Int32(sizes.units), hiddenStride: Int32(sizes.stride(sizes.units))))
     }
 
-    /// All layers over `steps` time steps, and the logits.
-    func forward(steps: Int) throws(EngineError) {
-        for layer in 0..<sizes.layers {
-            if layer > 0 { try project(layer, rows: steps * sizes.streams) }
-            for t in 0..<steps { try forward(layer, t) }
+    /// All layers over `steps` time steps, the logits, and what `then` makes of those.
+    ///
+    /// A layer has a branch of the device for itself and follows the one below at a chunk's distance; behind the last comes the head.
+    ///
+    /// - Parameter then: What comes next for the rows of each chunk, on the head's branch.
+    func forward(
+        steps: Int, then: (_ chunk: Range<Int>) throws(EngineError) -> Void = { _ in }
+    ) throws(EngineError) {
+        try device.fork(sizes.layers + 1) { () throws(EngineError) in
+            for chunk in sizes.chunks(of: steps) {
+                var below: CUDADevice.Mark?
+                for layer in 0...sizes.layers {
+                    try device.on(.urgent(layer)) { () throws(EngineError) in
+                        if let below { try device.wait(for: below) }
+                        if layer == sizes.layers {
+                            try head(chunk)
+                            try then(chunk)
+                            return
+                        }
+                        if layer > 0 { try project(layer, chunk) }
+                        for t in chunk { try forward(layer, t) }
+                        below = try device.mark()
+                    }
+                }
+            }
         }
-        let stride = sizes.stride(sizes.units)
-        try device.multiply(
-            sizes.precision == .fp16 ? .halfNT : .floatNT, m: steps * sizes.streams, n: sizes.symbols, k: sizes.units,
-            Operand(hidden(sizes.layers - 1, 1), stride: stride),
-            packed.map { Operand($0.head.plain, stride: stride) }
-                ?? Operand(weights.address(.headWeight), stride: sizes.units),
-            bias: weights.address(.headBias), into: Operand(logitsBuffer.address, stride: sizes.symbols))
     }
 
-    /// The input product of a layer above the first, of all rows at once.
-    private func project(_ layer: Int, rows: Int) throws(EngineError) {
+    /// The rows of a chunk.
+    func rows(_ chunk: Range<Int>) -> Int { chunk.count * sizes.streams }
+
+    /// The logits of a chunk.
+    private func head(_ chunk: Range<Int>) throws(EngineError) {
+        let stride = sizes.stride(sizes.units)
+        try device.multiply(
+            sizes.precision == .fp16 ? .halfNT : .floatNT, m: rows(chunk), n: sizes.symbols, k: sizes.units,
+            Operand(hidden(sizes.layers - 1, chunk.lowerBound + 1), stride: stride),
+            packed.map { Operand($0.head.plain, stride: stride) }
+                ?? Operand(weights.address(.headWeight), stride: sizes.units),
+            bias: weights.address(.headBias), into: Operand(logits(at: chunk.lowerBound), stride: sizes.symbols))
+    }
+
+    /// The input product of a layer above the first, of all rows of a chunk at once.
+    private func project(_ layer: Int, _ chunk: Range<Int>) throws(EngineError) {
         guard let projected else { return }
         let stride = sizes.stride(sizes.units)
-        if let dropped {
-            let target = dropped.address + UInt64((layer - 1) * sizes.rows * stride * sizes.operandBytes)
-            try device.launch(
-                sizes.precision == .fp16 ? .dropoutHalf : .dropoutFloat,
-                grid: (pieces(pieces(rows * sizes.units, of: 4), of: Kernel.dropoutFloat.threads), 1, 1),
-                CharnnDropout(
-                    step: step.address, from: hidden(layer - 1, 1), to: target, rows: Int32(rows),
-                    units: Int32(sizes.units),
-                    stride: Int32(stride), layer: Int32(layer - 1),
-                    threshold: DropoutMask.threshold(sizes.architecture.dropout),
-                    factor: Float(1 / (1 - sizes.architecture.dropout))))
+        let first = chunk.lowerBound * sizes.streams
+        if dropped != nil {
+            try device.dropOut(
+                sizes.precision == .fp16 ? .dropoutHalf : .dropoutFloat, sizes, step: step, below: layer, chunk,
+                from: hidden(layer - 1, 1), to: input(layer).address, stride: stride)
         }
         try device.multiply(
-            sizes.precision == .fp16 ? .halfNT : .floatNT, m: rows, n: sizes.gateUnits, k: sizes.units, input(layer),
+            sizes.precision == .fp16 ? .halfNT : .floatNT, m: rows(chunk), n: sizes.gateUnits, k: sizes.units,
+            Operand(input(layer).address + UInt64(first * stride * sizes.operandBytes), stride: stride),
             packed.map { Operand($0.input(layer).plain, stride: stride) }
                 ?? Operand(weights.address(.inputWeight(layer: layer)), stride: sizes.units),
-            bias: weights.bias(ofLayer: layer), into: Operand(projected.address, stride: sizes.gateUnits))
+            bias: weights.bias(ofLayer: layer),
+            into: Operand(place(projected, first * sizes.gateUnits * 4), stride: sizes.gateUnits))
     }
 
     private func forward(_ layer: Int, _ t: Int) throws(EngineError) {
@@ -220,19 +245,47 @@ final class Sequence {
                 hiddenState: hiddenState.address + plane, cellState: cellState.map { $0.address + plane } ?? 0,
                 hidden: hidden(layer, t + 1), gates: gates(layer, t), candidate: candidates(layer, t),
                 cell: cells(layer, t + 1), batch: Int32(sizes.streams), units: Int32(sizes.units),
-                hiddenStride: Int32(sizes.stride(sizes.units)), weightStride: Int32(sizes.stride(sizes.units)),
-                isRelu: architecture.nonlinearity == .relu ? 1 : 0, reserved: 0))
+                hiddenStride: Int32(sizes.stride(sizes.units)), gateStride: Int32(sizes.stride(sizes.gateUnits)),
+                weightStride: Int32(sizes.stride(sizes.units)),
+                isRelu: architecture.nonlinearity == .relu ? 1 : 0))
     }
 
-    /// The losses of all rows and, in training, the gradient of the logits.
-    func loss(steps: Int) throws(EngineError) {
-        let rows = steps * sizes.streams
+    /// The losses of a chunk's rows and, in training, the gradient of the logits.
+    func loss(_ chunk: Range<Int>) throws(EngineError) {
+        let first = chunk.lowerBound * sizes.streams
         try device.launch(
             sizes.precision == .fp16 ? .lossHalf : .lossFloat,
-            grid: (pieces(rows, of: Kernel.lossFloat.threads / 32), 1, 1),
+            grid: (pieces(rows(chunk), of: Kernel.lossFloat.threads / 32), 1, 1),
             CharnnLoss(
-                step: step.address, logits: logitsBuffer.address, targets: targets.address, losses: losses.address,
-                gradient: logitGradient?.address ?? 0, rows: Int32(rows), symbols: Int32(sizes.symbols),
-                stride: Int32(sizes.stride(sizes.symbols)), reserved: 0))
+                step: step.address, logits: logits(at: chunk.lowerBound), targets: targets.address + UInt64(first * 4),
+                losses: losses.address + UInt64(first * 4), gradient: logitGradient(chunk.lowerBound),
+                rows: Int32(rows(chunk)), symbols: Int32(sizes.symbols), stride: Int32(sizes.stride(sizes.symbols)),
+                reserved: 0))
+    }
+
+    /// The gradient of the logits from time `t` on; 0 where there is none.
+    func logitGradient(_ t: Int) -> DeviceAddress {
+        place(logitGradient, t * sizes.streams * sizes.stride(sizes.symbols) * sizes.operandBytes)
+    }
+}
+
+extension CUDADevice {
+    /// Dropout between a layer and the one below, for the rows of a chunk.
+    ///
+    /// - Parameters:
+    ///   - from: All rows, as `to` and `stride` in ``CharnnDropout``.
+    func dropOut(
+        _ kernel: Kernel, _ sizes: Sizes, step: DeviceBuffer, below layer: Int, _ chunk: Range<Int>,
+        from: DeviceAddress, to: DeviceAddress, stride: Int
+    ) throws(EngineError) {
+        let (first, rows) = (chunk.lowerBound * sizes.streams, chunk.count * sizes.streams)
+        let blocks = pieces((first + rows) * sizes.units, of: 4) - first * sizes.units / 4
+        try launch(
+            kernel, grid: (pieces(blocks, of: kernel.threads), 1, 1),
+            CharnnDropout(
+                step: step.address, from: from, to: to, firstRow: Int32(first), rows: Int32(rows),
+                units: Int32(sizes.units), stride: Int32(stride), layer: Int32(layer - 1),
+                threshold: DropoutMask.threshold(sizes.architecture.dropout),
+                factor: Float(1 / (1 - sizes.architecture.dropout)), reserved: 0))
     }
 }

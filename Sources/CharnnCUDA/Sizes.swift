@@ -10,13 +10,29 @@ struct Sizes {
     let precision: CUDAEngine.Precision
     let streams: Int
     let steps: Int
+    /// Time steps that a layer does before the next one begins with them.
+    let chunkSteps: Int
 
-    init(_ architecture: Architecture, _ precision: CUDAEngine.Precision, streams: Int, steps: Int) {
+    /// - Parameter chunkSteps: nil: as many as suit the sizes. The results are the same, to the bit.
+    init(
+        _ architecture: Architecture, _ precision: CUDAEngine.Precision, streams: Int, steps: Int,
+        chunkSteps: Int? = nil
+    ) {
         self.architecture = architecture
         self.layout = ParameterLayout(architecture)
         self.precision = precision
         self.streams = streams
         self.steps = steps
+        // Layers wait for each other's first chunk: few steps make a short wait, few rows make a poor product.
+        self.chunkSteps = chunkSteps ?? max(pieces(steps, of: Self.chunks), pieces(Self.leastChunkRows, of: streams))
+    }
+
+    private static let chunks = 8
+    private static let leastChunkRows = 256
+
+    /// The chunks of so many time steps, in their order.
+    func chunks(of steps: Int) -> [Range<Int>] {
+        (0..<pieces(steps, of: chunkSteps)).map { $0 * chunkSteps..<min(($0 + 1) * chunkSteps, steps) }
     }
 
     /// `V`

@@ -56,12 +56,19 @@ final class TrainingWorkspace {
 
     /// Forward and back: losses, and the gradient of their sum times the step's scale.
     func enqueueGradient(from state: (hidden: DeviceBuffer, cell: DeviceBuffer?)?) throws(EngineError) {
-        try weights.enqueuePreparation()
-        try sequence.packed?.enqueuePacking()
-        try sequence.gather(steps: sizes.steps)
-        try sequence.begin(from: state, mayReset: true)
-        try sequence.forward(steps: sizes.steps)
-        try sequence.loss(steps: sizes.steps)
+        let device = weights.device
+        try device.fork(3) { () throws(EngineError) in
+            try device.on(.urgent(0), weights.enqueuePreparation)
+            if let packed = sequence.packed { try device.on(.urgent(1), packed.enqueuePacking) }
+            try device.on(.urgent(2)) { () throws(EngineError) in
+                try sequence.gather(steps: sizes.steps)
+                try sequence.begin(from: state, mayReset: true)
+            }
+        }
+        try sequence.forward(steps: sizes.steps) { chunk throws(EngineError) in
+            try sequence.loss(chunk)
+            try backward.enqueueHead(chunk)
+        }
         try backward.enqueue()
     }
 

@@ -8,7 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 
 using emulation::Kernel;
@@ -17,23 +19,54 @@ using emulation::Order;
 namespace {
 
 enum { success = 0, invalidValue = 1, outOfMemory = 2, noDevice = 100, invalidDevice = 101, invalidContext = 201,
-       invalidImage = 200, notFound = 500, illegalAddress = 700, launchFailed = 719 };
+       invalidImage = 200, notFound = 500, illegalAddress = 700, launchFailed = 719, captureUnjoined = 904,
+       captureIsolation = 905 };
 
+// A piece of work, and those before it that it has to wait for.
+struct Node {
+    std::function<int()> work;
+    std::vector<size_t> after;
+};
+using Nodes = std::vector<Node>;
+
+// What streams were asked for and is not done yet. As on a GPU, nothing but what they waited for orders streams: the work is
+// done only when somebody waits for it, and of what could be next a device takes the oldest, the newest, or any.
 struct Device {
     int multiprocessors;
     Order order;
     size_t memory;
     size_t used = 0;
+    Nodes pending;
+    // Counts how often all was done, which is when the numbers of nodes begin anew.
+    unsigned long long generation = 0;
+    // What went wrong; a device that failed stays so.
+    int failure = 0;
+};
+
+struct Capture {
+    Nodes nodes;
+    // Streams that have a part in it, and were not joined again by the first of them.
+    std::vector<struct Stream *> streams;
+};
+
+struct Event {
+    std::shared_ptr<Capture> capture;
+    unsigned long long generation = 0;
+    std::vector<size_t> after;
 };
 
 struct Stream {
     int device;
-    bool isCapturing = false;
-    std::vector<std::function<int()>> captured;
+    std::shared_ptr<Capture> capture;
+    bool isOrigin = false;
+    // What its next work comes after on the device, of that generation, and in the capture.
+    std::vector<size_t> after;
+    unsigned long long generation = 0;
+    std::vector<size_t> captured;
 };
 
 struct Graph {
-    std::vector<std::function<int()>> nodes;
+    Nodes nodes;
 };
 
 // Guards everything: tests run side by side.
@@ -80,9 +113,60 @@ bool isAllocated(unsigned long long address, size_t bytes) {
     return address + bytes <= start + allocation.bytes;
 }
 
+// Does all of them, each after those that it waits for.
+int perform(const Nodes &nodes, Order order) {
+    std::vector<size_t> waiting(nodes.size());
+    std::vector<std::vector<size_t>> next(nodes.size());
+    std::vector<size_t> ready;
+    for (size_t i = 0; i < nodes.size(); i++) {
+        waiting[i] = nodes[i].after.size();
+        for (size_t before : nodes[i].after) next[before].push_back(i);
+        if (waiting[i] == 0) ready.push_back(i);
+    }
+    unsigned seed = 1;
+    while (!ready.empty()) {
+        size_t place = 0;
+        if (order == Order::mixed) {
+            seed = seed * 1664525 + 1013904223;
+            place = (seed >> 8) % ready.size();
+        } else {
+            for (size_t i = 1; i < ready.size(); i++) {
+                if (order == Order::forward ? ready[i] < ready[place] : ready[i] > ready[place]) place = i;
+            }
+        }
+        const size_t node = ready[place];
+        ready.erase(ready.begin() + place);
+        if (int result = nodes[node].work()) return result;
+        for (size_t i : next[node]) {
+            if (--waiting[i] == 0) ready.push_back(i);
+        }
+    }
+    return success;
+}
+
+int finish(Device &device) {
+    Nodes pending;
+    pending.swap(device.pending);
+    device.generation++;
+    if (device.failure == success) device.failure = perform(pending, device.order);
+    return device.failure;
+}
+
+std::vector<size_t> &after(Stream *stream) {
+    if (stream->capture) return stream->captured;
+    if (stream->generation != devices[stream->device].generation) {
+        stream->after.clear();
+        stream->generation = devices[stream->device].generation;
+    }
+    return stream->after;
+}
+
 int enqueue(Stream *stream, std::function<int()> work) {
-    if (!stream->isCapturing) return work();
-    stream->captured.push_back(std::move(work));
+    Device &device = devices[stream->device];
+    if (device.failure) return device.failure;
+    Nodes &nodes = stream->capture ? stream->capture->nodes : device.pending;
+    nodes.push_back({std::move(work), after(stream)});
+    after(stream) = {nodes.size() - 1};
     return success;
 }
 
@@ -174,6 +258,7 @@ FUNCTION(cuMemAlloc_v2, unsigned long long *address, size_t bytes) {
 
 FUNCTION(cuMemFree_v2, unsigned long long address) {
     BEGIN("cuMemFree");
+    if (current >= 0) finish(devices[current]);
     auto found = allocations.find(address);
     if (found == allocations.end()) return invalidValue;
     munmap(found->second.start, found->second.mapped);
@@ -193,21 +278,31 @@ FUNCTION(cuMemsetD8Async, unsigned long long to, unsigned char value, size_t byt
 
 FUNCTION(cuMemcpyHtoDAsync_v2, unsigned long long to, const void *from, size_t bytes, Stream *stream) {
     BEGIN("cuMemcpyHtoDAsync");
-    if (stream->isCapturing) return invalidValue;
+    if (stream->capture) return invalidValue;
     if (!isAllocated(to, bytes)) return illegalAddress;
-    memcpy((void *)to, from, bytes);
-    return success;
+    const std::vector<char> copy((const char *)from, (const char *)from + bytes);
+    return enqueue(stream, [=] {
+        memcpy((void *)to, copy.data(), copy.size());
+        return (int)success;
+    });
 }
 
 FUNCTION(cuMemcpyDtoHAsync_v2, void *to, unsigned long long from, size_t bytes, Stream *stream) {
     BEGIN("cuMemcpyDtoHAsync");
-    if (stream->isCapturing) return invalidValue;
+    if (stream->capture) return invalidValue;
     if (!isAllocated(from, bytes)) return illegalAddress;
+    if (int result = finish(devices[stream->device])) return result;
     memcpy(to, (const void *)from, bytes);
     return success;
 }
 
-FUNCTION(cuStreamCreate, Stream **stream, unsigned) {
+FUNCTION(cuCtxGetStreamPriorityRange, int *least, int *greatest) {
+    *least = 0;
+    *greatest = -5;
+    return success;
+}
+
+FUNCTION(cuStreamCreateWithPriority, Stream **stream, unsigned, int) {
     BEGIN("cuStreamCreate");
     if (current < 0) return invalidContext;
     *stream = new Stream{current};
@@ -215,27 +310,85 @@ FUNCTION(cuStreamCreate, Stream **stream, unsigned) {
 }
 
 FUNCTION(cuStreamDestroy_v2, Stream *stream) {
+    BEGIN("cuStreamDestroy");
+    finish(devices[stream->device]);
     delete stream;
     return success;
 }
 
 FUNCTION(cuStreamSynchronize, Stream *stream) {
     BEGIN("cuStreamSynchronize");
-    return stream->isCapturing ? invalidValue : success;
+    return stream->capture ? (int)invalidValue : finish(devices[stream->device]);
+}
+
+FUNCTION(cuEventCreate, Event **event, unsigned) {
+    BEGIN("cuEventCreate");
+    *event = new Event;
+    return success;
+}
+
+FUNCTION(cuEventDestroy_v2, Event *event) {
+    delete event;
+    return success;
+}
+
+FUNCTION(cuEventRecord, Event *event, Stream *stream) {
+    BEGIN("cuEventRecord");
+    event->after = after(stream);
+    event->capture = stream->capture;
+    event->generation = stream->generation;
+    return success;
+}
+
+FUNCTION(cuStreamWaitEvent, Stream *stream, const Event *event, unsigned) {
+    BEGIN("cuStreamWaitEvent");
+    if (event->capture) {
+        // A stream that waits for what is captured is captured from there on.
+        if (!stream->capture) {
+            stream->capture = event->capture;
+            stream->capture->streams.push_back(stream);
+            stream->captured.clear();
+        }
+        if (stream->capture != event->capture) return captureIsolation;
+    } else if (stream->capture) {
+        return captureIsolation;
+    } else if (event->generation != devices[stream->device].generation) {
+        return success;  // Done already.
+    }
+    std::vector<size_t> &all = after(stream);
+    for (size_t node : event->after) {
+        if (std::find(all.begin(), all.end(), node) == all.end()) all.push_back(node);
+    }
+    return success;
 }
 
 FUNCTION(cuStreamBeginCapture_v2, Stream *stream, int) {
     BEGIN("cuStreamBeginCapture");
-    stream->isCapturing = true;
+    if (stream->capture) return invalidValue;
+    stream->capture = std::make_shared<Capture>();
+    stream->isOrigin = true;
     stream->captured.clear();
     return success;
 }
 
 FUNCTION(cuStreamEndCapture, Stream *stream, Graph **graph) {
     BEGIN("cuStreamEndCapture");
-    stream->isCapturing = false;
-    *graph = new Graph{std::move(stream->captured)};
-    stream->captured.clear();
+    if (!stream->capture || !stream->isOrigin) return invalidValue;
+    const std::shared_ptr<Capture> capture = stream->capture;
+    // Nothing that another stream did last may be left that the first does not come after.
+    std::vector<bool> reached(capture->nodes.size());
+    for (size_t node : stream->captured) reached[node] = true;
+    for (size_t node = capture->nodes.size(); node-- > 0;) {
+        if (!reached[node]) continue;
+        for (size_t before : capture->nodes[node].after) reached[before] = true;
+    }
+    capture->streams.push_back(stream);
+    for (Stream *each : capture->streams) {
+        each->capture = nullptr;
+        each->isOrigin = false;
+    }
+    if (std::find(reached.begin(), reached.end(), false) != reached.end()) return captureUnjoined;
+    *graph = new Graph{std::move(capture->nodes)};
     return success;
 }
 
@@ -245,12 +398,11 @@ FUNCTION(cuGraphInstantiateWithFlags, Graph **executable, Graph *graph, unsigned
     return success;
 }
 
-FUNCTION(cuGraphLaunch, Graph *graph, Stream *) {
+FUNCTION(cuGraphLaunch, const Graph *graph, Stream *stream) {
     BEGIN("cuGraphLaunch");
-    for (const auto &node : graph->nodes) {
-        if (int result = node()) return result;
-    }
-    return success;
+    if (stream->capture) return invalidValue;
+    const Order order = devices[stream->device].order;
+    return enqueue(stream, [nodes = graph->nodes, order] { return perform(nodes, order); });
 }
 
 FUNCTION(cuGraphDestroy, Graph *graph) {

@@ -29,6 +29,7 @@ struct Block {
     std::vector<Thread> threads;
     std::unique_ptr<char[]> stacks;
     size_t stackCount = 0;
+    Order way = Order::forward;
     std::vector<int> order;
     int current = 0;
     Context scheduler;
@@ -104,7 +105,15 @@ void together(void *own, void (*all)(void *const *)) {
     }
 }
 
-void beginCopy(PendingCopy copy) { block.threads[block.current].copies.push_back(copy); }
+static void make(const PendingCopy &copy) {
+    memcpy((void *)copy.to, copy.from, copy.bytes);
+    memset((char *)copy.to + copy.bytes, 0, 16 - copy.bytes);
+}
+
+void beginCopy(PendingCopy copy) {
+    if (block.way == Order::backward) return make(copy);
+    block.threads[block.current].copies.push_back(copy);
+}
 
 void endGroup() {
     Thread &thread = block.threads[block.current];
@@ -115,11 +124,7 @@ void wait(int pending) {
     Thread &thread = block.threads[block.current];
     if ((int)thread.groups.size() <= pending) return;
     const size_t complete = thread.groups[thread.groups.size() - pending - 1];
-    for (size_t i = 0; i < complete; i++) {
-        const PendingCopy &copy = thread.copies[i];
-        memcpy((void *)copy.to, copy.from, copy.bytes);
-        memset((char *)copy.to + copy.bytes, 0, 16 - copy.bytes);
-    }
+    for (size_t i = 0; i < complete; i++) make(thread.copies[i]);
     thread.copies.erase(thread.copies.begin(), thread.copies.begin() + complete);
     thread.groups.erase(thread.groups.begin(), thread.groups.end() - pending);
     for (size_t &group : thread.groups) group -= complete;
@@ -135,6 +140,7 @@ std::string run(
         block.stacks.reset(new char[threads * stackBytes]);
         block.stackCount = threads;
     }
+    block.way = order;
     block.order.resize(threads);
     for (unsigned i = 0; i < threads; i++) block.order[i] = order == Order::backward ? threads - 1 - i : i;
     unsigned seed = 1;

@@ -128,7 +128,8 @@ static inline void requireAlignment(const void *p) {
     if ((size_t)p % 16 != 0) __builtin_trap();
 }
 
-// Copies that a wait lets be are made only then, as late as the hardware may make them.
+// Copies are made as late as the hardware may make them, at the wait that they are over at; where threads run in reverse order,
+// as early.
 struct PendingCopy {
     Half *to;
     const Half *from;

@@ -55,18 +55,24 @@ import Testing
         #expect(differences == [])
     }
 
-    // A missing barrier lets a thread read what another has not written yet, in one order or the other.
-    @Test(arguments: [ConformanceCase.all[1], .all[5], .all[6], large[0]], CUDAEngine.Precision.allCases)
-    func `the order of blocks and threads changes no bit`(
+    // A missing barrier lets a thread read what another has not written yet, in one order or the other; and so does a missing wait
+    // between the branches of a step, which an emulated device does in such an order, too.
+    @Test(arguments: [ConformanceCase.all[1], .all[5], .all[6]] + large, CUDAEngine.Precision.allCases)
+    func `neither the order of blocks, threads and branches nor the chunks change a bit`(
         tested: ConformanceCase, precision: CUDAEngine.Precision
     ) throws {
-        let states = try [EmulatedDevice.inOrder, .backwards, .mixed].map { device in
+        let ways: [(EmulatedDevice, Int?)] = [
+            (.inOrder, 100), (.inOrder, nil), (.backwards, 1), (.mixed, 2), (.mixed, 3),
+        ]
+        let states = try ways.map { device, chunkSteps in
             let engine = try device.engine(
-                tested.architecture, EngineConformance.parameters(of: tested.architecture), precision)
-            for number in 1...2 { try engine.submit(tested.step(number), of: tested.text) }
+                tested.architecture, EngineConformance.parameters(of: tested.architecture), precision,
+                chunkSteps: chunkSteps)
+            // The first as it is, the others recorded.
+            for number in 1...3 { try engine.submit(tested.step(number), of: tested.text) }
             return try engine.snapshot()
         }
-        #expect(states.allSatisfy { $0 == states[0] })
+        for (way, state) in zip(ways, states) { #expect(state == states[0], "\(way)") }
     }
 
     // Every cell, and every optimiser; the kernel of the one does not know of the other.

@@ -16,10 +16,11 @@ enum EmulatedDevice: Int, CaseIterable, Sendable {
     static func driver() throws -> CUDADriver { try CUDADriver(names: [library]) }
 
     func engine(
-        _ architecture: Architecture, _ parameters: [Float], _ precision: CUDAEngine.Precision = .fp32
+        _ architecture: Architecture, _ parameters: [Float], _ precision: CUDAEngine.Precision = .fp32,
+        chunkSteps: Int? = nil
     ) throws -> CUDAEngine {
         try CUDAEngine(
             CUDADevice(Self.driver(), ordinal: rawValue), architecture: architecture, parameters: parameters,
-            precision: precision)
+            precision: precision, chunkSteps: chunkSteps)
     }
 }

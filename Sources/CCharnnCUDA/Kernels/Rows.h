@@ -57,15 +57,16 @@ CHARNN_DEVICE void philox(unsigned (&c)[4], unsigned long long key) {
 // A thread takes the four numbers of one Philox block; their places as DropoutMask in CharnnEngine says.
 template <typename Op, bool isInPlace>
 CHARNN_DEVICE void dropOut(const CharnnDropout &a) {
-    const long long block = (long long)blockIdx.x * CharnnRowThreads + threadIdx.x, count = (long long)a.rows * a.units;
-    if (block * 4 >= count) return;
+    const long long first = (long long)a.firstRow * a.units, end = first + (long long)a.rows * a.units;
+    const long long block = first / 4 + (long long)blockIdx.x * CharnnRowThreads + threadIdx.x;
+    if (block * 4 >= end) return;
     const CharnnStep *step = at<CharnnStep>(a.step);
     unsigned words[4] = {
         (unsigned)block, (unsigned)step->number, (unsigned)(step->number >> 32) << 16 | (unsigned)a.layer, 2};
     philox(words, step->seed);
     for (int word = 0; word < 4; word++) {
         const long long i = block * 4 + word;
-        if (i >= count) return;
+        if (i < first || i >= end) continue;
         const long long place = isInPlace ? i : i / a.units * a.stride + i % a.units;
         const float kept = words[word] >= a.threshold ? toFloat(at<Op>(a.from)[place]) * a.factor : 0;
         put(at<Op>(a.to) + place, kept);

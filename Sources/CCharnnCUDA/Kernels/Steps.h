@@ -159,7 +159,7 @@ CHARNN_DEVICE void forwardStep(const CharnnForwardStep &p) {
         const long long row = p.symbols ? at<int>(p.symbols)[b] : b;
         const float *x = at<float>(p.input) + row * Shape::gates * H + u;
         Op *gates = at<Op>(p.gates);
-        const long long gate = (long long)b * Shape::gates * H + u;
+        const long long gate = (long long)b * p.gateStride + u;
         const long long own = (long long)b * H + u;
         float h;
         if (cell == CellRNN) {
@@ -219,10 +219,10 @@ CHARNN_DEVICE void backwardStep(const CharnnBackwardStep &p) {
     for (int item = threadIdx.x; item < CharnnStepRows * units; item += CharnnBackwardThreads) {
         const int b = firstRow + item / units, u = firstUnit + item % units;
         if (b >= p.batch || u >= H) continue;
-        const long long own = (long long)b * H + u, gate = (long long)b * gateCount * H + u;
+        const long long own = (long long)b * H + u, gate = (long long)b * p.gateStride + u;
         const long long hiddenPlace = (long long)b * p.hiddenStride + u;
         float dh = at<float>(p.above)[own] + (isLast ? 0 : sums[item / units][item % units]);
-        Op *d = at<Op>(p.gradient) + (long long)b * p.gateStride + u;
+        Op *d = at<Op>(p.gradient) + gate;
         if (cell == CellRNN) {
             const float h = toFloat(at<Op>(p.hidden)[hiddenPlace]);
             put(d, p.isRelu ? (h > 0 ? dh : 0) : dh * (1 - h * h));
@@ -234,7 +234,7 @@ CHARNN_DEVICE void backwardStep(const CharnnBackwardStep &p) {
             const float dn = dh * (1 - z) * (1 - n * n);
             const float dr = dn * toFloat(at<Op>(p.candidate)[own]) * r * (1 - r);
             const float dz = dh * (before - n) * z * (1 - z);
-            Op *w = at<Op>(p.recurrentGradient) + (long long)b * p.gateStride + u;
+            Op *w = at<Op>(p.recurrentGradient) + gate;
             put(d, dr);
             put(d + H, dz);
             put(d + 2 * H, dn);

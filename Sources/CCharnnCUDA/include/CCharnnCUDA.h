@@ -10,6 +10,7 @@ typedef int CharnnCUResult;
 typedef int CharnnCUDevice;
 typedef struct CharnnCUContext *CharnnCUContextRef;
 typedef struct CharnnCUStream *CharnnCUStreamRef;
+typedef struct CharnnCUEvent *CharnnCUEventRef;
 typedef struct CharnnCUModule *CharnnCUModuleRef;
 typedef struct CharnnCUFunction *CharnnCUFunctionRef;
 typedef struct CharnnCUGraph *CharnnCUGraphRef;
@@ -31,6 +32,7 @@ enum {
     CharnnCUComputeCapabilityMinor = 76,
 
     CharnnCUStreamNonBlocking = 1,
+    CharnnCUEventDisableTiming = 2,
     CharnnCUCaptureThreadLocal = 1,
 };
 
@@ -52,9 +54,14 @@ typedef struct {
     CharnnCUResult (*memsetD8Async)(CharnnAddress to, unsigned char value, size_t bytes, CharnnCUStreamRef stream);
     CharnnCUResult (*memcpyHtoDAsync)(CharnnAddress to, const void *from, size_t bytes, CharnnCUStreamRef stream);
     CharnnCUResult (*memcpyDtoHAsync)(void *to, CharnnAddress from, size_t bytes, CharnnCUStreamRef stream);
-    CharnnCUResult (*streamCreate)(CharnnCUStreamRef *stream, unsigned flags);
+    CharnnCUResult (*ctxGetStreamPriorityRange)(int *least, int *greatest);
+    CharnnCUResult (*streamCreateWithPriority)(CharnnCUStreamRef *stream, unsigned flags, int priority);
     CharnnCUResult (*streamDestroy)(CharnnCUStreamRef stream);
     CharnnCUResult (*streamSynchronize)(CharnnCUStreamRef stream);
+    CharnnCUResult (*streamWaitEvent)(CharnnCUStreamRef stream, CharnnCUEventRef event, unsigned flags);
+    CharnnCUResult (*eventCreate)(CharnnCUEventRef *event, unsigned flags);
+    CharnnCUResult (*eventRecord)(CharnnCUEventRef event, CharnnCUStreamRef stream);
+    CharnnCUResult (*eventDestroy)(CharnnCUEventRef event);
     CharnnCUResult (*streamBeginCapture)(CharnnCUStreamRef stream, int mode);
     CharnnCUResult (*streamEndCapture)(CharnnCUStreamRef stream, CharnnCUGraphRef *graph);
     CharnnCUResult (*graphInstantiate)(CharnnCUGraphExecRef *graph, CharnnCUGraphRef from, unsigned long long flags);

@@ -146,11 +146,10 @@ typedef struct {
     CharnnAddress hiddenState, cellState;
     // Op [B, hiddenStride]
     CharnnAddress hidden;
-    // Kept for the way back, or 0: Op [B, gH] activated; Op [B, H] the GRU's W_hn h + b_hn; float [B, H] cell states.
+    // Kept for the way back, or 0: Op [B, gateStride] activated; Op [B, H] the GRU's W_hn h + b_hn; float [B, H] cell states.
     CharnnAddress gates, candidate, cell;
-    int batch, units, hiddenStride, weightStride;
+    int batch, units, hiddenStride, gateStride, weightStride;
     int isRelu;
-    int reserved;
 } CharnnForwardStep;
 
 // One time step of one layer backward: dh = above + gradientAfter weight, then the cell.
@@ -167,18 +166,20 @@ typedef struct {
     CharnnAddress hiddenBefore, hidden, cellBefore, cell;
     // float [B, H], changed in place: the gradient of the cell state (LSTM), or of the hidden state past the weights (GRU).
     CharnnAddress carried;
-    // Op [B, gateStride]; GRU: what the input product gets, and what the recurrent product gets.
+    // Op [B, gateStride]; GRU: what the input product gets, and what the recurrent product gets. `gradient` may be `gates`.
     CharnnAddress gradient, recurrentGradient;
     int batch, units, hiddenStride, gateStride, weightStride;
     int isRelu;
 } CharnnBackwardStep;
 
-// Dropout after layer `layer`: to = from times 0 or `factor`. Forward Op [N, stride] both; backward float [N, H] in place.
+// Dropout after layer `layer`: to = from times 0 or `factor`, for `rows` rows from `firstRow` on. Forward Op [N, stride] both;
+// backward float [N, H] in place.
 typedef struct {
     CharnnAddress step, from, to;
-    int rows, units, stride, layer;
+    int firstRow, rows, units, stride, layer;
     unsigned threshold;
     float factor;
+    int reserved;
 } CharnnDropout;
 
 // Of each row of logits float [N, V]: the loss in nats, and its gradient times the step's loss scale, Op [N, stride].
