@@ -20,9 +20,9 @@ final class Backward {
     private let table: DeviceBuffer
     /// fp32: sums that were split.
     private let partial: DeviceBuffer
-    private let inputSplitting: Splitting
-    private let recurrentSplitting: Splitting
-    private let headSplitting: Splitting
+    private let inputPlan: ProductPlan
+    private let recurrentPlan: ProductPlan
+    private let headPlan: ProductPlan
     private let symbolSplits: Int
 
     init(_ sequence: Sequence) throws(EngineError) {
@@ -37,24 +37,26 @@ final class Backward {
         recurrentGates = bytes.recurrentGates == 0 ? nil : try DeviceBuffer(device, bytes: bytes.recurrentGates)
         table = try DeviceBuffer(device, bytes: bytes.table)
         partial = try DeviceBuffer(device, bytes: bytes.partial)
-        inputSplitting = bytes.input
-        recurrentSplitting = bytes.recurrent
-        headSplitting = bytes.head
+        inputPlan = bytes.input
+        recurrentPlan = bytes.recurrent
+        headPlan = bytes.head
         symbolSplits = bytes.symbolSplits
     }
 
     /// Bytes of the buffers, and how sums are split.
     struct Bytes {
         let gradient, above, carried, recurrentGates, table, partial: Int
-        let input, recurrent, head: Splitting
+        let input, recurrent, head: ProductPlan
         let symbolSplits: Int
 
         init(_ s: Sizes, multiprocessors: Int) {
-            func splitting(_ m: Int, _ n: Int) -> Splitting {
-                Splitting(m: m, n: n, k: s.rows, precision: s.precision, multiprocessors: multiprocessors)
+            func plan(_ m: Int, _ n: Int) -> ProductPlan {
+                ProductPlan(
+                    m: m, n: n, k: s.rows, isHalf: s.precision == .fp16, multiprocessors: multiprocessors,
+                    summing: .kernel, launchCost: s.tuning.launchCost)
             }
             (input, recurrent, head) = (
-                splitting(s.gateUnits, s.units), splitting(s.gateUnits, s.units), splitting(s.symbols, s.units)
+                plan(s.gateUnits, s.units), plan(s.gateUnits, s.units), plan(s.symbols, s.units)
             )
             symbolSplits = max(1, min(8, s.rows / 256))
             gradient = s.layout.count * 4
@@ -139,7 +141,7 @@ final class Backward {
         let d = logits(from: 0)
         let top = Operand(sequence.hidden(sizes.layers - 1, 1), stride: sizes.stride(sizes.units))
         try device.multiply(
-            transposing, m: sizes.symbols, n: sizes.units, k: sizes.rows, d, top, splitting: headSplitting,
+            transposing, m: sizes.symbols, n: sizes.units, k: sizes.rows, d, top, plan: headPlan,
             partial: partial,
             into: Operand(slot(.headWeight), stride: sizes.units))
         try sumColumns(d, rows: sizes.rows, columns: sizes.symbols, into: slot(.headBias))
@@ -177,29 +179,41 @@ final class Backward {
 
     private func step(_ layer: Int, _ t: Int) throws(EngineError) {
         let (s, cell) = (sizes, sizes.architecture.cell)
-        let packed = sequence.packed?.recurrent[layer]
+        let after = recurrentGates(layer, t + 1)
+        let isLast = t + 1 == s.steps
+        let weight = Operand(
+            sequence.packed?.recurrent[layer].transposed ?? weights.address(.recurrentWeight(layer: layer)),
+            stride: half ? s.stride(s.gateUnits) : s.units)
+        let step = CharnnBackwardStep(
+            gradientAfter: isLast ? 0 : after.address, weight: weight.address, above: above(t),
+            gates: sequence.gates(layer, t), candidate: sequence.candidates(layer, t),
+            hiddenBefore: sequence.hidden(layer, t), hidden: sequence.hidden(layer, t + 1),
+            cellBefore: sequence.cells(layer, t), cell: sequence.cells(layer, t + 1),
+            carried: sequence.place(carried, layer * s.streams * s.units * 4), gradient: gates(layer, t).address,
+            recurrentGradient: recurrentGates(layer, t).address, batch: Int32(s.streams), units: Int32(s.units),
+            hiddenStride: Int32(s.stride(s.units)), gateStride: Int32(after.stride),
+            weightStride: Int32(weight.stride), isRelu: s.architecture.nonlinearity == .relu ? 1 : 0)
+        guard let product = sequence.plan.backward else {
+            return try device.launch(
+                .backward(cell, s.precision),
+                grid: (pieces(s.units, of: CharnnBackwardUnits), pieces(s.streams, of: CharnnStepRows), 1), step)
+        }
+        let sums = sequence.stepSums(layer)
+        if !isLast {
+            try device.multiply(
+                half ? .halfNT : .floatNN, m: s.streams, n: s.units, k: s.gateUnits, after, weight, plan: product,
+                into: Operand(sums, stride: s.units))
+        }
         try device.launch(
-            .backward(cell, s.precision),
-            grid: (pieces(s.units, of: CharnnBackwardUnits), pieces(s.streams, of: CharnnStepRows), 1),
-            CharnnBackwardStep(
-                gradientAfter: t + 1 < s.steps ? recurrentGates(layer, t + 1).address : 0,
-                weight: packed?.transposed ?? weights.address(.recurrentWeight(layer: layer)),
-                above: above(t), gates: sequence.gates(layer, t),
-                candidate: sequence.candidates(layer, t), hiddenBefore: sequence.hidden(layer, t),
-                hidden: sequence.hidden(layer, t + 1), cellBefore: sequence.cells(layer, t),
-                cell: sequence.cells(layer, t + 1), carried: sequence.place(carried, layer * s.streams * s.units * 4),
-                gradient: gates(layer, t).address, recurrentGradient: recurrentGates(layer, t).address,
-                batch: Int32(s.streams), units: Int32(s.units),
-                hiddenStride: Int32(s.stride(s.units)), gateStride: Int32(s.stride(s.gateUnits)),
-                weightStride: Int32(half ? s.stride(s.gateUnits) : s.units),
-                isRelu: s.architecture.nonlinearity == .relu ? 1 : 0))
+            .backwardCell(cell, s.precision), grid: sequence.cellGrid,
+            CharnnBackwardCell(step: step, sums: sums, splits: isLast ? 0 : Int32(product.splits), reserved: 0))
     }
 
     private func recurrentGradients(_ layer: Int) throws(EngineError) {
         let d = recurrentGates(layer, 0)
         try device.multiply(
             transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d,
-            Operand(sequence.hidden(layer, 0), stride: sizes.stride(sizes.units)), splitting: recurrentSplitting,
+            Operand(sequence.hidden(layer, 0), stride: sizes.stride(sizes.units)), plan: recurrentPlan,
             partial: partial, into: Operand(slot(.recurrentWeight(layer: layer)), stride: sizes.units))
         if sizes.architecture.cell == .gru {
             try sumColumns(d, rows: sizes.rows, columns: sizes.gateUnits, into: slot(.recurrentBias(layer: layer)))
@@ -215,7 +229,7 @@ final class Backward {
         let d = gates(layer, 0)
         try device.multiply(
             transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d, sequence.input(layer),
-            splitting: inputSplitting,
+            plan: inputPlan,
             partial: partial, into: Operand(slot(.inputWeight(layer: layer)), stride: sizes.units))
         try sumColumns(
             d, rows: sizes.rows, columns: sizes.gateUnits, into: slot(.inputBias(layer: layer)), and: sharedBias(layer))

@@ -50,7 +50,7 @@ extension CUDAEngine {
         let sizes = Sizes(architecture, precision, streams: batchSize, steps: sequenceLength)
         let network =
             3 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + Sequence.Bytes(
-                sizes, isTraining: true
+                sizes, isTraining: true, multiprocessors: multiprocessors
             ).states * sizes.state * 4
         return UInt64(network + TrainingWorkspace.bytes(sizes, multiprocessors: multiprocessors))
     }

@@ -23,8 +23,7 @@ public final class CUDAEngine: Engine {
     let device: CUDADevice
     let weights: CUDAWeights
     private let precision: Precision
-    /// As in ``Sizes``.
-    private let chunkSteps: Int?
+    private let tuning: Tuning
     /// ``CharnnStatus``, and the outcomes of the steps in flight.
     private let status: DeviceBuffer
     private let outcomes: DeviceBuffer
@@ -75,12 +74,12 @@ public final class CUDAEngine: Engine {
 
     init(
         _ device: CUDADevice, architecture: Architecture, parameters: [Float], precision: Precision,
-        chunkSteps: Int? = nil
+        tuning: Tuning = Tuning()
     ) throws(EngineError) {
         self.architecture = architecture
         self.device = device
         self.precision = precision
-        self.chunkSteps = chunkSteps
+        self.tuning = tuning
         configuration = EngineConfiguration(
             device: "cuda", deviceName: device.name, precision: precision.rawValue, kernels: device.kernelOrigin,
             threads: 1)
@@ -213,7 +212,7 @@ public final class CUDAEngine: Engine {
         let (streams, steps) = (step.starts.count, step.sequenceLength)
         if let workspace, workspace.sizes.streams == streams, workspace.sizes.steps == steps { return workspace }
         workspace = nil  // Freed before the new one is allocated.
-        let sizes = Sizes(architecture, precision, streams: streams, steps: steps, chunkSteps: chunkSteps)
+        let sizes = Sizes(architecture, precision, streams: streams, steps: steps, tuning: tuning)
         let new = try TrainingWorkspace(weights, sizes)
         workspace = new
         return new

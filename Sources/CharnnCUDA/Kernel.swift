@@ -13,12 +13,24 @@ enum Kernel: String, CaseIterable {
     case forwardGRUHalf = "forward_gru_half"
     case forwardLSTMFloat = "forward_lstm_float"
     case forwardLSTMHalf = "forward_lstm_half"
+    case forwardCellRNNFloat = "forward_cell_rnn_float"
+    case forwardCellRNNHalf = "forward_cell_rnn_half"
+    case forwardCellGRUFloat = "forward_cell_gru_float"
+    case forwardCellGRUHalf = "forward_cell_gru_half"
+    case forwardCellLSTMFloat = "forward_cell_lstm_float"
+    case forwardCellLSTMHalf = "forward_cell_lstm_half"
     case backwardRNNFloat = "backward_rnn_float"
     case backwardRNNHalf = "backward_rnn_half"
     case backwardGRUFloat = "backward_gru_float"
     case backwardGRUHalf = "backward_gru_half"
     case backwardLSTMFloat = "backward_lstm_float"
     case backwardLSTMHalf = "backward_lstm_half"
+    case backwardCellRNNFloat = "backward_cell_rnn_float"
+    case backwardCellRNNHalf = "backward_cell_rnn_half"
+    case backwardCellGRUFloat = "backward_cell_gru_float"
+    case backwardCellGRUHalf = "backward_cell_gru_half"
+    case backwardCellLSTMFloat = "backward_cell_lstm_float"
+    case backwardCellLSTMHalf = "backward_cell_lstm_half"
     case dropoutFloat = "dropout_float"
     case dropoutHalf = "dropout_half"
     case dropoutGradient = "dropout_gradient"
@@ -57,7 +69,10 @@ enum Kernel: String, CaseIterable {
         case .productFloatNT, .productFloatNN, .productFloatTN: CharnnFloatProductThreads
         case .conclude: CharnnConcludeThreads
         case .probe, .gather, .beginFloat, .beginHalf, .dropoutFloat, .dropoutHalf, .dropoutGradient, .lossFloat,
-            .lossHalf, .reduce, .gradientNorm, .update, .pack, .bias, .commit:
+            .lossHalf, .forwardCellRNNFloat, .forwardCellRNNHalf, .forwardCellGRUFloat, .forwardCellGRUHalf,
+            .forwardCellLSTMFloat, .forwardCellLSTMHalf, .backwardCellRNNFloat, .backwardCellRNNHalf,
+            .backwardCellGRUFloat, .backwardCellGRUHalf, .backwardCellLSTMFloat, .backwardCellLSTMHalf, .reduce,
+            .gradientNorm, .update, .pack, .bias, .commit:
             CharnnRowThreads
         }
     }
@@ -73,6 +88,17 @@ enum Kernel: String, CaseIterable {
         }
     }
 
+    static func forwardCell(_ cell: Cell, _ precision: CUDAEngine.Precision) -> Kernel {
+        switch (cell, precision) {
+        case (.rnn, .fp32): .forwardCellRNNFloat
+        case (.rnn, .fp16): .forwardCellRNNHalf
+        case (.gru, .fp32): .forwardCellGRUFloat
+        case (.gru, .fp16): .forwardCellGRUHalf
+        case (.lstm, .fp32): .forwardCellLSTMFloat
+        case (.lstm, .fp16): .forwardCellLSTMHalf
+        }
+    }
+
     static func backward(_ cell: Cell, _ precision: CUDAEngine.Precision) -> Kernel {
         switch (cell, precision) {
         case (.rnn, .fp32): .backwardRNNFloat
@@ -81,6 +107,17 @@ enum Kernel: String, CaseIterable {
         case (.gru, .fp16): .backwardGRUHalf
         case (.lstm, .fp32): .backwardLSTMFloat
         case (.lstm, .fp16): .backwardLSTMHalf
+        }
+    }
+
+    static func backwardCell(_ cell: Cell, _ precision: CUDAEngine.Precision) -> Kernel {
+        switch (cell, precision) {
+        case (.rnn, .fp32): .backwardCellRNNFloat
+        case (.rnn, .fp16): .backwardCellRNNHalf
+        case (.gru, .fp32): .backwardCellGRUFloat
+        case (.gru, .fp16): .backwardCellGRUHalf
+        case (.lstm, .fp32): .backwardCellLSTMFloat
+        case (.lstm, .fp16): .backwardCellLSTMHalf
         }
     }
 }

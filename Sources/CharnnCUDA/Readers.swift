@@ -63,7 +63,10 @@ final class CUDAPredictor: Predictor {
         self.streams = streams
         try engine.device.enter()
         sequence = try Sequence(
-            engine.weights, Sizes(engine.architecture, .fp32, streams: streams, steps: 1), isTraining: false)
+            engine.weights,
+            // Fused whatever the number of streams, on which otherwise a stream's sums would depend.
+            Sizes(engine.architecture, .fp32, streams: streams, steps: 1, tuning: Tuning(steps: .fused)),
+            isTraining: false)
         work = RepeatedWork(on: engine.device)
     }
 

@@ -27,6 +27,9 @@ final class Sequence {
     private let projected: DeviceBuffer?
     /// fp32 `[N, V]`
     private let logitsBuffer: DeviceBuffer
+    /// How the time steps are done, and fp32 `[L, splits, B, gH or H]` for their products.
+    let plan: StepPlan
+    private let stepSums: DeviceBuffer?
     /// fp32 `[N]`, nats.
     let losses: DeviceBuffer
     /// For the way back: operands `[L, N, stride]`, `[L, N, H]`, fp32 `[L, T + 1, B, H]`, operands `[N, stride]`.
@@ -45,7 +48,8 @@ final class Sequence {
         self.sizes = sizes
         self.weights = weights
         self.isTraining = isTraining
-        let bytes = Bytes(sizes, isTraining: isTraining)
+        let bytes = Bytes(sizes, isTraining: isTraining, multiprocessors: device.multiprocessors)
+        plan = bytes.plan
         func optional(_ count: Int) throws(EngineError) -> DeviceBuffer? {
             count == 0 ? nil : try DeviceBuffer(device, bytes: count)
         }
@@ -59,6 +63,7 @@ final class Sequence {
         projected = try optional(bytes.projected)
         logitsBuffer = try DeviceBuffer(device, bytes: bytes.logits)
         losses = try DeviceBuffer(device, bytes: bytes.losses)
+        stepSums = try optional(bytes.stepSums)
         gates = try optional(bytes.gates)
         candidates = try optional(bytes.candidates)
         cells = try optional(bytes.cells)
@@ -69,12 +74,15 @@ final class Sequence {
     /// Bytes of the buffers.
     struct Bytes {
         let step, symbols, state, hidden, dropped, projected, logits, losses: Int
-        let gates, candidates, cells, logitGradient: Int
+        let gates, candidates, cells, logitGradient, stepSums: Int
+        let plan: StepPlan
         /// How many states there are.
         let states: Int
 
-        init(_ s: Sizes, isTraining: Bool) {
+        init(_ s: Sizes, isTraining: Bool, multiprocessors: Int) {
             let upper = s.layers - 1
+            plan = StepPlan(s, multiprocessors: multiprocessors)
+            stepSums = s.layers * plan.sums * 4
             step = MemoryLayout<CharnnStep>.stride + s.streams * 8
             symbols = s.rows * 4
             state = s.state * 4
@@ -93,7 +101,7 @@ final class Sequence {
 
         var total: Int {
             step + 2 * symbols + 2 * state + hidden + dropped + projected + logits + losses + gates + candidates + cells
-                + logitGradient
+                + logitGradient + stepSums
         }
     }
 
@@ -231,24 +239,42 @@ final class Sequence {
         let architecture = sizes.architecture
         let plane = UInt64(layer * sizes.streams * sizes.units * 4)
         let rows = UInt64(t * sizes.streams)
-        let units = architecture.cell == .rnn ? CharnnForwardUnitsRNN : CharnnForwardUnits
+        let stride = sizes.stride(sizes.units)
+        let weight = packed?.recurrent[layer].plain ?? weights.address(.recurrentWeight(layer: layer))
+        let step = CharnnForwardStep(
+            hiddenBefore: hidden(layer, t), weight: weight,
+            input: layer == 0 ? weights.table.address : place(projected, Int(rows) * sizes.gateUnits * 4),
+            symbols: layer == 0 ? inputs.address + rows * 4 : 0,
+            recurrentBias: weights.address(.recurrentBias(layer: layer)),
+            hiddenState: hiddenState.address + plane, cellState: cellState.map { $0.address + plane } ?? 0,
+            hidden: hidden(layer, t + 1), gates: gates(layer, t), candidate: candidates(layer, t),
+            cell: cells(layer, t + 1), batch: Int32(sizes.streams), units: Int32(sizes.units),
+            hiddenStride: Int32(stride), gateStride: Int32(sizes.stride(sizes.gateUnits)), weightStride: Int32(stride),
+            isRelu: architecture.nonlinearity == .relu ? 1 : 0)
+        guard let product = plan.forward else {
+            return try device.launch(
+                .forward(architecture.cell, sizes.precision),
+                grid: (
+                    pieces(sizes.units, of: StepPlan.forwardUnits(sizes)), pieces(sizes.streams, of: CharnnStepRows), 1
+                ), step)
+        }
+        let sums = stepSums(layer)
+        try device.multiply(
+            sizes.precision == .fp16 ? .halfNT : .floatNT, m: sizes.streams, n: sizes.gateUnits, k: sizes.units,
+            Operand(step.hiddenBefore, stride: stride), Operand(weight, stride: stride), plan: product,
+            into: Operand(sums, stride: sizes.gateUnits))
         try device.launch(
-            .forward(architecture.cell, sizes.precision),
-            grid: (pieces(sizes.units, of: units), pieces(sizes.streams, of: CharnnStepRows), 1),
-            CharnnForwardStep(
-                hiddenBefore: hidden(layer, t),
-                weight: packed?.recurrent[layer].plain ?? weights.address(.recurrentWeight(layer: layer)),
-                input: layer == 0
-                    ? weights.table.address : place(projected, Int(rows) * sizes.gateUnits * 4),
-                symbols: layer == 0 ? inputs.address + rows * 4 : 0,
-                recurrentBias: weights.address(.recurrentBias(layer: layer)),
-                hiddenState: hiddenState.address + plane, cellState: cellState.map { $0.address + plane } ?? 0,
-                hidden: hidden(layer, t + 1), gates: gates(layer, t), candidate: candidates(layer, t),
-                cell: cells(layer, t + 1), batch: Int32(sizes.streams), units: Int32(sizes.units),
-                hiddenStride: Int32(sizes.stride(sizes.units)), gateStride: Int32(sizes.stride(sizes.gateUnits)),
-                weightStride: Int32(sizes.stride(sizes.units)),
-                isRelu: architecture.nonlinearity == .relu ? 1 : 0))
+            .forwardCell(architecture.cell, sizes.precision), grid: cellGrid,
+            CharnnForwardCell(step: step, sums: sums, splits: Int32(product.splits), reserved: 0))
     }
+
+    /// Of the kernels that do the cells apart.
+    var cellGrid: (x: Int, y: Int, z: Int) {
+        (pieces(sizes.streams * sizes.units, of: Kernel.forwardCellRNNFloat.threads), 1, 1)
+    }
+
+    /// The products of a layer's time steps, ``StepPlan/sums`` numbers.
+    func stepSums(_ layer: Int) -> DeviceAddress { place(stepSums, layer * plan.sums * 4) }
 
     /// The losses of a chunk's rows and, in training, the gradient of the logits.
     func loss(_ chunk: Range<Int>) throws(EngineError) {

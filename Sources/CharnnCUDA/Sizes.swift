@@ -10,21 +10,23 @@ struct Sizes {
     let precision: CUDAEngine.Precision
     let streams: Int
     let steps: Int
+    let tuning: Tuning
     /// Time steps that a layer does before the next one begins with them.
     let chunkSteps: Int
 
-    /// - Parameter chunkSteps: nil: as many as suit the sizes. The results are the same, to the bit.
     init(
         _ architecture: Architecture, _ precision: CUDAEngine.Precision, streams: Int, steps: Int,
-        chunkSteps: Int? = nil
+        tuning: Tuning = Tuning()
     ) {
         self.architecture = architecture
         self.layout = ParameterLayout(architecture)
         self.precision = precision
         self.streams = streams
         self.steps = steps
+        self.tuning = tuning
         // Layers wait for each other's first chunk: few steps make a short wait, few rows make a poor product.
-        self.chunkSteps = chunkSteps ?? max(pieces(steps, of: Self.chunks), pieces(Self.leastChunkRows, of: streams))
+        self.chunkSteps =
+            tuning.chunkSteps ?? max(pieces(steps, of: Self.chunks), pieces(Self.leastChunkRows, of: streams))
     }
 
     private static let chunks = 8
@@ -65,29 +67,12 @@ struct Sizes {
     var hasDropout: Bool { architecture.dropout > 0 && layers > 1 }
 }
 
-/// A product for the weights' gradients, whose sum over many rows is split so that the whole device has work.
-struct Splitting {
-    let splits: Int
-    /// Rows of a split, a multiple of the products' depth.
-    let perSplit: Int
-    /// Whether wide tiles are taken.
-    let isWide: Bool
-
-    /// Whether an fp16 product takes wide tiles: they read less memory, but are few.
-    static func prefersWide(m: Int, n: Int, multiprocessors: Int) -> Bool {
-        let tile = CharnnWideProductTile
-        return min(m, n) >= tile && pieces(m, of: tile) * pieces(n, of: tile) >= multiprocessors
-    }
-
-    /// The least depth that makes a split worth its sum.
-    private static let leastDepth = 256
-
-    init(m: Int, n: Int, k: Int, precision: CUDAEngine.Precision, multiprocessors: Int) {
-        isWide = precision == .fp16 && Self.prefersWide(m: m, n: n, multiprocessors: multiprocessors)
-        let tile = isWide ? CharnnWideProductTile : CharnnProductTile
-        let count = pieces(m, of: tile) * pieces(n, of: tile)
-        let wanted = min(max(1, 2 * multiprocessors / count), max(1, k / Self.leastDepth))
-        perSplit = pieces(pieces(k, of: wanted), of: 32) * 32
-        splits = pieces(k, of: perSplit)
-    }
+/// Choices that the sizes decide, unless they are made here.
+struct Tuning {
+    /// As in ``Sizes``; the bits are the same whatever it is.
+    var chunkSteps: Int?
+    /// nil: what costs least.
+    var steps: StepPlan.Way?
+    /// What one more launch costs, in the unit of ``Work``.
+    var launchCost = 400.0
 }

@@ -37,7 +37,7 @@ final class TrainingWorkspace {
 
     /// Bytes that the workspace takes.
     static func bytes(_ sizes: Sizes, multiprocessors: Int) -> Int {
-        let forward = Sequence.Bytes(sizes, isTraining: true)
+        let forward = Sequence.Bytes(sizes, isTraining: true, multiprocessors: multiprocessors)
         let packed = sizes.precision == .fp16 ? PackedWeights.bytes(sizes) : 0
         return forward.total + packed + Backward.Bytes(sizes, multiprocessors: multiprocessors).total
     }

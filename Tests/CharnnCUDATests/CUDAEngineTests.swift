@@ -22,37 +22,33 @@ import Testing
     static let smooth = ConformanceCase.all.filter { $0.architecture.nonlinearity != .relu } + large
 
     /// fp16 has eleven bits: a rounded operand is off by 2^-12 at most. Through time and layers errors add up.
-    static let halfTolerance = 0.01
+    private static func tolerance(_ precision: CUDAEngine.Precision) -> Double { precision == .fp32 ? 1e-4 : 0.01 }
 
     private static let architecture = Architecture(
         cell: .lstm, vocabularySize: 23, embeddingSize: 9, hiddenSize: 20, layerCount: 2, dropout: 0.5)
     private static let tested = ConformanceCase(architecture, batchSize: 9, sequenceLength: 5)
 
-    @Test(arguments: ConformanceCase.all + large)
-    func `it computes what the reference engine computes`(tested: ConformanceCase) throws {
-        let differences = try EngineConformance.differences(of: tested, tolerance: 1e-4) {
-            try EmulatedDevice.inOrder.engine($0, $1)
-        }
-        #expect(differences == [])
-    }
-
-    @Test(arguments: smooth)
-    func `with fp16 operands it comes near the reference engine`(tested: ConformanceCase) throws {
-        let differences = try EngineConformance.differences(of: tested, tolerance: Self.halfTolerance) {
-            try EmulatedDevice.inOrder.engine($0, $1, .fp16)
-        }
-        #expect(differences == [])
-    }
-
+    // Many multiprocessors, for which a launch costs nothing, get smaller tiles and more splits.
     @Test(arguments: large, CUDAEngine.Precision.allCases)
     func `on a device of other size it computes the same`(
         tested: ConformanceCase, precision: CUDAEngine.Precision
     ) throws {
-        let tolerance = precision == .fp32 ? 1e-4 : Self.halfTolerance
-        let differences = try EngineConformance.differences(of: tested, tolerance: tolerance) {
-            try EmulatedDevice.manyProcessors.engine($0, $1, precision)
+        let differences = try EngineConformance.differences(of: tested, tolerance: Self.tolerance(precision)) {
+            try EmulatedDevice.manyProcessors.engine($0, $1, precision, tuning: Tuning(launchCost: 0))
         }
         #expect(differences == [])
+    }
+
+    @Test(arguments: CUDAEngine.Precision.allCases, StepPlan.Way.allCases)
+    func `it computes what the reference engine computes, whichever way time steps are done`(
+        precision: CUDAEngine.Precision, way: StepPlan.Way
+    ) throws {
+        for tested in precision == .fp32 ? ConformanceCase.all + Self.large : Self.smooth {
+            let differences = try EngineConformance.differences(of: tested, tolerance: Self.tolerance(precision)) {
+                try EmulatedDevice.inOrder.engine($0, $1, precision, tuning: Tuning(steps: way))
+            }
+            #expect(differences == [], "\(tested)")
+        }
     }
 
     // A missing barrier lets a thread read what another has not written yet, in one order or the other; and so does a missing wait
@@ -61,18 +57,20 @@ import Testing
     func `neither the order of blocks, threads and branches nor the chunks change a bit`(
         tested: ConformanceCase, precision: CUDAEngine.Precision
     ) throws {
-        let ways: [(EmulatedDevice, Int?)] = [
+        let orders: [(EmulatedDevice, chunkSteps: Int?)] = [
             (.inOrder, 100), (.inOrder, nil), (.backwards, 1), (.mixed, 2), (.mixed, 3),
         ]
-        let states = try ways.map { device, chunkSteps in
-            let engine = try device.engine(
-                tested.architecture, EngineConformance.parameters(of: tested.architecture), precision,
-                chunkSteps: chunkSteps)
-            // The first as it is, the others recorded.
-            for number in 1...3 { try engine.submit(tested.step(number), of: tested.text) }
-            return try engine.snapshot()
+        for way in StepPlan.Way.allCases {
+            let states = try orders.map { device, chunkSteps in
+                let engine = try device.engine(
+                    tested.architecture, EngineConformance.parameters(of: tested.architecture), precision,
+                    tuning: Tuning(chunkSteps: chunkSteps, steps: way))
+                // The first as it is, the other recorded.
+                for number in 1...2 { try engine.submit(tested.step(number), of: tested.text) }
+                return try engine.snapshot()
+            }
+            for (order, state) in zip(orders, states) { #expect(state == states[0], "\(way) \(order)") }
         }
-        for (way, state) in zip(ways, states) { #expect(state == states[0], "\(way)") }
     }
 
     // Every cell, and every optimiser; the kernel of the one does not know of the other.

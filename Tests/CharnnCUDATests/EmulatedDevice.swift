@@ -17,10 +17,10 @@ enum EmulatedDevice: Int, CaseIterable, Sendable {
 
     func engine(
         _ architecture: Architecture, _ parameters: [Float], _ precision: CUDAEngine.Precision = .fp32,
-        chunkSteps: Int? = nil
+        tuning: Tuning = Tuning()
     ) throws -> CUDAEngine {
         try CUDAEngine(
             CUDADevice(Self.driver(), ordinal: rawValue), architecture: architecture, parameters: parameters,
-            precision: precision, chunkSteps: chunkSteps)
+            precision: precision, tuning: tuning)
     }
 }

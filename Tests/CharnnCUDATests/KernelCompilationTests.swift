@@ -15,7 +15,8 @@ private let newest = ProcessInfo.processInfo.environment["CHARNND_NVRTC"]
         try #require(compiler.version == (12, 0))
         let (ptx, _) = try compiler.compile(for: .ptx(capability: 80))
         // Written by Sources/CCharnnCUDA/make-ptx.
-        #expect(ptx == CUDACompiler.shippedPTX)
+        let isSame = ptx == CUDACompiler.shippedPTX  // Told by itself: it would take minutes to show the difference.
+        #expect(isSame)
     }
 
     @Test(
@@ -33,7 +34,9 @@ private let newest = ProcessInfo.processInfo.environment["CHARNND_NVRTC"]
 
     @Test func `the PTX in the program has every kernel that the engine starts`() {
         let text = String(decoding: CUDACompiler.shippedPTX, as: UTF8.self)
-        for kernel in Kernel.allCases { #expect(text.contains(".entry \(kernel.rawValue)(")) }
-        #expect(text.contains(".version 8.0\n.target sm_80"))
+        let missing = Kernel.allCases.filter { !text.contains(".entry \($0.rawValue)(") }
+        #expect(missing == [])
+        let isForAll = text.contains(".version 8.0\n.target sm_80")
+        #expect(isForAll)
     }
 }

@@ -4,28 +4,37 @@
 
 #include "Platform.h"
 
-// A tile of an fp16 operand in shared memory. Rows are padded so that the eight rows of a matrix load lie in different banks.
+// A tile of an fp16 operand in shared memory, in pieces of eight numbers. The pieces of a row change places from row to row,
+// so that those of eight rows, which a matrix load reads together, lie in different banks.
 template <int tile, bool alongK>
 struct OperandTile {
     // alongK: [tile][depth], as the operand lies in memory; otherwise [depth][tile].
     static constexpr int rows = alongK ? tile : CharnnProductDepth;
     static constexpr int columns = alongK ? CharnnProductDepth : tile;
-    static constexpr int stride = columns + 8;
-    static constexpr int size = rows * stride;
+    static constexpr int size = rows * columns;
+
+    // Where the piece lies that begins at a row and column.
+    CHARNN_DEVICE_MEMBER int place(int row, int column) {
+        // Rows of 64 bytes fill the banks two by two, longer ones each alone.
+        const int change = alongK ? row / 2 % 4 : row % 8;
+        return row * columns + (column / 8 ^ change) * 8;
+    }
 
     // Copies the part of the operand from row `first` (of m or n) and depth `k` on; zero beyond its borders.
     //
-    // In the direction of memory whole pieces of eight numbers are read; what lies behind the border but within the stride is
-    // zero (k), or ends in results that nobody stores (m, n).
+    // In the direction of memory whole pieces are read; what lies behind the border but within the stride is zero (k), or
+    // ends in results that nobody stores (m, n).
     template <int threads>
     CHARNN_DEVICE_MEMBER void load(
         Half *to, const Half *from, int operandStride, int first, int count, int k, int kEnd) {
-        for (int piece = threadIdx.x; piece < rows * columns / 8; piece += threads) {
+#pragma unroll
+        for (int i = 0; i < rows * columns / 8 / threads; i++) {
+            const int piece = threadIdx.x + i * threads;
             const int row = piece / (columns / 8), column = piece % (columns / 8) * 8;
             const int outer = (alongK ? first : k) + row, inner = (alongK ? k : first) + column;
             const bool inside = outer < (alongK ? count : kEnd) && inner < (alongK ? kEnd : count);
             const Half *source = inside ? from + (long long)outer * operandStride + inner : from;
-            copyAsync(to + row * stride + column, source, inside ? 16 : 0);
+            copyAsync(to + place(row, column), source, inside ? 16 : 0);
         }
     }
 };
@@ -35,7 +44,8 @@ template <int tile, int warpRows, int warpColumns, bool aAlongK, bool bAlongK, i
 CHARNN_DEVICE void halfProduct(const CharnnMatrixProduct &p) {
     using A = OperandTile<tile, aAlongK>;
     using B = OperandTile<tile, bAlongK>;
-    constexpr int stages = 2;
+    // Pieces of the depth that are under way while one is computed with, as far as shared memory has room.
+    constexpr int room = (48 << 10) / (2 * (A::size + B::size)), stages = room < 4 ? room : 4;
     constexpr int mTiles = warpRows / 16, nTiles = warpColumns / 8;
     CHARNN_SHARED Half aTiles[stages * A::size];
     CHARNN_SHARED Half bTiles[stages * B::size];
@@ -67,11 +77,12 @@ CHARNN_DEVICE void halfProduct(const CharnnMatrixProduct &p) {
         commitCopies();
     };
 
-    load(0);
+    for (int stage = 0; stage < stages - 1; stage++) load(stage);
     for (int round = 0; round < rounds; round++) {
-        load(round + 1);
-        waitForCopies<1>();
+        waitForCopies<stages - 2>();
+        // From here on all see this piece, and none reads the one before, whose place the next one takes.
         __syncthreads();
+        load(round + stages - 1);
         const Half *aTile = aTiles + round % stages * A::size, *bTile = bTiles + round % stages * B::size;
 #pragma unroll
         for (int k = 0; k < CharnnProductDepth; k += 16) {
@@ -80,11 +91,11 @@ CHARNN_DEVICE void halfProduct(const CharnnMatrixProduct &p) {
             for (int i = 0; i < mTiles; i++) {
                 const int row = warpRow + i * 16;
                 if (aAlongK) {
-                    loadMatrices(left[i], aTile + (row + lane % 16) * A::stride + k + lane / 16 * 8);
+                    loadMatrices(left[i], aTile + A::place(row + lane % 16, k + lane / 16 * 8));
                 } else {
                     // Stored [k][m]: the matrices of the upper eight k come second in memory, but third in the registers.
                     loadMatricesTransposed(
-                        left[i], aTile + (k + lane / 16 * 8 + lane % 8) * A::stride + row + lane / 8 % 2 * 8);
+                        left[i], aTile + A::place(k + lane / 16 * 8 + lane % 8, row + lane / 8 % 2 * 8));
                 }
             }
 #pragma unroll
@@ -92,10 +103,9 @@ CHARNN_DEVICE void halfProduct(const CharnnMatrixProduct &p) {
                 const int column = warpColumn + j * 16;
                 if (bAlongK) {
                     loadMatrices(
-                        right[j], bTile + (column + lane / 16 * 8 + lane % 8) * B::stride + k + lane / 8 % 2 * 8);
+                        right[j], bTile + B::place(column + lane / 16 * 8 + lane % 8, k + lane / 8 % 2 * 8));
                 } else {
-                    loadMatricesTransposed(
-                        right[j], bTile + (k + lane % 16) * B::stride + column + lane / 16 * 8);
+                    loadMatricesTransposed(right[j], bTile + B::place(k + lane % 16, column + lane / 16 * 8));
                 }
             }
 #pragma unroll
@@ -107,7 +117,6 @@ CHARNN_DEVICE void halfProduct(const CharnnMatrixProduct &p) {
                 }
             }
         }
-        __syncthreads();
     }
 
     float *c = at<float>(p.c) + (long long)blockIdx.z * p.splitStride;

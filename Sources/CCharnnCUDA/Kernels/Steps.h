@@ -1,4 +1,5 @@
-// One time step of one layer: the recurrent product of a few rows and units, and the cell on its sums.
+// One time step of one layer: the recurrent product of a few rows and units, and the cell on its sums; or the cell alone, on
+// sums that a product of Products.h made.
 //
 // Formulas as in ReferenceNetwork; gates are i, f, g, o (LSTM) and r, z, n (GRU, whose reset gate multiplies the recurrent
 // product with its bias).
@@ -51,7 +52,7 @@ CHARNN_DEVICE void stepProduct(
         const int row = place(j * 8 + lane / 4);
         rightRows[j] = row >= 0 ? right + (long long)row * rightStride + lane % 4 * 8 : nullptr;
     }
-#pragma unroll 2
+#pragma unroll 4
     for (int depth = warp * 32; depth < k; depth += warps * 32) {
         uint4 l[4], r[nTiles];
 #pragma unroll
@@ -133,6 +134,49 @@ CHARNN_DEVICE void stepProduct(
     __syncthreads();
 }
 
+// One unit of one stream; w: the recurrent product of its gates.
+template <int cell, typename Op>
+CHARNN_DEVICE void forwardCell(const CharnnForwardStep &p, int b, int u, const float (&w)[CellShape<cell>::gates]) {
+    const int H = p.units;
+    const long long row = p.symbols ? at<int>(p.symbols)[b] : b;
+    const float *x = at<float>(p.input) + row * CellShape<cell>::gates * H + u;
+    Op *gates = at<Op>(p.gates);
+    const long long gate = (long long)b * p.gateStride + u, own = (long long)b * H + u;
+    float h;
+    if constexpr (cell == CellRNN) {
+        const float sum = x[0] + w[0];
+        h = p.isRelu ? (sum < 0 ? 0 : sum) : tanhf(sum);
+    } else if constexpr (cell == CellGRU) {
+        const float *bias = at<float>(p.recurrentBias) + u;
+        const float r = sigmoid(x[0] + w[0]);
+        const float z = sigmoid(x[H] + w[1]);
+        const float candidate = w[2] + bias[2 * H];
+        const float n = tanhf(x[2 * H] + r * candidate);
+        h = (1 - z) * n + z * at<float>(p.hiddenState)[own];
+        if (gates) {
+            put(gates + gate, r);
+            put(gates + gate + H, z);
+            put(gates + gate + 2 * H, n);
+            put(at<Op>(p.candidate) + own, candidate);
+        }
+    } else {
+        const float i = sigmoid(x[0] + w[0]), f = sigmoid(x[H] + w[1]);
+        const float g = tanhf(x[2 * H] + w[2]), o = sigmoid(x[3 * H] + w[3]);
+        const float c = f * at<float>(p.cellState)[own] + i * g;
+        h = o * tanhf(c);
+        at<float>(p.cellState)[own] = c;
+        if (gates) {
+            put(gates + gate, i);
+            put(gates + gate + H, f);
+            put(gates + gate + 2 * H, g);
+            put(gates + gate + 3 * H, o);
+            at<float>(p.cell)[own] = c;
+        }
+    }
+    at<float>(p.hiddenState)[own] = h;
+    put(at<Op>(p.hidden) + (long long)b * p.hiddenStride + u, h);
+}
+
 template <int cell, typename Op>
 CHARNN_DEVICE void forwardStep(const CharnnForwardStep &p) {
     using Shape = CellShape<cell>;
@@ -155,45 +199,66 @@ CHARNN_DEVICE void forwardStep(const CharnnForwardStep &p) {
     for (int item = threadIdx.x; item < CharnnStepRows * Shape::units; item += CharnnForwardThreads) {
         const int b = firstRow + item / Shape::units, j = item % Shape::units, u = firstUnit + j;
         if (b >= p.batch || u >= H) continue;
-        const float *w = sums[item / Shape::units] + j;
-        const long long row = p.symbols ? at<int>(p.symbols)[b] : b;
-        const float *x = at<float>(p.input) + row * Shape::gates * H + u;
-        Op *gates = at<Op>(p.gates);
-        const long long gate = (long long)b * p.gateStride + u;
-        const long long own = (long long)b * H + u;
-        float h;
-        if (cell == CellRNN) {
-            const float sum = x[0] + w[0];
-            h = p.isRelu ? (sum < 0 ? 0 : sum) : tanhf(sum);
-        } else if (cell == CellGRU) {
-            const float *bias = at<float>(p.recurrentBias) + u;
-            const float r = sigmoid(x[0] + w[0]);
-            const float z = sigmoid(x[H] + w[Shape::units]);
-            const float candidate = w[2 * Shape::units] + bias[2 * H];
-            const float n = tanhf(x[2 * H] + r * candidate);
-            h = (1 - z) * n + z * at<float>(p.hiddenState)[own];
-            if (gates) {
-                put(gates + gate, r);
-                put(gates + gate + H, z);
-                put(gates + gate + 2 * H, n);
-                put(at<Op>(p.candidate) + own, candidate);
-            }
-        } else {
-            const float i = sigmoid(x[0] + w[0]), f = sigmoid(x[H] + w[Shape::units]);
-            const float g = tanhf(x[2 * H] + w[2 * Shape::units]), o = sigmoid(x[3 * H] + w[3 * Shape::units]);
-            const float c = f * at<float>(p.cellState)[own] + i * g;
-            h = o * tanhf(c);
-            at<float>(p.cellState)[own] = c;
-            if (gates) {
-                put(gates + gate, i);
-                put(gates + gate + H, f);
-                put(gates + gate + 2 * H, g);
-                put(gates + gate + 3 * H, o);
-                at<float>(p.cell)[own] = c;
-            }
-        }
-        at<float>(p.hiddenState)[own] = h;
-        put(at<Op>(p.hidden) + (long long)b * p.hiddenStride + u, h);
+        float w[Shape::gates];
+#pragma unroll
+        for (int gate = 0; gate < Shape::gates; gate++) w[gate] = sums[item / Shape::units][gate * Shape::units + j];
+        forwardCell<cell, Op>(p, b, u, w);
+    }
+}
+
+template <int cell, typename Op>
+CHARNN_DEVICE void forwardSums(const CharnnForwardCell &a) {
+    constexpr int gates = CellShape<cell>::gates;
+    const long long H = a.step.units, i = (long long)blockIdx.x * CharnnRowThreads + threadIdx.x;
+    if (i >= a.step.batch * H) return;
+    const int b = (int)(i / H), u = (int)(i % H);
+    float w[gates] = {};
+    for (int split = 0; split < a.splits; split++) {
+        const float *sums = at<float>(a.sums) + ((long long)split * a.step.batch + b) * gates * H + u;
+#pragma unroll
+        for (int gate = 0; gate < gates; gate++) w[gate] += sums[gate * H];
+    }
+    forwardCell<cell, Op>(a.step, b, u, w);
+}
+
+// One unit of one stream; sum: what the step after it hands back through the recurrent weights.
+template <int cell, typename Op>
+CHARNN_DEVICE void backwardCell(const CharnnBackwardStep &p, int b, int u, float sum) {
+    const int H = p.units;
+    const bool isLast = p.gradientAfter == 0;
+    const long long own = (long long)b * H + u, gate = (long long)b * p.gateStride + u;
+    const long long hiddenPlace = (long long)b * p.hiddenStride + u;
+    float dh = at<float>(p.above)[own] + sum;
+    Op *d = at<Op>(p.gradient) + gate;
+    if constexpr (cell == CellRNN) {
+        const float h = toFloat(at<Op>(p.hidden)[hiddenPlace]);
+        put(d, p.isRelu ? (h > 0 ? dh : 0) : dh * (1 - h * h));
+    } else if constexpr (cell == CellGRU) {
+        const Op *gates = at<Op>(p.gates) + gate;
+        const float r = toFloat(gates[0]), z = toFloat(gates[H]), n = toFloat(gates[2 * H]);
+        const float before = toFloat(at<Op>(p.hiddenBefore)[hiddenPlace]);
+        if (!isLast) dh += at<float>(p.carried)[own];
+        const float dn = dh * (1 - z) * (1 - n * n);
+        const float dr = dn * toFloat(at<Op>(p.candidate)[own]) * r * (1 - r);
+        const float dz = dh * (before - n) * z * (1 - z);
+        Op *w = at<Op>(p.recurrentGradient) + gate;
+        put(d, dr);
+        put(d + H, dz);
+        put(d + 2 * H, dn);
+        put(w, dr);
+        put(w + H, dz);
+        put(w + 2 * H, dn * r);
+        at<float>(p.carried)[own] = dh * z;
+    } else {
+        const Op *gates = at<Op>(p.gates) + gate;
+        const float i = toFloat(gates[0]), f = toFloat(gates[H]), g = toFloat(gates[2 * H]), o = toFloat(gates[3 * H]);
+        const float t = tanhf(at<float>(p.cell)[own]);
+        const float dc = (isLast ? 0 : at<float>(p.carried)[own]) + dh * o * (1 - t * t);
+        put(d, dc * g * i * (1 - i));
+        put(d + H, dc * at<float>(p.cellBefore)[own] * f * (1 - f));
+        put(d + 2 * H, dc * i * (1 - g * g));
+        put(d + 3 * H, dh * t * o * (1 - o));
+        at<float>(p.carried)[own] = dc * f;
     }
 }
 
@@ -219,50 +284,24 @@ CHARNN_DEVICE void backwardStep(const CharnnBackwardStep &p) {
     for (int item = threadIdx.x; item < CharnnStepRows * units; item += CharnnBackwardThreads) {
         const int b = firstRow + item / units, u = firstUnit + item % units;
         if (b >= p.batch || u >= H) continue;
-        const long long own = (long long)b * H + u, gate = (long long)b * p.gateStride + u;
-        const long long hiddenPlace = (long long)b * p.hiddenStride + u;
-        float dh = at<float>(p.above)[own] + (isLast ? 0 : sums[item / units][item % units]);
-        Op *d = at<Op>(p.gradient) + gate;
-        if (cell == CellRNN) {
-            const float h = toFloat(at<Op>(p.hidden)[hiddenPlace]);
-            put(d, p.isRelu ? (h > 0 ? dh : 0) : dh * (1 - h * h));
-        } else if (cell == CellGRU) {
-            const Op *gates = at<Op>(p.gates) + gate;
-            const float r = toFloat(gates[0]), z = toFloat(gates[H]), n = toFloat(gates[2 * H]);
-            const float before = toFloat(at<Op>(p.hiddenBefore)[hiddenPlace]);
-            if (!isLast) dh += at<float>(p.carried)[own];
-            const float dn = dh * (1 - z) * (1 - n * n);
-            const float dr = dn * toFloat(at<Op>(p.candidate)[own]) * r * (1 - r);
-            const float dz = dh * (before - n) * z * (1 - z);
-            Op *w = at<Op>(p.recurrentGradient) + gate;
-            put(d, dr);
-            put(d + H, dz);
-            put(d + 2 * H, dn);
-            put(w, dr);
-            put(w + H, dz);
-            put(w + 2 * H, dn * r);
-            at<float>(p.carried)[own] = dh * z;
-        } else {
-            const Op *gates = at<Op>(p.gates) + gate;
-            const float i = toFloat(gates[0]), f = toFloat(gates[H]), g = toFloat(gates[2 * H]), o = toFloat(gates[3 * H]);
-            const float t = tanhf(at<float>(p.cell)[own]);
-            const float dc = (isLast ? 0 : at<float>(p.carried)[own]) + dh * o * (1 - t * t);
-            put(d, dc * g * i * (1 - i));
-            put(d + H, dc * at<float>(p.cellBefore)[own] * f * (1 - f));
-            put(d + 2 * H, dc * i * (1 - g * g));
-            put(d + 3 * H, dh * t * o * (1 - o));
-            at<float>(p.carried)[own] = dc * f;
-        }
+        backwardCell<cell, Op>(p, b, u, isLast ? 0 : sums[item / units][item % units]);
     }
 }
 
-#define STEP(cell, type, name)                                                           \
-    CHARNN_KERNEL(CharnnForwardThreads, forward_##name, CharnnForwardStep) {             \
-        forwardStep<cell, type>(a);                                                      \
-    }                                                                                    \
-    CHARNN_KERNEL(CharnnBackwardThreads, backward_##name, CharnnBackwardStep) {          \
-        backwardStep<cell, type>(a);                                                     \
-    }
+template <int cell, typename Op>
+CHARNN_DEVICE void backwardSums(const CharnnBackwardCell &a) {
+    const long long H = a.step.units, i = (long long)blockIdx.x * CharnnRowThreads + threadIdx.x;
+    if (i >= a.step.batch * H) return;
+    float sum = 0;
+    for (int split = 0; split < a.splits; split++) sum += at<float>(a.sums)[split * a.step.batch * H + i];
+    backwardCell<cell, Op>(a.step, (int)(i / H), (int)(i % H), sum);
+}
+
+#define STEP(cell, type, name)                                                                             \
+    CHARNN_KERNEL(CharnnForwardThreads, forward_##name, CharnnForwardStep) { forwardStep<cell, type>(a); }    \
+    CHARNN_KERNEL(CharnnRowThreads, forward_cell_##name, CharnnForwardCell) { forwardSums<cell, type>(a); }   \
+    CHARNN_KERNEL(CharnnBackwardThreads, backward_##name, CharnnBackwardStep) { backwardStep<cell, type>(a); } \
+    CHARNN_KERNEL(CharnnRowThreads, backward_cell_##name, CharnnBackwardCell) { backwardSums<cell, type>(a); }
 
 STEP(CellRNN, float, rnn_float)
 STEP(CellRNN, Half, rnn_half)

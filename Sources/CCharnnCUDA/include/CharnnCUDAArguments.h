@@ -152,6 +152,14 @@ typedef struct {
     int isRelu;
 } CharnnForwardStep;
 
+// The same with the product made already: float [splits, B, gH], to be summed. No split: zero.
+typedef struct {
+    CharnnForwardStep step;
+    CharnnAddress sums;
+    int splits;
+    int reserved;
+} CharnnForwardCell;
+
 // One time step of one layer backward: dh = above + gradientAfter weight, then the cell.
 typedef struct {
     // Op [B, gateStride]: the recurrent gates' gradients one step later; 0 at the last step.
@@ -171,6 +179,14 @@ typedef struct {
     int batch, units, hiddenStride, gateStride, weightStride;
     int isRelu;
 } CharnnBackwardStep;
+
+// The same with the product made already: float [splits, B, H], to be summed. No split: zero.
+typedef struct {
+    CharnnBackwardStep step;
+    CharnnAddress sums;
+    int splits;
+    int reserved;
+} CharnnBackwardCell;
 
 // Dropout after layer `layer`: to = from times 0 or `factor`, for `rows` rows from `firstRow` on. Forward Op [N, stride] both;
 // backward float [N, H] in place.
