@@ -142,7 +142,7 @@ final class CUDADevice: @unchecked Sendable {
     ) throws(EngineError) -> (CharnnCUModuleRef?, String) {
         var module: CharnnCUModuleRef?
         // A compiler newer than the driver may make what the driver cannot read, and an older one may not know the device.
-        if let compiler = CUDACompiler.loaded, let program = KernelCache.program(compiler, capability: capability),
+        if let compiler = CUDACompiler.loaded, let program = Cache.standard.kernels(compiler, capability: capability),
             driver.functions.moduleLoadDataEx(&module, program, 0, nil, nil) == CharnnCUSuccess
         {
             return (module, "NVRTC \(compiler.version.major).\(compiler.version.minor) sm_\(capability)")

@@ -48,10 +48,16 @@ extension CUDAEngine {
         let depth = Double(architecture.hiddenSize) + Double(architecture.embeddingSize)
         guard width * (depth + rows) * Double(architecture.layerCount) < 0x1p50 else { return .max }
         let sizes = Sizes(architecture, precision, streams: batchSize, steps: sequenceLength)
+        let states = sizes.architecture.hasCellState ? 2 : 1
         let network =
-            3 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + Sequence.Bytes(
-                sizes, isTraining: true, multiprocessors: multiprocessors
-            ).states * sizes.state * 4
-        return UInt64(network + TrainingWorkspace.bytes(sizes, multiprocessors: multiprocessors))
+            3 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + states * sizes.state * 4
+        // Which plan is the fastest is not known yet.
+        let workspaces = StepPlan.Ways.allCases.map { ways in
+            TrainingWorkspace.bytes(
+                Sizes(
+                    architecture, precision, streams: batchSize, steps: sequenceLength, tuning: Tuning(steps: ways)),
+                multiprocessors: multiprocessors)
+        }
+        return UInt64(network + (workspaces.max() ?? 0))
     }
 }

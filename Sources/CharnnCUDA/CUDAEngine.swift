@@ -7,7 +7,7 @@ import Glibc
 /// The driver is opened at run time; nothing else is needed. Sums run in a fixed order: the same device gives the same bits.
 public final class CUDAEngine: Engine {
     public let architecture: Architecture
-    public let configuration: EngineConfiguration
+    public private(set) var configuration: EngineConfiguration
     /// Steps run on the device while the host prepares the next ones.
     public var stepsInFlight: Int { Self.slots }
 
@@ -22,8 +22,8 @@ public final class CUDAEngine: Engine {
 
     let device: CUDADevice
     let weights: CUDAWeights
-    private let precision: Precision
-    private let tuning: Tuning
+    let precision: Precision
+    private var tuning: Tuning
     /// ``CharnnStatus``, and the outcomes of the steps in flight.
     private let status: DeviceBuffer
     private let outcomes: DeviceBuffer
@@ -190,6 +190,31 @@ public final class CUDAEngine: Engine {
 
     public func makePredictor(streams: Int) throws(EngineError) -> any Predictor {
         try CUDAPredictor(engine: self, streams: streams)
+    }
+
+    // MARK: - Plans
+
+    public func findPlan(streams: Int, sequenceLength: Int) throws(EngineError) {
+        try findPlan(streams: streams, sequenceLength: sequenceLength, cache: .standard)
+    }
+
+    func findPlan(streams: Int, sequenceLength: Int, cache: Cache) throws(EngineError) {
+        try device.enter()
+        try settle()
+        workspace = nil  // Its room is needed.
+        let search = PlanSearch(weights, precision, streams: streams, steps: sequenceLength)
+        if let plan = search.known(cache) {
+            follow(plan: plan)
+        } else {
+            follow(plan: try search.measure(keepingIn: cache))
+        }
+    }
+
+    public func follow(plan: String?) {
+        guard let plan, let tuning = Tuning(plan) else { return }
+        self.tuning = tuning
+        configuration.plan = plan
+        workspace = nil
     }
 
     // MARK: - Steps in flight

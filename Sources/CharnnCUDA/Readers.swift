@@ -65,7 +65,9 @@ final class CUDAPredictor: Predictor {
         sequence = try Sequence(
             engine.weights,
             // Fused whatever the number of streams, on which otherwise a stream's sums would depend.
-            Sizes(engine.architecture, .fp32, streams: streams, steps: 1, tuning: Tuning(steps: .fused)),
+            Sizes(
+                engine.architecture, .fp32, streams: streams, steps: 1,
+                tuning: Tuning(steps: StepPlan.Ways(forward: .fused, backward: .fused))),
             isTraining: false)
         work = RepeatedWork(on: engine.device)
     }

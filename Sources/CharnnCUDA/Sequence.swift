@@ -76,8 +76,6 @@ final class Sequence {
         let step, symbols, state, hidden, dropped, projected, logits, losses: Int
         let gates, candidates, cells, logitGradient, stepSums: Int
         let plan: StepPlan
-        /// How many states there are.
-        let states: Int
 
         init(_ s: Sizes, isTraining: Bool, multiprocessors: Int) {
             let upper = s.layers - 1
@@ -86,7 +84,6 @@ final class Sequence {
             step = MemoryLayout<CharnnStep>.stride + s.streams * 8
             symbols = s.rows * 4
             state = s.state * 4
-            states = s.architecture.hasCellState ? 2 : 1
             hidden = s.layers * s.hiddenLayer * s.operandBytes
             dropped = isTraining && s.hasDropout ? upper * s.rows * s.stride(s.units) * s.operandBytes : 0
             projected = upper > 0 ? s.rows * s.gateUnits * 4 : 0

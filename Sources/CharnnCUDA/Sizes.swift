@@ -72,7 +72,7 @@ struct Tuning {
     /// As in ``Sizes``; the bits are the same whatever it is.
     var chunkSteps: Int?
     /// nil: what costs least.
-    var steps: StepPlan.Way?
+    var steps: StepPlan.Ways?
     /// What one more launch costs, in the unit of ``Work``.
     var launchCost = 400.0
 }

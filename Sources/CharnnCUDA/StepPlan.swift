@@ -3,11 +3,18 @@ import CharnnEngine
 
 /// How the time steps of a layer are done, there and back.
 struct StepPlan {
-    enum Way: CaseIterable {
+    enum Way: String, CaseIterable {
         /// One kernel makes the product of a few rows and units, and the cell of those: little is launched, much is read again.
         case fused
         /// A product in large tiles, and a kernel for the cells.
         case apart
+    }
+
+    struct Ways: Equatable, CaseIterable {
+        var forward: Way
+        var backward: Way
+
+        static let allCases = Way.allCases.flatMap { way in Way.allCases.map { Ways(forward: way, backward: $0) } }
     }
 
     /// `[B, H] [H, gH]`; nil: fused.
@@ -19,7 +26,7 @@ struct StepPlan {
 
     init(_ sizes: Sizes, multiprocessors: Int) {
         let (B, H, gates) = (sizes.streams, sizes.units, sizes.architecture.cell.gates)
-        func plan(n: Int, k: Int, units: Int, columns: Int) -> ProductPlan? {
+        func plan(n: Int, k: Int, units: Int, columns: Int, way: Way?) -> ProductPlan? {
             let isHalf = sizes.precision == .fp16
             let apart = ProductPlan(
                 m: B, n: n, k: k, isHalf: isHalf, multiprocessors: multiprocessors, summing: .reader,
@@ -32,16 +39,22 @@ struct StepPlan {
                 ? Work(read: rows + columns, fp16: product)
                 : Work(read: 2 * (rows + columns), fp32: product, efficiency: 0.22)
             let fused = Double(k) * work.cost(blocks: blocks, multiprocessors: multiprocessors)
-            return switch sizes.tuning.steps {
+            return switch way {
             case .fused: nil
             case .apart: apart
             case nil: apart.cost + sizes.tuning.launchCost < fused ? apart : nil
             }
         }
         let units = Self.forwardUnits(sizes)
-        forward = plan(n: gates * H, k: H, units: units, columns: gates * units)
-        backward = plan(n: H, k: gates * H, units: CharnnBackwardUnits, columns: CharnnBackwardUnits)
+        let ways = sizes.tuning.steps
+        forward = plan(n: gates * H, k: H, units: units, columns: gates * units, way: ways?.forward)
+        backward = plan(
+            n: H, k: gates * H, units: CharnnBackwardUnits, columns: CharnnBackwardUnits, way: ways?.backward)
         sums = max((forward?.splits ?? 0) * B * gates * H, (backward?.splits ?? 0) * B * H)
+    }
+
+    var ways: Ways {
+        Ways(forward: forward == nil ? .fused : .apart, backward: backward == nil ? .fused : .apart)
     }
 
     /// Units of a block of the fused kernel there.

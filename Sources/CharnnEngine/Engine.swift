@@ -16,6 +16,15 @@ public protocol Engine: AnyObject {
     /// How many steps may be submitted before it pays to drain; 1 where a step has ended when `submit` returns.
     var stepsInFlight: Int { get }
 
+    /// Finds out by measuring how training steps of a size are done fastest, and does them so from now on.
+    ///
+    /// What was found is the ``EngineConfiguration/plan``. Nothing else changes; engines that have nothing to choose do nothing.
+    func findPlan(streams: Int, sequenceLength: Int) throws(EngineError)
+
+    /// Does training steps as an engine did whose ``EngineConfiguration/plan`` is given; a plan that this engine does not know
+    /// changes nothing.
+    func follow(plan: String?)
+
     /// Replaces parameters, moments and recurrent state.
     func install(_ state: EngineState) throws(EngineError)
 
@@ -46,6 +55,11 @@ public protocol Engine: AnyObject {
     /// - Parameter streams: How many texts are written side by side, at least 1. What one stream gets does not depend
     ///   on how many there are.
     func makePredictor(streams: Int) throws(EngineError) -> any Predictor
+}
+
+extension Engine {
+    public func findPlan(streams: Int, sequenceLength: Int) throws(EngineError) {}
+    public func follow(plan: String?) {}
 }
 
 /// Scores running text, several streams side by side, each with a recurrent state of its own.
@@ -220,6 +234,11 @@ extension ParameterLayout {
     }
 }
 
+extension EngineConfiguration {
+    /// The kernels, and how they are used.
+    public var method: String { plan.map { "\(kernels), \($0)" } ?? kernels }
+}
+
 /// Where and with what an engine computes.
 public struct EngineConfiguration: Sendable, Hashable, Codable {
     /// `cpu` or `cuda`.
@@ -231,6 +250,9 @@ public struct EngineConfiguration: Sendable, Hashable, Codable {
     /// The kernels in use, such as `avx512 + OpenBLAS 0.3.21 SkylakeX`.
     public var kernels: String
     public var threads: Int
+    /// How training steps are done, if that was found out by measuring: in words, which ``Engine/follow(plan:)`` understands. The
+    /// bits depend on it.
+    public var plan: String?
 
     public init(device: String, deviceName: String, precision: String, kernels: String, threads: Int) {
         self.device = device

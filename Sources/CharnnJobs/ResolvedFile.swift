@@ -11,7 +11,7 @@ struct ResolvedFile {
     init(_ job: JobFile, _ section: TrainSection, engine: EngineConfiguration, architecture: Architecture) {
         let settings = section.settings
         lines = [
-            "# What this job ran with. Computed on \(engine.deviceName) with \(engine.kernels).",
+            "# What this job ran with. Computed on \(engine.deviceName) with \(engine.method).",
             "priority: \(job.priority)",
             "after: \(Self.list(job.after))",
             "device: \(engine.device)",

@@ -23,6 +23,9 @@ final class TrainingJob {
     private var engine: (any Engine)?
     private var totalSteps = 0
 
+    /// From where on it pays to measure first how steps are done fastest, which takes about fifty of them.
+    private static let stepsWorthAPlan = 5000
+
     init(_ runner: JobRunner, _ section: TrainSection) {
         self.runner = runner
         self.section = section
@@ -78,6 +81,9 @@ final class TrainingJob {
             engine: engine, text: corpus.text, split: split, settings: section.settings, progress: progress,
             delegate: self, now: runner.clock.monotonic)
         totalSteps = trainer.totalSteps
+        if checkpoint == nil, totalSteps >= Self.stepsWorthAPlan {
+            try engine.findPlan(streams: section.settings.batchSize, sequenceLength: section.settings.sequenceLength)
+        }
         try announce(trainer, corpus: corpus, split: split, engine: engine, resuming: checkpoint != nil)
 
         let end = try trainer.run(while: runner.pause)
@@ -197,12 +203,13 @@ final class TrainingJob {
             engine = try makeEngine(wanted, model)
         }
         if let pinned = checkpoint?.configuration {
+            engine.follow(plan: pinned.plan)
             var now = engine.configuration
             now.threads = pinned.threads
             if now != pinned {
                 keeper.warn(
-                    "The run began with \(pinned.deviceName), \(pinned.precision), \(pinned.kernels) and goes on with "
-                        + "\(now.deviceName), \(now.precision), \(now.kernels); its bytes may differ from an "
+                    "The run began with \(pinned.deviceName), \(pinned.precision), \(pinned.method) and goes on with "
+                        + "\(now.deviceName), \(now.precision), \(now.method); its bytes may differ from an "
                         + "undisturbed run's.")
             }
         }
@@ -265,7 +272,7 @@ final class TrainingJob {
             "\(architecture.cell.rawValue.uppercased()) \(architecture.layerCount) x \(architecture.hiddenSize), "
             + "\(grouped(parameters)) parameters, \(grouped(split.training.count)) characters to train on, "
             + "\(grouped(trainer.totalSteps)) steps, on \(engine.configuration.deviceName) "
-            + "(\(engine.configuration.kernels), \(engine.configuration.precision))"
+            + "(\(engine.configuration.method), \(engine.configuration.precision))"
         if section.valFraction > 0, split.validation.count < 2 {
             guard section.settings.earlyStop == nil, section.settings.schedule != .plateau else {
                 throw JobError(

@@ -148,7 +148,7 @@ struct Bench: ParsableCommand {
         var readGbPerSecond = 0.0
 
         mutating func set(_ engine: EngineConfiguration) {
-            (device, precision, threads, kernels) = (engine.device, engine.precision, engine.threads, engine.kernels)
+            (device, precision, threads, kernels) = (engine.device, engine.precision, engine.threads, engine.method)
         }
 
         mutating func set(_ training: Benchmark.Training, operations: Double) {

@@ -1,4 +1,7 @@
 import CharnnEngine
+import CharnnTestSupport
+import Foundation
+import SystemPackage
 import Testing
 
 @testable import CharnnCUDA
@@ -43,5 +46,82 @@ import Testing
             #expect(chunks.flatMap { Array($0) } == Array(0..<steps))
             #expect(chunks.dropLast().allSatisfy { $0.count * streams >= 256 })
         }
+    }
+
+    @Test func `a plan that is told in words is the same when it is read`() throws {
+        for ways in StepPlan.Ways.allCases {
+            let tuning = Tuning(chunkSteps: 17, steps: ways)
+            let plan = try #require(tuning.plan)
+            let read = try #require(Tuning(plan))
+            #expect(read.steps == ways && read.chunkSteps == 17)
+        }
+        #expect(Tuning().plan == nil)
+        let words = "time steps fused forward, apart backward, in chunks of"
+        #expect(Tuning("\(words) 3") != nil)
+        for plan in ["", words, "\(words) 0", "\(words) 99999999999", "\(words) 3 ", "time steps by magic"] {
+            #expect(Tuning(plan) == nil, "\(plan)")
+        }
+    }
+
+    private static let tested = ConformanceCase(
+        Architecture(cell: .gru, vocabularySize: 11, hiddenSize: 20, layerCount: 2, dropout: 0.5), batchSize: 4,
+        sequenceLength: 6)
+
+    private func engine() throws -> CUDAEngine {
+        try EmulatedDevice.inOrder.engine(
+            Self.tested.architecture, EngineConformance.parameters(of: Self.tested.architecture), .fp16)
+    }
+
+    @Test func `what is measured changes nothing, is kept, and is what a later engine does`() throws {
+        let (streams, steps) = (Self.tested.batchSize, Self.tested.sequenceLength)
+        let folder = TemporaryDirectory("plans")
+        let cache = Cache(folder: folder.path.string)
+        let first = try engine()
+        try first.submit(Self.tested.step(1), of: Self.tested.text)
+        let before = try first.snapshot()
+        #expect(first.configuration.plan == nil)
+        try first.findPlan(streams: streams, sequenceLength: steps, cache: cache)
+        let after = try first.snapshot()
+        #expect(after == before)
+        let plan = try #require(first.configuration.plan)
+        #expect(Tuning(plan) != nil)
+
+        let kept = try FileManager.default.contentsOfDirectory(atPath: folder.path.string)
+        try #require(kept.count == 1)
+        let path = folder.path.appending(kept[0]).string
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == plan)
+        // Something else, which is not what would be measured: it is taken all the same.
+        let other =
+            "time steps \(plan.contains("fused forward") ? "apart" : "fused") forward, apart backward, in chunks of 5"
+        try other.write(toFile: path, atomically: true, encoding: .utf8)
+        let second = try engine()
+        try second.findPlan(streams: streams, sequenceLength: steps, cache: cache)
+        #expect(second.configuration.plan == other)
+        // Another size is another matter, and what is no plan is measured anew.
+        try second.findPlan(streams: streams + 1, sequenceLength: steps, cache: cache)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path.string).count == 2)
+        try "anything".write(toFile: path, atomically: true, encoding: .utf8)
+        try second.findPlan(streams: streams, sequenceLength: steps, cache: cache)
+        #expect(Tuning(try String(contentsOfFile: path, encoding: .utf8)) != nil)
+    }
+
+    @Test func `a resumed run follows the plan that it began with, to the same bits`() throws {
+        let plan = "time steps apart forward, apart backward, in chunks of 4"
+        let (undisturbed, resumed, own) = (try engine(), try engine(), try engine())
+        undisturbed.follow(plan: plan)
+        for number in 1...2 { try undisturbed.submit(Self.tested.step(number), of: Self.tested.text) }
+        let middle = try undisturbed.snapshot()
+        try undisturbed.submit(Self.tested.step(3), of: Self.tested.text)
+        resumed.follow(plan: plan)
+        own.follow(plan: "by magic")
+        #expect(own.configuration.plan == nil)
+        for engine in [resumed, own] {
+            try engine.install(middle)
+            try engine.submit(Self.tested.step(3), of: Self.tested.text)
+        }
+        let states = [try undisturbed.snapshot(), try resumed.snapshot(), try own.snapshot()]
+        #expect(states[0] == states[1])
+        // The plan does matter.
+        #expect(states[0] != states[2])
     }
 }

@@ -1,6 +1,7 @@
 import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
+import Foundation
 import SystemPackage
 import Testing
 
@@ -116,6 +117,37 @@ import Testing
         let again = try spool.charnn("run", file.string, with: Self.emulation())
         #expect(again.status == 0, "\(again.error)")
         try spool.expectResults("job", equal: undisturbed)
+    }
+
+    @Test func `a long run measures first how its steps are done fastest, and keeps to it`() throws {
+        let spool = try Self.spool()
+        let file = spool.folder.path.appending("job.yaml")
+        try spool.storage.replace(file, with: Array(Self.job(device: "cuda", epochs: 120).utf8))
+        let plans = spool.folder.path.appending(".cache/charnnd")
+        func kept() throws -> [String] {
+            try FileManager.default.contentsOfDirectory(atPath: plans.string).filter { $0.contains("-plan-") }
+        }
+        var methods: [String] = []
+        // A fault ends each attempt some steps after its checkpoint.
+        for launches in [100, 20] {
+            let fault = [
+                "EMULATED_CUDA_FAULT": "cuGraphLaunch:719:\(launches)",
+                "XDG_CACHE_HOME": plans.removingLastComponent().string,
+            ]
+            let outcome = try spool.charnn("run", file.string, with: Self.emulation(fault))
+            #expect(outcome.status == 75, "\(outcome.error)")
+            let resolved = try spool.text(spool.output("job").appending("resolved.yaml"))
+            methods.append(String(resolved.prefix { $0 != "\n" }))
+            if methods.count == 1 {
+                let plan = try #require(try kept().first)
+                try spool.storage.remove(plans.appending(plan))
+            }
+        }
+        #expect(methods[0].contains("PTX compute_80, time steps "), "\(methods)")
+        #expect(methods[1] == methods[0])
+        // It was not measured again.
+        #expect(try kept() == [])
+        #expect(try spool.status("job")?.warnings.contains { $0.contains("may differ") } == false)
     }
 
     @Test func `a GPU that fails every job is left alone after three, and jobs for the CPU are done`() throws {

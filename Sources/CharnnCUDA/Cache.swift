@@ -1,23 +1,26 @@
 import CCharnnCUDA
 import Glibc
 
-/// What NVRTC made, kept from process to process: it takes seconds.
+/// What took time to find out about a device, kept from process to process: the kernels that NVRTC made, and the fastest plans.
 ///
-/// A cache only: whatever is wrong with it, the kernels are compiled anew.
-enum KernelCache {
+/// A cache only: whatever is wrong with it, all is made anew.
+struct Cache {
+    /// nil: nothing is kept.
+    var folder: String?
+
+    /// In the driver's own cache folder if it is named, systemd's, or the user's.
+    static var standard: Cache { Cache(folder: standardFolder) }
+
     /// The kernels for a device, from the cache or compiled; nil where the compiler cannot.
-    static func program(_ compiler: CUDACompiler, capability: Int) -> [UInt8]? {
-        let name =
-            "charnnd-kernels-\(sourceHash)-nvrtc\(compiler.version.major).\(compiler.version.minor)-sm\(capability)"
-        let file = folder.map { "\($0)/\(name)" }
-        if let file, let program = read(file) { return program }
+    func kernels(_ compiler: CUDACompiler, capability: Int) -> [UInt8]? {
+        let name = "kernels-nvrtc\(compiler.version.major).\(compiler.version.minor)-sm\(capability)"
+        if let program = read(name) { return program }
         guard let (program, _) = try? compiler.compile(for: .binary(capability: capability)) else { return nil }
-        if let file { write(program, to: file) }
+        write(program, name)
         return program
     }
 
-    /// The driver's own cache if it is named, systemd's, or the user's.
-    private static var folder: String? {
+    private static var standardFolder: String? {
         func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
         if let path = variable("CUDA_CACHE_PATH") ?? variable("CACHE_DIRECTORY") { return path }
         guard let cache = variable("XDG_CACHE_HOME") ?? variable("HOME").map({ $0 + "/.cache" }) else { return nil }
@@ -37,8 +40,11 @@ enum KernelCache {
         return String(hash, radix: 16)
     }
 
-    private static func read(_ path: String) -> [UInt8]? {
-        guard let file = fopen(path, "r") else { return nil }
+    /// Of kernels of other sources nothing is known.
+    private func path(_ name: String) -> String? { folder.map { "\($0)/charnnd-\(Self.sourceHash)-\(name)" } }
+
+    func read(_ name: String) -> [UInt8]? {
+        guard let path = path(name), let file = fopen(path, "r") else { return nil }
         defer { fclose(file) }
         fseek(file, 0, SEEK_END)
         let size = ftell(file)
@@ -49,7 +55,8 @@ enum KernelCache {
     }
 
     /// Under another name first, so that no reader sees half of it.
-    private static func write(_ bytes: [UInt8], to path: String) {
+    func write(_ bytes: [UInt8], _ name: String) {
+        guard let path = path(name) else { return }
         let partial = "\(path).\(getpid())"
         guard let file = fopen(partial, "w") else { return }
         let isWritten = fwrite(bytes, 1, bytes.count, file) == bytes.count

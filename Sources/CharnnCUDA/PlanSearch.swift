@@ -1,0 +1,110 @@
+import CCharnnCUDA
+import CharnnEngine
+
+/// Looks for the plan by which steps of one size are done fastest, by doing some.
+///
+/// Parameters, moments and states stay as they are.
+struct PlanSearch {
+    private let weights: CUDAWeights
+    private let sizes: Sizes
+
+    init(_ weights: CUDAWeights, _ precision: CUDAEngine.Precision, streams: Int, steps: Int) {
+        self.weights = weights
+        sizes = Sizes(weights.architecture, precision, streams: streams, steps: steps)
+    }
+
+    private var name: String {
+        let a = sizes.architecture
+        let device = weights.device
+        let text =
+            "plan-\(device.name)-\(device.multiprocessors)-\(device.kernelOrigin)-\(a.cell.rawValue)-"
+            + "\(a.vocabularySize)-\(a.hiddenSize)x\(a.layerCount)-\(sizes.hasDropout)-\(sizes.streams)-\(sizes.steps)-"
+            + "\(sizes.precision.rawValue)"
+        return String(text.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "_" })
+    }
+
+    /// What was measured before. Steps of one size are done alike in all jobs, which so come to the same bits.
+    func known(_ cache: Cache) -> String? {
+        guard let bytes = cache.read(name) else { return nil }
+        let plan = String(decoding: bytes, as: UTF8.self)
+        return Tuning(plan) == nil ? nil : plan
+    }
+
+    /// The fastest plan, of which is kept in the cache that it is.
+    func measure(keepingIn cache: Cache) throws(EngineError) -> String {
+        let expected = StepPlan(sizes, multiprocessors: weights.device.multiprocessors).ways
+        var best = Tuning(chunkSteps: sizes.chunkSteps, steps: expected)
+        var least = try time(best)
+        func compete(_ other: Tuning) throws(EngineError) {
+            let time = try time(other)
+            // What is hardly faster may not be so at all.
+            guard time * 51 < least * 50 else { return }
+            (best, least) = (other, time)
+        }
+        for ways in StepPlan.Ways.allCases where ways != expected {
+            try compete(Tuning(chunkSteps: sizes.chunkSteps, steps: ways))
+        }
+        if sizes.layers > 1 {
+            let ways = best.steps
+            for chunkSteps in [sizes.chunkSteps / 2, 2 * sizes.chunkSteps]
+            where chunkSteps > 0 && chunkSteps < 2 * sizes.steps {
+                try compete(Tuning(chunkSteps: min(chunkSteps, sizes.steps), steps: ways))
+            }
+        }
+        guard let plan = best.plan else { preconditionFailure("A plan that was measured has all choices made.") }
+        cache.write(Array(plan.utf8), name)
+        return plan
+    }
+
+    /// The time of a step there and back.
+    private func time(_ tuning: Tuning) throws(EngineError) -> Duration {
+        let device = weights.device
+        let workspace = try TrainingWorkspace(
+            weights,
+            Sizes(
+                sizes.architecture, sizes.precision, streams: sizes.streams, steps: sizes.steps, tuning: tuning))
+        // Symbols of all kinds, so that no sum over one has all the rows.
+        let text = SymbolText((0...sizes.rows).map { Int32($0 % sizes.symbols) })
+        var texts = TextStore()
+        let place = try texts.place(
+            text, starts: (0..<sizes.streams).map { $0 * sizes.steps }, length: sizes.steps + 1, on: device)
+        var step = CharnnStep(reading: place)
+        step.resetsState = 1
+        try workspace.sequence.write(step, starts: place.starts)
+        let work = RepeatedWork(on: device)
+        func run(_ times: Int) throws(EngineError) {
+            for _ in 0..<times { try work.run { () throws(EngineError) in try workspace.enqueueGradient(from: nil) } }
+            try device.synchronize()
+        }
+        // The first loads the kernels, the second records.
+        try run(2)
+        let clock = ContinuousClock()
+        var least = Duration.seconds(Int64.max)
+        for _ in 0..<3 {
+            let start = clock.now
+            try run(2)
+            least = min(least, clock.now - start)
+        }
+        return least
+    }
+}
+
+extension Tuning {
+    /// In words, as ``EngineConfiguration/plan`` has it; nil where not all is chosen.
+    var plan: String? {
+        guard let steps, let chunkSteps else { return nil }
+        return
+            "time steps \(steps.forward.rawValue) forward, \(steps.backward.rawValue) backward, in chunks of \(chunkSteps)"
+    }
+
+    /// nil where these are not the words of a plan.
+    init?(_ plan: String) {
+        guard
+            let match = plan.wholeMatch(
+                of: /time steps ([a-z]+) forward, ([a-z]+) backward, in chunks of ([0-9]{1,9})/),
+            let forward = StepPlan.Way(rawValue: String(match.1)),
+            let backward = StepPlan.Way(rawValue: String(match.2)), let chunkSteps = Int(match.3), chunkSteps > 0
+        else { return nil }
+        self.init(chunkSteps: chunkSteps, steps: StepPlan.Ways(forward: forward, backward: backward))
+    }
+}
