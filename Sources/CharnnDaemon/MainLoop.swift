@@ -43,6 +43,9 @@ final class MainLoop {
     /// Whether the spool was made whole after the last daemon.
     private var isRecovered = false
     private var retryAt: Double?
+    /// What people's tools were told, nil before; and how the GPU failed the last time.
+    private var toldWaits: QueueWaits?
+    private var gpuReason: String?
     private var timer: Task<Void, Never>?
     private var timerDue = Double.infinity
     private var lastStatus = ("", time: -Double.infinity)
@@ -77,6 +80,7 @@ final class MainLoop {
         while !isFinished, let input = await inputs.next() { handle(input) }
         timer?.cancel()
         watch?.cancel()
+        if toldWaits != QueueWaits() { try? QueueWaits().save(options.spool, on: options.storage) }
         // One who runs the queue by hand waits for the last notice; a service that is asked to stop does not for long.
         await notifier.finish(within: isStopping ? 5 : 2 * configuration.notifyTimeout)
         announcer.tellSums(finally: true)
@@ -122,6 +126,7 @@ final class MainLoop {
             if shortage == nil { startNext() }
         }
         report()
+        leaveWaits()
         if keeper.hasDrops, retryAt == nil { daemon.send.yield(.wake) }
         writePage(finally: isDone)
         noteIdleness(isIdle: isIdle)
@@ -197,12 +202,23 @@ final class MainLoop {
             case .rejected: hasFailures = true
             case .finished(_, let state, _): if state != .done { hasFailures = true }
             case .held(_, let reason): if reason != nil { hasFailures = true }
+            case .gpuRests(_, _, let reason): gpuReason = reason.isEmpty ? nil : reason
             default: break
             }
             announcer.tell(event)
             notePage(event)
             if let job = EndedJob(event) { noteEnd(job) }
         }
+    }
+
+    /// Lets people's tools know what the queue waits for. It is a hint only: where it cannot be written, nothing is said.
+    private func leaveWaits() {
+        var waits = QueueWaits()
+        waits.gpuUntil = keeper.gpuRestsUntil
+        waits.gpuReason = waits.gpuUntil == nil ? nil : gpuReason
+        waits.disk = shortage?.description
+        guard waits != toldWaits, isRecovered else { return }
+        if (try? waits.save(options.spool, on: options.storage)) != nil { toldWaits = waits }
     }
 
     private var statusText: String {

@@ -21,7 +21,8 @@ extension SpoolClient {
     /// - Complexity: O(n log n) in the jobs of the spool
     public func place(of name: String) throws(SpoolClientError) -> QueuePlace? {
         let jobs = try list()
-        guard let before = Self.order(jobs, until: name) else { return nil }
+        let waits = queueWaits
+        guard waits.disk == nil, let before = Self.order(jobs, until: name) else { return nil }
         let running = jobs.first { $0.state == .active }
         var place = QueuePlace(
             running: running?.name, runningSecondsLeft: running?.status?.secondsLeft, before: before.map(\.name))
@@ -34,6 +35,9 @@ extension SpoolClient {
                 break
             }
             seconds = sum + more
+        }
+        if let time = waits.gpuUntil, jobs.first(where: { $0.name == name })?.status?.ticket?.mayUseGPU == true {
+            seconds = seconds.map { max($0, time - clock.wall()) }
         }
         place.secondsUntilStart = seconds
         return place

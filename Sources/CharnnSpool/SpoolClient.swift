@@ -32,7 +32,7 @@ public struct SpoolClientError: Error, Hashable, CustomStringConvertible {
 public struct SpoolClient: Sendable {
     public let layout: SpoolLayout
     private let storage: any Storage
-    private let clock: SpoolClock
+    let clock: SpoolClock
 
     public init(_ layout: SpoolLayout, storage: any Storage = LocalStorage(), clock: SpoolClock = .system) {
         self.layout = layout
@@ -245,15 +245,26 @@ public struct SpoolClient: Sendable {
         }
         if let blocker { return "\(job.name) \(blocker.description)." }
         let reason = job.status?.reason.map { " \($0)" } ?? ""
-        if let time = job.status?.notBefore, time > clock.wall() {
-            return "\(job.name) is tried again at \(JobStatus.time(time)).\(reason)"
+        let waits = queueWaits
+        let now = clock.wall()
+        let again = job.status?.notBefore.flatMap { $0 > now ? $0 : nil }
+        if let time = waits.gpuUntil, time > max(now, again ?? 0), job.status?.ticket?.mayUseGPU == true {
+            let how = waits.gpuReason.map { " (the last time: \($0))" } ?? ""
+            return
+                "\(job.name) waits until \(JobStatus.time(time)) for the GPU, which has failed again and again\(how); "
+                + "`charnn doctor` looks at it, and jobs with device: cpu go on."
         }
+        if let time = again { return "\(job.name) is tried again at \(JobStatus.time(time)).\(reason)" }
         if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool." }
+        if let disk = waits.disk { return "\(job.name) waits, as the whole queue does, for the disk: \(disk)." }
         let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue }.count
         if before > 0 { return "\(job.name) is queued behind \(before) other\(before == 1 ? "" : "s").\(reason)" }
         let running = jobs.first { $0.state == .active }
         return "\(job.name) is next" + (running.map { " after \($0.name)." } ?? ".") + reason
     }
+
+    /// What the daemon says that the queue waits for; what a daemon left that has ended says nothing any more.
+    var queueWaits: QueueWaits { hasDaemon() == false ? QueueWaits() : .read(layout, on: storage) }
 
     /// Whether a daemon works in this spool; nil where this user cannot tell.
     public func hasDaemon() -> Bool? {

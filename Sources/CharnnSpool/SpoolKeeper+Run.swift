@@ -129,7 +129,9 @@ extension SpoolKeeper {
             hasResult: recorded == .succeeded || recorded == .broken, wasStopped: wasStopped,
             hasProgress: (checkpoint ?? -1) > (status?.checkpointStep ?? -1), crashes: status?.crashes ?? 0,
             temporaryFailures: status?.temporaryFailures ?? 0)
-        let outcome = policy.decide(end, lastWords: lastWords)
+        // A worker that ended in good order has left its reason in the status instead.
+        let words = lastWords.isEmpty && status?.state == .active ? status?.reason ?? "" : lastWords
+        let outcome = policy.decide(end, lastWords: words)
         let crashes = policy.crashes(after: outcome, end)
         switch outcome {
         case .settle:
@@ -165,7 +167,7 @@ extension SpoolKeeper {
             events.append(.held(job: job, reason: reason))
         }
         if entry.ticket.mayUseGPU {
-            noteGPU(end, hasProgress: policy.hasProgress || recorded == .succeeded, lastWords: lastWords)
+            noteGPU(end, hasProgress: policy.hasProgress || recorded == .succeeded, lastWords: words)
         }
         // A person may have moved the file meanwhile; then that counts.
         try reconcile(job: job)

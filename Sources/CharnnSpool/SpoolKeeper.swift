@@ -142,6 +142,9 @@ public final class SpoolKeeper {
     /// Whether jobs could be started but for the GPU, which has failed again and again.
     public var isWaitingForGPU: Bool { !index.resting.isEmpty }
 
+    /// Until when jobs that may use the GPU wait, seconds since 1970.
+    public var gpuRestsUntil: Double? { index.gpuRest }
+
     /// Directories whose hints ``handle(_:)`` understands.
     public var watchedDirectories: [FilePath] { [layout.incoming] + JobState.allCases.map(layout.directory) }
 

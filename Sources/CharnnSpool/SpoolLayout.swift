@@ -26,6 +26,8 @@ public struct SpoolLayout: Sendable, Hashable {
 
     /// The morning report.
     public var index: FilePath { root.appending("index.html") }
+    /// ``QueueWaits``, for those who may read the jobs.
+    var waits: FilePath { jobs.appending(".waits.json") }
     /// Held locked by the daemon of this spool.
     public var lock: FilePath { accepting.appending(".lock") }
     /// The number from which on sequence numbers are unused.

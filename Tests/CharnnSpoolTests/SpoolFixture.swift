@@ -11,7 +11,10 @@ final class SpoolFixture {
     let time = TestTime()
     var layout: SpoolLayout { SpoolLayout(root: folder.path.appending("spool")) }
     let disk = LocalStorage()
-    var client: SpoolClient { SpoolClient(layout) }
+    var client: SpoolClient { SpoolClient(layout, clock: clock) }
+    private var clock: SpoolClock {
+        SpoolClock(monotonic: { [time] in time.now }, wall: { [time] in 1_700_000_000 + time.now })
+    }
 
     init() throws { try layout.create(.personal, on: disk) }
 
@@ -34,8 +37,6 @@ final class SpoolFixture {
     func open(
         _ storage: any Storage = LocalStorage(), sharing: SpoolLayout.Sharing? = nil
     ) throws -> SpoolKeeper {
-        let time = time
-        let clock = SpoolClock(monotonic: { time.now }, wall: { 1_700_000_000 + time.now })
         return try #require(
             try SpoolKeeper.open(
                 layout, sharing: sharing, storage: storage, clock: clock, check: Self.check))

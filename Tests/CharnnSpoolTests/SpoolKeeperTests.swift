@@ -381,6 +381,34 @@ struct SpoolKeeperTests {
         #expect(!keeper.takeEvents().contains { if case .gpuRests = $0 { true } else { false } })
     }
 
+    @Test func `why believes what the daemon says that the queue waits for, while there is one`() throws {
+        var keeper: SpoolKeeper? = try accepted(("a.yaml", "priority: 1"), ("b.yaml", "device: cpu"))
+        let now = 1_700_000_000 + spool.time.now
+        var waits = QueueWaits()
+        waits.gpuUntil = now + 300
+        waits.gpuReason = "fell off the bus"
+        try waits.save(spool.layout, on: spool.disk)
+        #expect(try spool.client.why("a").contains("a waits until 2023-11-"))
+        #expect(try spool.client.why("a").contains("(the last time: fell off the bus)"))
+        #expect(try spool.client.place(of: "a")?.secondsUntilStart == 300)
+        #expect(try spool.client.why("b").contains("b is queued behind 1 other"))
+        spool.time.pass(301)
+        #expect(try spool.client.why("a").contains("a is next"))
+        waits.disk = "5 bytes must be free"
+        try waits.save(spool.layout, on: spool.disk)
+        #expect(try spool.client.why("a").contains("a waits, as the whole queue does, for the disk: 5 bytes"))
+        #expect(try spool.client.place(of: "a") == nil)
+        // Neither what is damaged nor what is old is believed.
+        try spool.disk.replace(spool.layout.jobs.appending(".waits.json"), with: Array("{".utf8))
+        #expect(try spool.client.why("a").contains("a is next"))
+        try waits.save(spool.layout, on: spool.disk)
+        withExtendedLifetime(keeper) {}
+        keeper = nil
+        #expect(try spool.client.why("a").contains("no daemon works"))
+        try QueueWaits().save(spool.layout, on: spool.disk)
+        #expect(try spool.disk.status(of: spool.layout.jobs.appending(".waits.json")) == nil)
+    }
+
     @Test func `an edit decides anew whether a job waits for the GPU`() throws {
         let keeper = try accepted(
             ("a.yaml", "priority: 1"), ("b.yaml", "priority: 1"), ("c.yaml", "priority: 1"), ("d.yaml", "priority: 0"))

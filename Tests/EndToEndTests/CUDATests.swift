@@ -164,6 +164,25 @@ import Testing
         #expect(try spool.state("gpu4") == .done && spool.state("gpu5") == .done)
     }
 
+    @Test func `why tells of a GPU that is left alone, and until when`() throws {
+        let spool = try Self.spool()
+        for number in 1...5 { try spool.drop("gpu\(number).yaml", Self.job(device: "auto")) }
+        let daemon = try spool.start(.charnnd, [], Self.emulation(["EMULATED_CUDA_FAULT": "cuLaunchKernel:719"]))
+        defer { daemon.signal(SIGKILL) }
+        for job in ["gpu1", "gpu5"] {
+            try eventually("\(job) waits for the GPU") { try spool.charnn("why", job).output.contains("for the GPU") }
+            let why = try spool.charnn("why", job)
+            #expect(
+                why.output.contains("for the GPU, which has failed again and again (the last time: "), "\(why.output)")
+            #expect(why.output.contains("launch the kernel probe"), "\(why.output)")
+        }
+        // A daemon that has ended left nothing behind that would be believed.
+        daemon.signal(SIGTERM)
+        #expect(try daemon.end().status == 0)
+        #expect(try spool.charnn("why", "gpu5").output.contains("no daemon works in this spool"))
+        #expect(!spool.exists(spool.layout.jobs.appending(".waits.json")))
+    }
+
     @Test func `a run goes from the CPU to the GPU and back, and says that its bytes may differ`() throws {
         let spool = try Self.spool()
         try spool.drop("job.yaml", Self.job(device: "cpu", epochs: 1))

@@ -43,6 +43,7 @@ struct FullDiskTests {
         try eventually("the job waits in the queue") { try spool.state("a") == .queue }
         #expect(try spool.status("a")?.notBefore == nil)
         #expect(try spool.status("a")?.crashes == 0)
+        try eventually("why tells of it") { try spool.charnn("why", "a").output.contains("for the disk: ") }
         try spool.storage.remove(filler)
         try eventually("the job is done") { try spool.state("a") == .done }
         #expect(daemon.errorSoFar.contains("The disk has room again"))

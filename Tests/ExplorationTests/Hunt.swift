@@ -203,6 +203,10 @@ struct Hunt {
             "the morning report promises nothing, and is made again of what lies in the spool"
         ),
         (
+            "CharnnSpool/QueueWaits.swift", "storage.swap(", [.fileNotSynced, .renamedBeforeSync, .publishedTooEarly],
+            "what the queue waits for is only said, and said anew by the next daemon"
+        ),
+        (
             "CharnnSpool/SpoolKeeper+Scan.swift", "try storage.synchronizeDirectory(directory)", [.directoryNotSynced],
             "the drop's name in accepting/ is lost after its other one, where changes of one file keep their order"
         ),

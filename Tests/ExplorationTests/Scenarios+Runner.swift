@@ -112,13 +112,16 @@ extension Scenario {
 }
 
 extension Night {
-    /// What people's commands and the daemon's page look at.
+    /// What people's commands and the daemon's page look at, and what the daemon says to them.
     func look(for job: String) {
         let jobs = (try? client.list()) ?? []
         _ = client.runs(besides: jobs)
         for name in jobs.map(\.name) + [job] { _ = try? client.why(name) }
         _ = Sparkline.losses(of: JobFolder(layout.folder(of: job), in: disk).metrics, in: disk)
         try? SpoolPage.write(layout, storage: disk, clock: time.clock)
+        var waits = QueueWaits()
+        waits.disk = "5 bytes"
+        for each in [waits, QueueWaits()] { try? each.save(layout, on: disk) }
         _ = try? SpoolCheck.findings(layout, storage: disk, check: work.check, now: time.clock.wall())
         _ = try? ResultCheck(layout, storage: disk)
     }

@@ -1,0 +1,28 @@
+public import CharnnStorage
+internal import FoundationEssentials
+
+/// What the queue as a whole waits for. The daemon leaves it in the spool for people's tools; nothing is decided by it.
+public struct QueueWaits: Codable, Equatable, Sendable {
+    /// Until when jobs that may use the GPU wait, seconds since 1970, and how it failed the last time.
+    public var gpuUntil: Double?
+    public var gpuReason: String?
+    /// What the disk lacks.
+    public var disk: String?
+
+    public init() {}
+
+    /// What a spool's daemon left; nothing where there is none or it cannot be read.
+    static func read(_ layout: SpoolLayout, on storage: some Storage) -> QueueWaits {
+        let bytes = (try? storage.contents(of: layout.waits, limit: 1 << 16)) ?? nil
+        return bytes.flatMap { try? JSONDecoder().decode(Self.self, from: Data($0)) } ?? QueueWaits()
+    }
+
+    /// Leaves it in a spool; where the queue waits for nothing, nothing is left.
+    public func save(_ layout: SpoolLayout, on storage: some Storage) throws(StorageError) {
+        guard self != QueueWaits() else { return try storage.discard(layout.waits) }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(self) else { return }
+        try storage.swap(layout.waits, with: Array(data) + [0x0A])
+    }
+}
