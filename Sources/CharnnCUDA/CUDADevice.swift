@@ -244,12 +244,16 @@ final class CUDADevice: @unchecked Sendable {
         for branch in all { try on(branch) { () throws(EngineError) in try wait(for: start) } }
         // Joined whatever happened, so that nothing of it runs beside what comes later.
         let result = Result { () throws(EngineError) in try body() }
-        for branch in all {
-            var end = start
-            try on(branch) { () throws(EngineError) in end = try mark() }
-            try wait(for: end)
+        let joined = Result { () throws(EngineError) in
+            for branch in all {
+                var end = start
+                try on(branch) { () throws(EngineError) in end = try mark() }
+                try wait(for: end)
+            }
         }
+        // The first error is the cause of the other.
         try result.get()
+        try joined.get()
     }
 
     /// Where work between the ends of a fork goes.
@@ -338,7 +342,9 @@ final class CUDADevice: @unchecked Sendable {
         try driver.check(functions.streamEndCapture(stream, &graph), "end a recording")
         defer { _ = functions.graphDestroy(graph) }
         var executable: CharnnCUGraphExecRef?
-        try driver.check(functions.graphInstantiate(&executable, graph, 0), "prepare a recording")
+        // Otherwise all of it would be as urgent as the stream that it is started on.
+        try driver.check(
+            functions.graphInstantiate(&executable, graph, UInt64(CharnnCUGraphUseNodePriority)), "prepare a recording")
         return CUDAGraph(device: self, executable: executable)
     }
 

@@ -17,6 +17,10 @@ public final class CUDAEngine: Engine {
         case fp16
     }
 
+    /// Raised with every change after which the same sizes on the same device come to other bits, such as another choice of
+    /// ``ProductPlan``: a run that began before is told so.
+    static let arithmetic = 1
+
     /// Steps whose outcomes the device keeps.
     static let slots = 16
 
@@ -81,7 +85,8 @@ public final class CUDAEngine: Engine {
         self.precision = precision
         self.tuning = tuning
         configuration = EngineConfiguration(
-            device: "cuda", deviceName: device.name, precision: precision.rawValue, kernels: device.kernelOrigin,
+            device: "cuda", deviceName: device.name, precision: precision.rawValue,
+            kernels: "\(device.kernelOrigin), \(device.multiprocessors) SMs, arithmetic \(Self.arithmetic)",
             threads: 1)
         try device.enter()
         weights = try CUDAWeights(device, architecture)
@@ -194,19 +199,23 @@ public final class CUDAEngine: Engine {
 
     // MARK: - Plans
 
-    public func findPlan(streams: Int, sequenceLength: Int) throws(EngineError) {
-        try findPlan(streams: streams, sequenceLength: sequenceLength, cache: .standard)
+    public func findPlan(
+        streams: Int, sequenceLength: Int, measuring: PlanMeasuring
+    ) throws(EngineError) {
+        try findPlan(streams: streams, sequenceLength: sequenceLength, measuring: measuring, cache: .standard)
     }
 
-    func findPlan(streams: Int, sequenceLength: Int, cache: Cache) throws(EngineError) {
+    func findPlan(
+        streams: Int, sequenceLength: Int, measuring: PlanMeasuring, cache: Cache
+    ) throws(EngineError) {
         try device.enter()
         try settle()
         workspace = nil  // Its room is needed.
         let search = PlanSearch(weights, precision, streams: streams, steps: sequenceLength)
         if let plan = search.known(cache) {
             follow(plan: plan)
-        } else {
-            follow(plan: try search.measure(keepingIn: cache))
+        } else if measuring != .none {
+            follow(plan: try search.measure(keepingIn: measuring == .kept ? cache : nil))
         }
     }
 

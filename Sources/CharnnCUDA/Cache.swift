@@ -59,7 +59,8 @@ struct Cache {
         guard let path = path(name) else { return }
         let partial = "\(path).\(getpid())"
         guard let file = fopen(partial, "w") else { return }
-        let isWritten = fwrite(bytes, 1, bytes.count, file) == bytes.count
+        let isWritten =
+            fwrite(bytes, 1, bytes.count, file) == bytes.count && fflush(file) == 0 && fsync(fileno(file)) == 0
         if fclose(file) != 0 || !isWritten || rename(partial, path) != 0 { unlink(partial) }
     }
 }

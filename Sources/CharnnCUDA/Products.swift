@@ -101,7 +101,8 @@ struct ProductPlan {
                     cost += Double(splits) * Double(m) * Double(n) * 4 / (128 * Double(multiprocessors))
                 }
                 if splits > 1, summing == .kernel { cost += launchCost }
-                if best.map({ cost < $0.cost }) ?? true {
+                // A split takes memory; for some hundredths it is not worth it.
+                if best.map({ cost < $0.cost * (1 - 0.03 * Double(splits - $0.splits)) }) ?? true {
                     best = ProductPlan(
                         splits: splits, perSplit: perSplit, isWide: tile == CharnnWideProductTile, cost: cost)
                 }

@@ -179,19 +179,28 @@ final class Sequence {
     func forward(
         steps: Int, then: (_ chunk: Range<Int>) throws(EngineError) -> Void = { _ in }
     ) throws(EngineError) {
+        func work(_ layer: Int, _ chunk: Range<Int>) throws(EngineError) {
+            if layer == sizes.layers {
+                try head(chunk)
+                try then(chunk)
+            } else {
+                if layer > 0 { try project(layer, chunk) }
+                for t in chunk { try forward(layer, t) }
+            }
+        }
+        let chunks = sizes.chunks(of: steps)
+        // With a single one nothing is side by side, and a single step is not worth the ado.
+        guard chunks.count > 1 else {
+            for chunk in chunks { for layer in 0...sizes.layers { try work(layer, chunk) } }
+            return
+        }
         try device.fork(sizes.layers + 1) { () throws(EngineError) in
-            for chunk in sizes.chunks(of: steps) {
+            for chunk in chunks {
                 var below: CUDADevice.Mark?
                 for layer in 0...sizes.layers {
                     try device.on(.urgent(layer)) { () throws(EngineError) in
                         if let below { try device.wait(for: below) }
-                        if layer == sizes.layers {
-                            try head(chunk)
-                            try then(chunk)
-                            return
-                        }
-                        if layer > 0 { try project(layer, chunk) }
-                        for t in chunk { try forward(layer, t) }
+                        try work(layer, chunk)
                         below = try device.mark()
                     }
                 }

@@ -42,6 +42,10 @@ final class TrainingWorkspace {
         return forward.total + packed + Backward.Bytes(sizes, multiprocessors: multiprocessors).total
     }
 
+    static func hasRoom(_ device: CUDADevice, _ sizes: Sizes) throws(EngineError) -> Bool {
+        UInt64(bytes(sizes, multiprocessors: device.multiprocessors)) <= (try device.freeMemory())
+    }
+
     /// Refuses what cannot fit before anything is taken for it.
     private static func requireRoom(_ device: CUDADevice, _ sizes: Sizes) throws(EngineError) {
         let (needed, free) = (bytes(sizes, multiprocessors: device.multiprocessors), try device.freeMemory())

@@ -216,7 +216,8 @@ final class MainLoop {
         var waits = QueueWaits()
         waits.gpuUntil = keeper.gpuRestsUntil
         waits.gpuReason = waits.gpuUntil == nil ? nil : gpuReason
-        waits.disk = shortage?.description
+        // The numbers in it change all the time; the first will do.
+        waits.disk = shortage.map { toldWaits?.disk ?? $0.description }
         guard waits != toldWaits, isRecovered else { return }
         if (try? waits.save(options.spool, on: options.storage)) != nil { toldWaits = waits }
     }

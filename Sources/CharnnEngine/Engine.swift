@@ -16,10 +16,12 @@ public protocol Engine: AnyObject {
     /// How many steps may be submitted before it pays to drain; 1 where a step has ended when `submit` returns.
     var stepsInFlight: Int { get }
 
-    /// Finds out by measuring how training steps of a size are done fastest, and does them so from now on.
+    /// Finds out how training steps of a size are done fastest, and does them so from now on.
     ///
     /// What was found is the ``EngineConfiguration/plan``. Nothing else changes; engines that have nothing to choose do nothing.
-    func findPlan(streams: Int, sequenceLength: Int) throws(EngineError)
+    ///
+    /// - Parameter measuring: What is done where an earlier engine has not found out yet.
+    func findPlan(streams: Int, sequenceLength: Int, measuring: PlanMeasuring) throws(EngineError)
 
     /// Does training steps as an engine did whose ``EngineConfiguration/plan`` is given; a plan that this engine does not know
     /// changes nothing.
@@ -57,8 +59,17 @@ public protocol Engine: AnyObject {
     func makePredictor(streams: Int) throws(EngineError) -> any Predictor
 }
 
+/// Whether an engine measures how steps are done fastest, in the time of some fifty.
+public enum PlanMeasuring: Sendable {
+    case none
+    /// For this engine alone.
+    case notKept
+    /// For all that come after it, too.
+    case kept
+}
+
 extension Engine {
-    public func findPlan(streams: Int, sequenceLength: Int) throws(EngineError) {}
+    public func findPlan(streams: Int, sequenceLength: Int, measuring: PlanMeasuring) throws(EngineError) {}
     public func follow(plan: String?) {}
 }
 

@@ -81,8 +81,10 @@ final class TrainingJob {
             engine: engine, text: corpus.text, split: split, settings: section.settings, progress: progress,
             delegate: self, now: runner.clock.monotonic)
         totalSteps = trainer.totalSteps
-        if checkpoint == nil, totalSteps >= Self.stepsWorthAPlan {
-            try engine.findPlan(streams: section.settings.batchSize, sequenceLength: section.settings.sequenceLength)
+        if checkpoint == nil {
+            try engine.findPlan(
+                streams: section.settings.batchSize, sequenceLength: section.settings.sequenceLength,
+                measuring: totalSteps < Self.stepsWorthAPlan ? .none : .kept)
         }
         try announce(trainer, corpus: corpus, split: split, engine: engine, resuming: checkpoint != nil)
 

@@ -1,5 +1,6 @@
 public import CharnnStorage
 internal import FoundationEssentials
+internal import Glibc
 
 /// What the queue as a whole waits for. The daemon leaves it in the spool for people's tools; nothing is decided by it.
 public struct QueueWaits: Codable, Equatable, Sendable {
@@ -8,13 +9,18 @@ public struct QueueWaits: Codable, Equatable, Sendable {
     public var gpuReason: String?
     /// What the disk lacks.
     public var disk: String?
+    /// The daemon's process.
+    private var daemon = getpid()
 
     public init() {}
+
+    /// What of it still says something: nothing if the daemon that said it has ended.
+    private var current: QueueWaits { kill(daemon, 0) == 0 || errno == EPERM ? self : QueueWaits() }
 
     /// What a spool's daemon left; nothing where there is none or it cannot be read.
     static func read(_ layout: SpoolLayout, on storage: some Storage) -> QueueWaits {
         let bytes = (try? storage.contents(of: layout.waits, limit: 1 << 16)) ?? nil
-        return bytes.flatMap { try? JSONDecoder().decode(Self.self, from: Data($0)) } ?? QueueWaits()
+        return bytes.flatMap { try? JSONDecoder().decode(Self.self, from: Data($0)) }?.current ?? QueueWaits()
     }
 
     /// Leaves it in a spool; where the queue waits for nothing, nothing is left.

@@ -22,7 +22,11 @@ extension SpoolClient {
     public func place(of name: String) throws(SpoolClientError) -> QueuePlace? {
         let jobs = try list()
         let waits = queueWaits
-        guard waits.disk == nil, let before = Self.order(jobs, until: name) else { return nil }
+        guard waits.disk == nil, var before = Self.order(jobs, until: name) else { return nil }
+        let rest = waits.gpuUntil.flatMap { $0 > clock.wall() ? $0 : nil }
+        let mayUseGPU = jobs.first { $0.name == name }?.status?.ticket?.mayUseGPU == true
+        // Those that wait for the GPU are overtaken.
+        if rest != nil, !mayUseGPU { before.removeAll { $0.status?.ticket?.mayUseGPU == true } }
         let running = jobs.first { $0.state == .active }
         var place = QueuePlace(
             running: running?.name, runningSecondsLeft: running?.status?.secondsLeft, before: before.map(\.name))
@@ -36,9 +40,7 @@ extension SpoolClient {
             }
             seconds = sum + more
         }
-        if let time = waits.gpuUntil, jobs.first(where: { $0.name == name })?.status?.ticket?.mayUseGPU == true {
-            seconds = seconds.map { max($0, time - clock.wall()) }
-        }
+        if let rest, mayUseGPU { seconds = seconds.map { max($0, rest - clock.wall()) } }
         place.secondsUntilStart = seconds
         return place
     }

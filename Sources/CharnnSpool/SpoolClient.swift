@@ -247,8 +247,10 @@ public struct SpoolClient: Sendable {
         let reason = job.status?.reason.map { " \($0)" } ?? ""
         let waits = queueWaits
         let now = clock.wall()
+        /// Whether a job waits for the GPU, so that others overtake it.
+        func rests(_ job: Job) -> Bool { waits.gpuUntil ?? 0 > now && job.status?.ticket?.mayUseGPU == true }
         let again = job.status?.notBefore.flatMap { $0 > now ? $0 : nil }
-        if let time = waits.gpuUntil, time > max(now, again ?? 0), job.status?.ticket?.mayUseGPU == true {
+        if let time = waits.gpuUntil, time > again ?? 0, rests(job) {
             let how = waits.gpuReason.map { " (the last time: \($0))" } ?? ""
             return
                 "\(job.name) waits until \(JobStatus.time(time)) for the GPU, which has failed again and again\(how); "
@@ -257,7 +259,7 @@ public struct SpoolClient: Sendable {
         if let time = again { return "\(job.name) is tried again at \(JobStatus.time(time)).\(reason)" }
         if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool." }
         if let disk = waits.disk { return "\(job.name) waits, as the whole queue does, for the disk: \(disk)." }
-        let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue }.count
+        let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue && !rests($0) }.count
         if before > 0 { return "\(job.name) is queued behind \(before) other\(before == 1 ? "" : "s").\(reason)" }
         let running = jobs.first { $0.state == .active }
         return "\(job.name) is next" + (running.map { " after \($0.name)." } ?? ".") + reason

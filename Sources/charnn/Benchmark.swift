@@ -47,7 +47,7 @@ struct Benchmark {
     /// - Parameter seconds: For how long; at least three steps are timed after two that are not.
     func training(seconds: Double) throws -> Training {
         let engine = try makeEngine()
-        try engine.findPlan(streams: batchSize, sequenceLength: sequenceLength)
+        try engine.findPlan(streams: batchSize, sequenceLength: sequenceLength, measuring: .notKept)
         let random = Philox(key: 1)
         let text = SymbolText(
             (0..<(batchSize * (sequenceLength + 1) * 4)).map { index in

@@ -392,8 +392,9 @@ FUNCTION(cuStreamEndCapture, Stream *stream, Graph **graph) {
     return success;
 }
 
-FUNCTION(cuGraphInstantiateWithFlags, Graph **executable, Graph *graph, unsigned long long) {
+FUNCTION(cuGraphInstantiateWithFlags, Graph **executable, Graph *graph, unsigned long long flags) {
     BEGIN("cuGraphInstantiate");
+    if (flags != 8) return invalidValue;  // Without it the branches' priorities are lost.
     *executable = new Graph(*graph);
     return success;
 }

@@ -39,6 +39,17 @@ import Testing
         }
     }
 
+    @Test func `a product is not split for some hundredths of its time`() {
+        func splits(_ m: Int, _ n: Int, _ k: Int, isHalf: Bool) -> Int {
+            ProductPlan(
+                m: m, n: n, k: k, isHalf: isHalf, multiprocessors: 132, summing: .kernel, launchCost: 400
+            ).splits
+        }
+        #expect(splits(4 * 4096, 4096, 12_800, isHalf: false) == 1)
+        #expect(splits(4 * 2048, 2048, 256_000, isHalf: false) == 1)
+        #expect(splits(4 * 512, 512, 6400, isHalf: true) == 2)
+    }
+
     @Test func `chunks follow each other to the last step`() {
         let architecture = Architecture(cell: .gru, vocabularySize: 9, hiddenSize: 8, layerCount: 2)
         for (streams, steps) in [(1, 1), (64, 100), (3, 100), (1000, 7)] {
@@ -80,7 +91,7 @@ import Testing
         try first.submit(Self.tested.step(1), of: Self.tested.text)
         let before = try first.snapshot()
         #expect(first.configuration.plan == nil)
-        try first.findPlan(streams: streams, sequenceLength: steps, cache: cache)
+        try first.findPlan(streams: streams, sequenceLength: steps, measuring: .kept, cache: cache)
         let after = try first.snapshot()
         #expect(after == before)
         let plan = try #require(first.configuration.plan)
@@ -95,13 +106,13 @@ import Testing
             "time steps \(plan.contains("fused forward") ? "apart" : "fused") forward, apart backward, in chunks of 5"
         try other.write(toFile: path, atomically: true, encoding: .utf8)
         let second = try engine()
-        try second.findPlan(streams: streams, sequenceLength: steps, cache: cache)
+        try second.findPlan(streams: streams, sequenceLength: steps, measuring: .kept, cache: cache)
         #expect(second.configuration.plan == other)
         // Another size is another matter, and what is no plan is measured anew.
-        try second.findPlan(streams: streams + 1, sequenceLength: steps, cache: cache)
+        try second.findPlan(streams: streams + 1, sequenceLength: steps, measuring: .kept, cache: cache)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path.string).count == 2)
         try "anything".write(toFile: path, atomically: true, encoding: .utf8)
-        try second.findPlan(streams: streams, sequenceLength: steps, cache: cache)
+        try second.findPlan(streams: streams, sequenceLength: steps, measuring: .kept, cache: cache)
         #expect(Tuning(try String(contentsOfFile: path, encoding: .utf8)) != nil)
     }
 

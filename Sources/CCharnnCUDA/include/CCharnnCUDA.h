@@ -34,6 +34,7 @@ enum {
     CharnnCUStreamNonBlocking = 1,
     CharnnCUEventDisableTiming = 2,
     CharnnCUCaptureThreadLocal = 1,
+    CharnnCUGraphUseNodePriority = 8,
 };
 
 // Functions of libcuda.so.1 in the order of `charnn_cuda_driver_names`.
