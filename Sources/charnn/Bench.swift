@@ -45,6 +45,8 @@ struct Bench: ParsableCommand {
     var libraryOnly = false
     @Option(name: .long, help: "What is measured: all, training or generation; the rest reads 0.")
     var measure = Part.all
+    @Option(name: .long, help: "Texts that generation writes side by side.")
+    var texts = 1
     @Option(name: .long, help: "For how long training is measured, seconds.")
     var seconds = 5.0
     @Flag(name: .long, help: "Print a JSON object.")
@@ -58,7 +60,7 @@ struct Bench: ParsableCommand {
         for (name, value) in [
             ("hidden-size", hiddenSize), ("num-layers", numLayers), ("embedding-size", embeddingSize ?? 1),
             ("batch-size", batchSize), ("seq-length", seqLength), ("vocabulary-size", vocabularySize),
-            ("threads", threads ?? 1),
+            ("threads", threads ?? 1), ("texts", texts),
         ] where value < 1 || value > 1_000_000 {
             throw ValidationError("--\(name): found \(value); allowed: a whole number from 1 to 1000000")
         }
@@ -107,10 +109,12 @@ struct Bench: ParsableCommand {
             result.products = (products ?? []).map { Result.Product(name: $0.name, gflops: $0.gflops) }
         }
         if measure != .training {
-            let generation = try benchmark.generation(characters: 2000)
+            let generation = try benchmark.generation(characters: max(20, 2000 / texts), texts: texts)
             result.set(generation.engine)
             result.generationCharsPerSecond = generation.charactersPerSecond
-            result.generationMbPerChar = Double(benchmark.generationBytes) / 1e6
+            result.generationTexts = texts
+            // The weights are read once for all texts.
+            result.generationMbPerChar = Double(benchmark.generationBytes) / 1e6 / Double(texts)
             result.readGbPerSecond = try processor?.readGigabytesPerSecond(bytes: benchmark.generationBytes) ?? 0
         }
         return result
@@ -143,6 +147,7 @@ struct Bench: ParsableCommand {
         /// The most that the process has occupied when training ended.
         var peakMemoryMb = 0.0
         var products: [Product] = []
+        var generationTexts = 1
         var generationCharsPerSecond = 0.0
         var generationMbPerChar = 0.0
         var readGbPerSecond = 0.0
@@ -170,7 +175,7 @@ struct Bench: ParsableCommand {
             products    \(fixed(trainingGflops, 0)) GFLOP/s, \(fixed(fractionOfPeak * 100, 0)) % of the \
             \(fixed(peakGflops, 0)) that the processor can do at most
             \(products.map { "            \(fixed($0.gflops, 0)) GFLOP/s  \($0.name)\n" }.joined())\
-            generation  \(grouped(Int(generationCharsPerSecond))) characters/s, \
+            generation  \(grouped(Int(generationCharsPerSecond))) characters/s\(generationTexts == 1 ? "" : " in \(grouped(generationTexts)) texts together"), \
             \(fixed(generationCharsPerSecond * generationMbPerChar / 1000, 1)) GB/s of weights; \
             memory reads \(fixed(readGbPerSecond, 1)) GB/s of so many bytes
             """

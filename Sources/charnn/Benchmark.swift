@@ -84,9 +84,11 @@ struct Benchmark {
             engine: engine.configuration)
     }
 
-    /// Characters a second that one stream writes, sampling included; the median of five texts.
+    /// Characters a second that some texts, written side by side, get together, sampling included; the median of five times.
+    ///
+    /// - Parameter characters: Of each text.
     func generation(
-        characters: Int
+        characters: Int, texts: Int
     ) throws -> (charactersPerSecond: Double, engine: EngineConfiguration) {
         let engine = try makeEngine()
         let vocabulary = Vocabulary.bytes.growing(
@@ -94,18 +96,18 @@ struct Benchmark {
         guard vocabulary.count == architecture.vocabularySize || architecture.vocabularySize < 256,
             let own = Vocabulary(codePoints: Array(vocabulary.codePoints.prefix(architecture.vocabularySize)))
         else { return (0, engine.configuration) }
-        let predictor = try engine.makePredictor(streams: 1)
+        let predictor = try engine.makePredictor(streams: texts)
         let writer = try TextWriter(TextRequest(length: characters), vocabulary: own, encoding: .utf8)
         let now = SpoolClock.system.monotonic
         _ = try TextWriter(TextRequest(length: 20), vocabulary: own, encoding: .utf8)
-            .write(0..<1, with: predictor, emit: { _, _ in })
+            .write(0..<texts, with: predictor, emit: { _, _ in })
         var times: [Double] = []
         for _ in 0..<5 {
             let began = now()
-            _ = try writer.write(0..<1, with: predictor, emit: { _, _ in })
+            _ = try writer.write(0..<texts, with: predictor, emit: { _, _ in })
             times.append(now() - began)
         }
-        return (Double(characters) / Self.median(times[...]), engine.configuration)
+        return (Double(characters * texts) / Self.median(times[...]), engine.configuration)
     }
 
     /// Floating-point operations of a training step that no way of computing can leave out: the products of all

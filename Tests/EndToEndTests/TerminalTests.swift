@@ -115,7 +115,7 @@ import Testing
     @Test(arguments: [8, 30, 80]) func `the bar of a run fits its window`(columns: Int) throws {
         let file = spool.folder.path.appending("tale.yaml")
         try spool.storage.replace(
-            file, with: Array(QueueTests.training.replacing("epochs: 2", with: "epochs: 240").utf8))
+            file, with: Array(QueueTests.training.replacing("epochs: 2", with: "epochs: 600").utf8))
         let text = try terminal(columns, "run tale.yaml")
         // The bar does not wrap, and what a window once showed is taken away before a line follows.
         let bars = text.split(separator: "\r").filter { $0.hasPrefix("\u{1B}[?7l") }
@@ -128,7 +128,7 @@ import Testing
     }
 
     @Test func `following shows the log and, below it, a bar`() throws {
-        try spool.drop("tale.yaml", QueueTests.training.replacing("epochs: 2", with: "epochs: 200"))
+        try spool.drop("tale.yaml", QueueTests.training.replacing("epochs: 2", with: "epochs: 500"))
         let daemon = try spool.start(.charnnd, [])
         try eventually("tale is accepted") { try spool.state("tale") != nil }
         let text = try terminal(80, "follow tale")
