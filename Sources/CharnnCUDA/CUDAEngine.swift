@@ -26,7 +26,7 @@ public final class CUDAEngine: Engine {
 
     let device: CUDADevice
     let weights: CUDAWeights
-    let precision: Precision
+    private let precision: Precision
     private var tuning: Tuning
     /// ``CharnnStatus``, and the outcomes of the steps in flight.
     private let status: DeviceBuffer

@@ -91,6 +91,12 @@ import Testing
         try first.submit(Self.tested.step(1), of: Self.tested.text)
         let before = try first.snapshot()
         #expect(first.configuration.plan == nil)
+        try first.findPlan(streams: streams, sequenceLength: steps, measuring: .none, cache: cache)
+        #expect(first.configuration.plan == nil)
+        let other = try engine()
+        try other.findPlan(streams: streams, sequenceLength: steps, measuring: .notKept, cache: cache)
+        #expect(other.configuration.plan != nil)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path.string) == [])
         try first.findPlan(streams: streams, sequenceLength: steps, measuring: .kept, cache: cache)
         let after = try first.snapshot()
         #expect(after == before)
@@ -102,12 +108,12 @@ import Testing
         let path = folder.path.appending(kept[0]).string
         #expect(try String(contentsOfFile: path, encoding: .utf8) == plan)
         // Something else, which is not what would be measured: it is taken all the same.
-        let other =
+        let forced =
             "time steps \(plan.contains("fused forward") ? "apart" : "fused") forward, apart backward, in chunks of 5"
-        try other.write(toFile: path, atomically: true, encoding: .utf8)
+        try forced.write(toFile: path, atomically: true, encoding: .utf8)
         let second = try engine()
         try second.findPlan(streams: streams, sequenceLength: steps, measuring: .kept, cache: cache)
-        #expect(second.configuration.plan == other)
+        #expect(second.configuration.plan == forced)
         // Another size is another matter, and what is no plan is measured anew.
         try second.findPlan(streams: streams + 1, sequenceLength: steps, measuring: .kept, cache: cache)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path.string).count == 2)

@@ -403,6 +403,15 @@ struct SpoolKeeperTests {
         try spool.disk.replace(spool.layout.jobs.appending(".waits.json"), with: Array("{".utf8))
         #expect(try spool.client.why("a").contains("a is next"))
         try waits.save(spool.layout, on: spool.disk)
+        let path = spool.layout.jobs.appending(".waits.json")
+        let said = String(decoding: try #require(try spool.disk.contents(of: path)), as: UTF8.self)
+        #expect(try spool.client.why("a").contains("for the disk"))
+        // No process has so high a number.
+        let ofAnother = said.replacing("\"daemon\":\(getpid())", with: "\"daemon\":\(Int32.max)")
+        #expect(ofAnother != said)
+        try spool.disk.replace(path, with: Array(ofAnother.utf8))
+        #expect(try spool.client.why("a").contains("a is next"))
+        try spool.disk.replace(path, with: Array(said.utf8))
         withExtendedLifetime(keeper) {}
         keeper = nil
         #expect(try spool.client.why("a").contains("no daemon works"))
