@@ -59,12 +59,22 @@ std::string runBlock(int count, Order order, unsigned &seed) {
     }
     while (true) {
         bool moved = false;
-        for (int i : block.order) {
-            if (block.threads[i].state != Thread::ready) continue;
-            moved = true;
-            block.current = i;
-            threadIdx = {i, 0, 0};
-            change(block.scheduler, block.threads[i].context);
+        for (size_t place = 0; place < block.order.size(); place++) {
+            const int i = block.order[place];
+            if (block.threads[i].state == Thread::ready) {
+                moved = true;
+                block.current = i;
+                threadIdx = {i, 0, 0};
+                change(block.scheduler, block.threads[i].context);
+            }
+            // In reverse order a warp goes as far as it gets before the next one, otherwise all at the same pace.
+            if (order == Order::backward && i % lanes == 0) {
+                const Thread *warp = &block.threads[i];
+                const bool mayGoOn = std::any_of(warp, warp + std::min(lanes, count - i), [](const Thread &t) {
+                    return t.state == Thread::ready;
+                });
+                if (mayGoOn) place -= std::min(lanes, count - i);
+            }
         }
         if (moved) continue;
         const auto waiting = std::count_if(block.threads.begin(), block.threads.begin() + count, [](const Thread &t) {

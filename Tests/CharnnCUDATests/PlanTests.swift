@@ -140,5 +140,11 @@ import Testing
         #expect(states[0] == states[1])
         // The plan does matter.
         #expect(states[0] != states[2])
+        // So it does from the very next step on.
+        try own.install(middle)
+        own.follow(plan: plan)
+        try own.submit(Self.tested.step(3), of: Self.tested.text)
+        let late = try own.snapshot()
+        #expect(late == states[0])
     }
 }
