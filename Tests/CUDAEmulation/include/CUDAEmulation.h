@@ -7,7 +7,7 @@
 // | device | multiprocessors | threads, blocks and streams run in | memory |
 // |---|---|---|---|
 // | 0 | 4 | order | 2 GiB |
-// | 1 | 4 | reverse order | 2 GiB |
+// | 1 | 4 | reverse order, each warp as far as it gets | 2 GiB |
 // | 2 | 4 | an order that changes at every barrier | 2 GiB |
 // | 3 | 64 | order | 2 GiB |
 // | 4 | 4 | order | 1 MiB |
