@@ -50,6 +50,17 @@ int charnn_set_mode(const char *path, unsigned mode) {
 
 int charnn_lock(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
 
+int charnn_lock_askable(int descriptor) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(descriptor, F_OFD_SETLK, &whole);
+}
+
+int charnn_is_locked(int descriptor) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(descriptor, F_OFD_GETLK, &whole) != 0) return -1;
+    return whole.l_type != F_UNLCK;
+}
+
 int charnn_clock_is_synchronised(void) {
     struct timex status = {0};
     int state = adjtimex(&status);

@@ -1,5 +1,5 @@
 /// The name of a job: letters and digits of any script, space, `.`, `_`, `+` and `-`; at most 128 bytes; no `.` or `-`
-/// in front.
+/// in front. It is kept composed (Unicode's normal form C), however it was written.
 ///
 /// Such a name is safe as a file name, as a command's argument and in a line of the journal.
 public struct JobName: Hashable, Sendable, CustomStringConvertible {
@@ -11,6 +11,7 @@ public struct JobName: Hashable, Sendable, CustomStringConvertible {
 
     /// The name, if `text` is one.
     public init?(_ text: String) {
+        let text = text.composed
         guard (1...Self.maximumLength).contains(text.utf8.count), text != ".", text != ".." else { return nil }
         guard let first = text.unicodeScalars.first, first != ".", first != "-", !Self.isMark(first) else { return nil }
         guard text.unicodeScalars.allSatisfy(Self.isAllowed) else { return nil }
@@ -23,14 +24,14 @@ public struct JobName: Hashable, Sendable, CustomStringConvertible {
     public init(mending text: String) {
         var scalars = String.UnicodeScalarView()
         var length = 0
-        for scalar in text.unicodeScalars {
+        for scalar in text.composed.unicodeScalars {
             let fits = scalars.isEmpty ? scalar != "." && scalar != "-" && !Self.isMark(scalar) : true
             let mended: Unicode.Scalar = Self.isAllowed(scalar) && fits ? scalar : "_"
             length += UTF8.width(mended)
             if length > Self.maximumLength { break }
             scalars.append(mended)
         }
-        self.text = scalars.isEmpty ? "_" : String(scalars)
+        self.text = scalars.isEmpty ? "_" : String(scalars).composed
     }
 
     /// This name, or for later numbers `NAME-2`, `NAME-3` …, shortened where it would be too long.

@@ -3,17 +3,56 @@ internal import FoundationEssentials
 public import SystemPackage
 
 extension JobStatus {
-    /// The status at `path`; nil where there is none or it cannot be read as one.
+    /// The status at `path`; nil only where nothing stands there.
+    ///
+    /// - Throws: ``StorageError/Code/damaged`` for what is there and is no status: that is never an empty one, which
+    ///   would know neither of crashes nor of who submitted the job.
     public static func read(_ path: FilePath, on storage: some Storage) throws(StorageError) -> JobStatus? {
-        try storage.contents(of: path, limit: largest).flatMap(decode)
+        // One byte more than there may be: a longer one is cut, and so no status.
+        guard let bytes = try storage.contents(of: path, limit: largestRead + 1) else { return nil }
+        guard bytes.count <= largestRead, let status = decode(bytes) else {
+            throw StorageError(.damaged, call: "read", path: path, errno: .invalidArgument)
+        }
+        return status
     }
 
     static func decode(_ bytes: [UInt8]) -> JobStatus? {
         try? JSONDecoder().decode(JobStatus.self, from: Data(bytes))
     }
 
-    /// The most bytes that a status has.
-    static let largest = 16 << 20
+    /// The most bytes that a status of this version has; see ``bounded``.
+    static let largest = 4 << 20
+    /// The most that are read: version 0.1.0 wrote longer ones.
+    static let largestRead = 16 << 20
+
+    /// Results that a record lists itself; of more it lists a manifest.
+    public static let mostResults = 256
+    private static let mostWarnings = 100
+    /// Bytes of a reason or a warning.
+    private static let longestText = 8 << 10
+
+    /// The same with texts of a bounded length that are fit to be read. So a status that is written can be read again.
+    var bounded: JobStatus {
+        var status = self
+        status.phase = phase.map { PlainText.line($0, atMost: 256) }
+        status.reason = reason.map { PlainText.lines($0, atMost: Self.longestText) }
+        // The first and the last: what came between is in the log.
+        if warnings.count > Self.mostWarnings {
+            status.warnings = [warnings[0]] + warnings.suffix(Self.mostWarnings - 1)
+        }
+        status.warnings = status.warnings.map { PlainText.lines($0, atMost: Self.longestText) }
+        return status
+    }
+
+    /// What a worker's daemon is told of how the job stands: neither results nor what it knows itself. It fits into a
+    /// line of ``WorkerMessage``.
+    public var news: JobStatus {
+        var status = bounded
+        status.results = nil
+        status.ticket = nil
+        status.warnings = []
+        return status
+    }
 
     /// The file's contents.
     public var encoded: [UInt8] {
@@ -22,7 +61,7 @@ extension JobStatus {
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         // Every member is a number, a string or a list of such, none of which can fail to be encoded.
-        guard let data = try? encoder.encode(self) else { preconditionFailure("a status is always encodable") }
+        guard let data = try? encoder.encode(bounded) else { preconditionFailure("a status is always encodable") }
         return Array(data) + [0x0A]
     }
 

@@ -202,10 +202,15 @@ public struct SpoolCheck {
             for file in own { places[file] = nil }
             return tell(.damage, path, "the status is missing", .recover)
         }
-        guard let status = try JobStatus.read(path, on: storage) else {
+        let read: JobStatus?
+        do throws(StorageError) {
+            read = try JobStatus.read(path, on: storage)
+        } catch {
+            guard error.code == .damaged else { throw error }
             for file in own { places[file] = nil }
             return tell(.damage, path, "the status cannot be read as one", .setAside(path))
         }
+        guard let status = read else { return }
         guard status.job == name else {
             return tell(.damage, folder, "its status is that of a job \(status.job); give the folder that name again")
         }
@@ -306,13 +311,5 @@ public struct SpoolCheck {
         if let next, next > highest { return }
         let what = next.map { "the next number is \($0), and \(highest) is in use" } ?? "it holds no number"
         tell(.damage, path, what, .beginNumbers(path, at: highest + 1))
-    }
-}
-
-extension Storage {
-    /// Whether somebody holds the lock of a file, without making it.
-    fileprivate func isLocked(_ path: FilePath) throws(StorageError) -> Bool {
-        guard try status(of: path) != nil else { return false }
-        return try lock(path) == nil
     }
 }

@@ -81,7 +81,8 @@ public struct SpoolClient: Sendable {
                     + "script, space and ._+- in NAME, at most \(JobName.maximumLength) bytes, no . or - in front")
         }
         do throws(StorageError) {
-            let temporary = layout.incoming.appending(".\(clock.wall()).\(file).partial")
+            // Nobody can take the name before, who does not know it.
+            let temporary = layout.incoming.appending(".\(UInt64.random(in: 0 ... .max)).\(file).partial")
             let writing = try storage.create(temporary, mode: 0o644)
             // The daemon is another user in a shared spool and must be able to read it, whatever this user's mask.
             try storage.setMode(0o644, of: temporary)
@@ -106,8 +107,11 @@ public struct SpoolClient: Sendable {
     }
 
     /// The job of that name; nil if there is none in the spool's state directories.
+    ///
+    /// - Parameter name: In whatever form of Unicode; the result has it as the folder bears it.
     public func find(_ name: String) throws(SpoolClientError) -> Job? {
         do throws(StorageError) {
+            let name = SpoolLayout.bornName(of: name, in: layout.jobs, on: storage)
             let status = try? JobStatus.read(layout.status(of: name), on: storage)
             let files = status?.ticket.map { [$0.file] } ?? JobFileName.endings.map { "\(name).\($0)" }
             for state in JobState.allCases {
@@ -127,11 +131,11 @@ public struct SpoolClient: Sendable {
         do throws(StorageError) {
             for state in JobState.allCases {
                 for name in try storage.list(layout.directory(state)) {
-                    guard let file = JobFileName(name) else { continue }
+                    guard JobFileName(name) != nil, let job = JobFileName.split(name)?.stem else { continue }
                     // A numbered file of rejected/ can bear a name that differs from its job's.
-                    let status = try? JobStatus.read(layout.status(of: file.name.text), on: storage)
+                    let status = try? JobStatus.read(layout.status(of: job), on: storage)
                     let isOwn = status?.ticket.map { $0.file == name } ?? true
-                    jobs.append(Job(name: file.name.text, state: state, file: name, status: isOwn ? status : nil))
+                    jobs.append(Job(name: job, state: state, file: name, status: isOwn ? status : nil))
                 }
             }
         } catch {
@@ -271,7 +275,7 @@ public struct SpoolClient: Sendable {
     /// Whether a daemon works in this spool; nil where this user cannot tell.
     public func hasDaemon() -> Bool? {
         do {
-            return try storage.lock(layout.lock) == nil
+            return try storage.isLocked(layout.lock)
         } catch {
             return nil
         }
@@ -295,6 +299,11 @@ public struct SpoolClient: Sendable {
         for job in jobs where states.contains(job.state) && !needed.contains(job.name) {
             guard [.done, .failed, .cancelled, .rejected].contains(job.state) else { continue }
             if let ended = job.status?.endedAt ?? job.status?.updatedAt, ended >= limit { continue }
+            // A status that is there and cannot be read does not say that the job ended long ago.
+            if job.status == nil, job.state != .rejected, (try? storage.status(of: layout.status(of: job.name))) != nil
+            {
+                continue
+            }
             if dryRun {
                 removed.append(job.name)
                 continue

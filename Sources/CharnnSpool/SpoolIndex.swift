@@ -4,7 +4,8 @@ internal import HeapModule
 ///
 /// The spool's directories and statuses are the truth; this follows them.
 ///
-/// Complexity: finding the next job is O(log n) amortised; a change of a job is that for each job waiting for it.
+/// Complexity: finding the next job is O(log n) amortised. Of each predecessor of each job is kept how it stands, so
+/// that a change of a job costs O(1) for each job that waits for it, whatever else these wait for.
 struct SpoolIndex {
     struct Entry {
         var state: RecordedState
@@ -19,15 +20,6 @@ struct SpoolIndex {
         var absentSince: Double?
         /// Told already that it must stop.
         var isStopping = false
-
-        /// Whether it names as its model a job that nobody has dropped.
-        var lacksModel: Bool { ticket.predecessors.contains { $0.isModel && $0.sequence == nil } }
-
-        /// Seconds since 1970 before which the job is not started, for whatever reason.
-        var earliest: Double? {
-            guard let patience, lacksModel else { return notBefore }
-            return max(patience, notBefore ?? patience)
-        }
     }
 
     private struct Place: Comparable {
@@ -40,11 +32,46 @@ struct SpoolIndex {
         }
     }
 
+    /// How a predecessor stands, as far as it decides whether the job that names it may run.
+    private enum Standing: UInt8 {
+        /// It stands in no way.
+        case clear
+        /// It is not done yet, or nobody has dropped it.
+        case blocking
+        /// It will not be done any more.
+        case gone
+        /// A model that nobody has dropped as a job.
+        case openModel
+    }
+
+    /// The predecessors of a job, counted by how they stand.
+    private struct Links {
+        /// One for each predecessor, in the ticket's order.
+        var standings: [Standing] = []
+        var blocking = 0
+        var gone = 0
+        var openModels = 0
+
+        mutating func count(_ standing: Standing, _ change: Int) {
+            switch standing {
+            case .clear: break
+            case .blocking: blocking += change
+            case .gone: gone += change
+            case .openModel: openModels += change
+            }
+        }
+    }
+
     private(set) var entries: [String: Entry] = [:]
     /// The job of each job file's name.
     private(set) var jobOfFile: [String: String] = [:]
-    /// For each job, those that name it as a predecessor.
-    private var dependents: [String: Set<String>] = [:]
+    /// For each name, the jobs that name it as a predecessor, and at which place of their tickets.
+    private var dependents: [String: [String: Int]] = [:]
+    private var links: [String: Links] = [:]
+    /// Predecessors followed in looking for circles so far: the measure of that work.
+    private(set) var edgesFollowed = 0
+    /// Predecessors looked at so far because the job that they name changed.
+    private(set) var standingsJudged = 0
     /// Jobs that may run, and leftovers of such that no longer may, which are dropped when they come up.
     private var runnable = Heap<Place>()
     /// Jobs that wait for a time: after a temporary failure, or for a model's job to be dropped.
@@ -68,15 +95,16 @@ struct SpoolIndex {
         entries[job] = entry
         jobOfFile[entry.ticket.file] = job
         counts[entry.state, default: 0] += 1
-        for predecessor in entry.ticket.predecessors { dependents[predecessor.job, default: []].insert(job) }
-        if entry.state == .running || entry.state == .interrupted { active.insert(job) }
-        if entry.absentSince != nil { absent.insert(job) }
-        place(job, entry)
-        for dependent in dependents[job] ?? [] { bindAndPlace(dependent, to: job, entry.sequence) }
+        note(job, entry)
+        link(job, entry.ticket.predecessors)
+        place(job)
+        bindDependents(of: job, to: entry.sequence)
     }
 
     mutating func remove(_ job: String) {
-        guard let entry = entries.removeValue(forKey: job) else { return }
+        guard let entry = entries[job] else { return }
+        unlink(job, entry.ticket.predecessors)
+        entries[job] = nil
         if jobOfFile[entry.ticket.file] == job { jobOfFile[entry.ticket.file] = nil }
         counts[entry.state, default: 0] -= 1
         delayed.remove(job)
@@ -84,16 +112,30 @@ struct SpoolIndex {
         absent.remove(job)
         stranded.remove(job)
         active.remove(job)
-        for predecessor in entry.ticket.predecessors { dependents[predecessor.job]?.remove(job) }
-        for dependent in dependents[job] ?? [] {
-            if let waiting = entries[dependent] { place(dependent, waiting) }
-        }
+        judgeDependents(of: job)
     }
 
     mutating func update(_ job: String, _ change: (inout Entry) -> Void) {
-        guard var entry = entries[job] else { return }
+        guard let old = entries[job] else { return }
+        var entry = old
         change(&entry)
-        insert(job, entry)
+        let isRelinked = entry.ticket.predecessors != old.ticket.predecessors
+        if isRelinked { unlink(job, old.ticket.predecessors) }
+        entries[job] = entry
+        if entry.ticket.file != old.ticket.file {
+            if jobOfFile[old.ticket.file] == job { jobOfFile[old.ticket.file] = nil }
+        }
+        jobOfFile[entry.ticket.file] = job
+        counts[old.state, default: 0] -= 1
+        counts[entry.state, default: 0] += 1
+        note(job, entry)
+        if isRelinked { link(job, entry.ticket.predecessors) }
+        place(job)
+        if entry.sequence != old.sequence {
+            bindDependents(of: job, to: entry.sequence)
+        } else if entry.state != old.state {
+            judgeDependents(of: job)
+        }
     }
 
     /// Notes that a job's file lies nowhere, or that it is there again.
@@ -107,7 +149,7 @@ struct SpoolIndex {
     func blocker(of job: String, at wall: Double) -> Blocker? {
         guard let entry = entries[job] else { return nil }
         if let blocker = blocker(entry) { return blocker }
-        if let time = entry.earliest, !Self.isDue(time, at: wall) { return .delayed(time) }
+        if let time = earliest(job, entry), !Self.isDue(time, at: wall) { return .delayed(time) }
         if let time = gpuRest, entry.ticket.mayUseGPU, !Self.isDue(time, at: wall) { return .lacksGPU(time) }
         return nil
     }
@@ -116,7 +158,7 @@ struct SpoolIndex {
     mutating func next(at wall: Double) -> String? {
         if let time = gpuRest, Self.isDue(time, at: wall) { endGPURest() }
         for job in delayed {
-            guard let entry = entries[job], Self.isDue(entry.earliest ?? 0, at: wall) else { continue }
+            guard let entry = entries[job], Self.isDue(earliest(job, entry) ?? 0, at: wall) else { continue }
             delayed.remove(job)
             runnable.insert(Place(priority: entry.ticket.priority, sequence: entry.sequence, job: job))
         }
@@ -142,7 +184,8 @@ struct SpoolIndex {
     /// When the first delayed job may run, seconds since 1970.
     var nextDelay: Double? {
         let rest = resting.isEmpty ? nil : gpuRest
-        return delayed.compactMap { entries[$0]?.earliest }.min().map { min($0, rest ?? $0) } ?? rest
+        return delayed.compactMap { job in entries[job].flatMap { earliest(job, $0) } }.min()
+            .map { min($0, rest ?? $0) } ?? rest
     }
 
     /// Lets what may use the GPU wait.
@@ -153,23 +196,41 @@ struct SpoolIndex {
         gpuRest = nil
         let waiting = resting
         resting = []
-        for job in waiting { if let entry = entries[job] { place(job, entry) } }
+        for job in waiting { place(job) }
     }
 
     /// Whether a job waits for another to be dropped.
-    var isPatient: Bool { delayed.contains { entries[$0]?.lacksModel == true && entries[$0]?.patience != nil } }
+    var isPatient: Bool { delayed.contains { entries[$0]?.patience != nil && lacksModel($0) } }
 
     /// The names that a new job's predecessors lead through back to itself, if they do.
     ///
-    /// - Complexity: O(jobs that it waits for, directly or not)
-    func circle(from job: String, _ predecessors: [Predecessor]) -> [String]? {
-        var visited: Set<String> = []
-        var paths = predecessors.map { [$0.job] }
-        while let path = paths.popLast() {
-            guard let last = path.last else { continue }
-            if last == job { return [job] + path }
-            guard visited.insert(last).inserted, let entry = entries[last], entry.state != .done else { continue }
-            for next in entry.ticket.predecessors { paths.append(path + [next.job]) }
+    /// - Complexity: O(predecessors of all jobs that it waits for, directly or not); O(its own) for a job that nobody
+    ///   waits for, as nearly all are when they come.
+    mutating func circle(from job: String, _ predecessors: [Predecessor]) -> [String]? {
+        guard dependents[job]?.isEmpty == false || predecessors.contains(where: { $0.job == job }) else { return nil }
+        // For each name that is reached, who waits for it: the way back.
+        var waiter: [String: String] = [:]
+        var reached: [String] = []
+        func follow(_ predecessors: [Predecessor], of name: String) {
+            for predecessor in predecessors where waiter[predecessor.job] == nil {
+                waiter[predecessor.job] = name
+                reached.append(predecessor.job)
+            }
+        }
+        follow(predecessors, of: job)
+        edgesFollowed += predecessors.count
+        while let name = reached.popLast() {
+            if name == job {
+                var way = [job]
+                while let before = waiter[way[way.count - 1]] {
+                    way.append(before)
+                    if before == job { break }
+                }
+                return way.reversed()
+            }
+            guard let entry = entries[name], entry.state != .done else { continue }
+            follow(entry.ticket.predecessors, of: name)
+            edgesFollowed += entry.ticket.predecessors.count
         }
         return nil
     }
@@ -185,31 +246,107 @@ struct SpoolIndex {
         }
     }
 
-    private mutating func place(_ job: String, _ entry: Entry) {
+    /// Keeps the sets that an entry alone decides.
+    private mutating func note(_ job: String, _ entry: Entry) {
+        if entry.state == .running || entry.state == .interrupted { active.insert(job) } else { active.remove(job) }
+        if entry.absentSince != nil { absent.insert(job) } else { absent.remove(job) }
+    }
+
+    /// Puts a job where it belongs by what it waits for.
+    private mutating func place(_ job: String) {
         delayed.remove(job)
         resting.remove(job)
         stranded.remove(job)
-        guard entry.state == .queued else { return }
-        switch blocker(entry) {
-        case nil:
-            if entry.earliest != nil {
+        guard let entry = entries[job], entry.state == .queued, let waits = links[job] else { return }
+        if waits.gone > 0 {
+            stranded.insert(job)
+        } else if waits.blocking == 0 {
+            if earliest(job, entry) != nil {
                 delayed.insert(job)
             } else {
                 runnable.insert(Place(priority: entry.ticket.priority, sequence: entry.sequence, job: job))
             }
-        case .gone: stranded.insert(job)
-        default: break
         }
     }
 
-    /// Binds a waiting job's open reference to the job that now bears the name, and places it anew.
-    private mutating func bindAndPlace(_ dependent: String, to job: String, _ sequence: UInt64) {
-        guard var entry = entries[dependent], entry.state != .done else { return }
-        for index in entry.ticket.predecessors.indices
-        where entry.ticket.predecessors[index].job == job && entry.ticket.predecessors[index].sequence == nil {
-            entry.ticket.predecessors[index].sequence = sequence
+    /// Seconds since 1970 before which a job is not started, for whatever reason.
+    private func earliest(_ job: String, _ entry: Entry) -> Double? {
+        guard let patience = entry.patience, lacksModel(job) else { return entry.notBefore }
+        return max(patience, entry.notBefore ?? patience)
+    }
+
+    /// Whether a job names as its model a job that nobody has dropped.
+    private func lacksModel(_ job: String) -> Bool { links[job].map { $0.openModels > 0 } ?? false }
+
+    // What jobs wait for.
+
+    private mutating func link(_ job: String, _ predecessors: [Predecessor]) {
+        var found = Links()
+        found.standings.reserveCapacity(predecessors.count)
+        for (index, predecessor) in predecessors.enumerated() {
+            var standing = Standing.clear
+            // A name counts once.
+            if dependents[predecessor.job]?[job] == nil {
+                dependents[predecessor.job, default: [:]][job] = index
+                standing = self.standing(of: predecessor)
+            }
+            if let known = dependents.index(forKey: predecessor.job) {
+                // One string for all who name it: thousands may name thousands.
+                entries[job]?.ticket.predecessors[index].job = dependents.keys[known]
+            }
+            found.standings.append(standing)
+            found.count(standing, 1)
         }
-        entries[dependent] = entry
-        place(dependent, entry)
+        links[job] = found
+    }
+
+    private mutating func unlink(_ job: String, _ predecessors: [Predecessor]) {
+        links[job] = nil
+        for predecessor in predecessors {
+            dependents[predecessor.job]?[job] = nil
+            if dependents[predecessor.job]?.isEmpty == true { dependents[predecessor.job] = nil }
+        }
+    }
+
+    private func standing(of predecessor: Predecessor) -> Standing {
+        let isBound = predecessor.sequence != nil
+        guard let found = entries[predecessor.job], !isBound || predecessor.sequence == found.sequence else {
+            if isBound { return .gone }
+            return predecessor.isModel ? .openModel : .blocking
+        }
+        switch found.state {
+        case .done, .succeeded: return .clear
+        case .cancelled, .rejected: return .gone
+        case .failed, .broken, .queued, .running, .interrupted, .held, .unknown: return .blocking
+        }
+    }
+
+    /// Looks again at those that wait for a job, which has changed.
+    private mutating func judgeDependents(of job: String) {
+        for (dependent, index) in dependents[job] ?? [:] { judge(dependent, at: index) }
+    }
+
+    /// Binds open references to the job that now bears the name, and looks again at all that wait for it.
+    private mutating func bindDependents(of job: String, to sequence: UInt64) {
+        for (dependent, index) in dependents[job] ?? [:] {
+            if let state = entries[dependent]?.state, state != .done,
+                entries[dependent]?.ticket.predecessors[index].sequence == nil
+            {
+                entries[dependent]?.ticket.predecessors[index].sequence = sequence
+            }
+            judge(dependent, at: index)
+        }
+    }
+
+    private mutating func judge(_ job: String, at index: Int) {
+        guard let predecessor = entries[job]?.ticket.predecessors[index], let old = links[job]?.standings[index] else {
+            return
+        }
+        standingsJudged += 1
+        let new = standing(of: predecessor)
+        links[job]?.standings[index] = new
+        links[job]?.count(old, -1)
+        links[job]?.count(new, 1)
+        place(job)
     }
 }

@@ -11,6 +11,16 @@ struct Drop: Hashable {
     var isHeld = false
 
     var path: FilePath { directory.appending(name) }
+
+    /// By the bytes of the name: one text in two forms is two files.
+    static func == (a: Drop, b: Drop) -> Bool {
+        a.directory == b.directory && a.isHeld == b.isHeld && a.name.isSame(as: b.name)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(directory)
+        for byte in name.utf8 { hasher.combine(byte) }
+    }
 }
 
 /// A drop on its way to `queue/`, as it lies in `accepting/`: `SEQ.NAME.yaml`, with a `+` before the first dot where
@@ -59,8 +69,8 @@ extension SpoolKeeper {
 
     func look(at drop: Drop, isArrival: Bool) throws(StorageError) {
         guard !drop.name.hasPrefix("."), !drop.name.hasSuffix("~"), !isPending.contains(drop) else { return }
-        if let job = index.jobOfFile[drop.name], let home = index[job]?.state.home,
-            drop.directory == layout.directory(home)
+        if let job = index.jobOfFile[drop.name], let entry = index[job], entry.ticket.file.isSame(as: drop.name),
+            drop.directory == layout.directory(entry.state.home)
         {
             // Since it was looked at last it has become a job's own file.
             watched[drop] = nil
@@ -172,6 +182,12 @@ extension SpoolKeeper {
     ///
     /// Directories are synced once for a whole batch.
     public func acceptDrops() throws(StorageError) {
+        if !postponed.isEmpty {
+            let passages = postponed
+            postponed = []
+            guarding("accepting") { () throws(StorageError) in try bringThrough(passages) }
+            return
+        }
         var (passages, left): ([Passage], Set<FilePath>) = ([], [])
         var (count, bytes) = (0, 0)
         while hasDrops, count < Self.batch, bytes < Self.batchBytes, let drop = pending.popFirst() {
@@ -263,19 +279,35 @@ extension SpoolKeeper {
     /// Brings passages to `queue/`, `held/` or `rejected/`.
     ///
     /// The files of all are written first and synced then together. What fails on the way stays in `accepting/` and is
-    /// brought through by a later scan.
+    /// brought through by a later scan; what would take too long, by the next ``acceptDrops()``.
     func bringThrough(_ passages: [Passage]) throws(StorageError) {
         unfinished.formUnion(passages.map(\.sequence))
-        // Each has files open until it is through.
-        for start in stride(from: 0, to: passages.count, by: Self.batch) {
-            try bringThroughTogether(passages[start..<min(start + Self.batch, passages.count)])
+        let before = index.edgesFollowed
+        defer { mostFollowedInOneTurn = max(mostFollowedInOneTurn, index.edgesFollowed - before) }
+        let limit = before + Self.batchEdges
+        var left = passages[...]
+        while !left.isEmpty {
+            guard index.edgesFollowed < limit else {
+                postponed = Array(left)
+                return
+            }
+            // Each has files open until it is through.
+            try bringThroughTogether(&left, until: limit)
         }
     }
 
-    private func bringThroughTogether(_ passages: ArraySlice<Passage>) throws(StorageError) {
+    /// Brings the first of some passages through.
+    ///
+    /// - Parameter limit: After so many predecessors have been followed no further passage is taken into it.
+    private func bringThroughTogether(
+        _ passages: inout ArraySlice<Passage>, until limit: Int
+    ) throws(StorageError) {
         try storage.synchronizeDirectory(layout.accepting)
         var written: [NewJob] = []
-        for passage in passages {
+        var count = 0
+        while count < Self.batch, count == 0 || index.edgesFollowed < limit, let passage = passages.popFirst() {
+            count += 1
+            giveSign()
             guarding(passage.text) { () throws(StorageError) in
                 if let job = try prepare(passage) {
                     written.append(job)
@@ -416,8 +448,17 @@ extension SpoolKeeper {
         }
     }
 
+    /// Jobs of a circle that are told by name; it can be as long as the queue.
+    private static let mostNamedInCircle = 20
+
     static func circleReason(_ circle: [String]) -> String {
-        "after: the jobs would wait for each other for ever: \(circle.joined(separator: " waits for "))."
+        var names = circle
+        if names.count > mostNamedInCircle {
+            let left = names.count - mostNamedInCircle
+            names[mostNamedInCircle - 1] = "\(left) more, the last of which"
+            names.removeSubrange(mostNamedInCircle..<(names.count - 1))
+        }
+        return "after: the jobs would wait for each other for ever: \(names.joined(separator: " waits for "))."
     }
 
     /// Whether no job bears the name, nor a file in any state.
@@ -458,9 +499,12 @@ extension SpoolKeeper {
     /// Binds what a job waits for to the jobs that bear the names now.
     func bind(_ requirements: JobRequirements, of job: String, old: [Predecessor]) -> [Predecessor] {
         var bound: [Predecessor] = []
+        var names: Set<String> = []
+        let former = Dictionary(
+            old.filter { $0.sequence != nil }.map { ($0.job, $0) }, uniquingKeysWith: { first, _ in first })
         for (name, isModel) in requirements.after.map({ ($0, false) }) + requirements.modelJobs.map({ ($0, true) }) {
-            guard !bound.contains(where: { $0.job == name }) else { continue }
-            if let known = old.first(where: { $0.job == name && $0.sequence != nil }) {
+            guard names.insert(name).inserted else { continue }
+            if let known = former[name] {
                 bound.append(known)
             } else if let other = index[name], name != job {
                 // Also a model that is there already: it is not to be removed while a job waits to use it.

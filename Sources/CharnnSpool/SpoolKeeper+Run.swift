@@ -86,7 +86,7 @@ extension SpoolKeeper {
         let checkpoint = try newestCheckpoint(of: job)
         var attempt = 0
         let time = JobStatus.time(clock.wall())
-        try change(job, entry, to: .active) { status in
+        let isChanged = try change(job, entry, to: .active) { status in
             status.attempts += 1
             attempt = status.attempts
             status.checkpointStep = checkpoint
@@ -96,6 +96,7 @@ extension SpoolKeeper {
             // Whoever put another file in the place of the accepted one reads with their own rights.
             if found.owner != daemon { status.submitter = found.owner }
         }
+        guard isChanged else { return nil }
         index.update(job) { $0.state = .running }
         return Claim(job: job, folder: layout.folder(of: job), attempt: attempt)
     }
@@ -116,10 +117,9 @@ extension SpoolKeeper {
     public func workerEnded(
         _ job: String, _ end: WorkerEnd, wasStopped: Bool, lastWords: String
     ) throws(StorageError) {
-        guard let entry = index[job] else { return }
-        let status = try status(of: job)
-        let recorded = status?.recorded ?? .interrupted
-        if let status, status.state != .active, recorded != .succeeded, recorded != .broken {
+        guard let entry = index[job], let status = try statusOrHold(job) else { return }
+        let recorded = status.recorded
+        if status.state != .active, recorded != .succeeded, recorded != .broken {
             // Noted before something failed, and this is the second try: to decide anew would run the job again.
             index.update(job) { $0.state = recorded }
             return try reconcile(job: job)
@@ -127,10 +127,10 @@ extension SpoolKeeper {
         let checkpoint = try newestCheckpoint(of: job)
         let policy = AttemptPolicy(
             hasResult: recorded == .succeeded || recorded == .broken, wasStopped: wasStopped,
-            hasProgress: (checkpoint ?? -1) > (status?.checkpointStep ?? -1), crashes: status?.crashes ?? 0,
-            temporaryFailures: status?.temporaryFailures ?? 0)
+            hasProgress: (checkpoint ?? -1) > (status.checkpointStep ?? -1), crashes: status.crashes,
+            temporaryFailures: status.temporaryFailures ?? 0)
         // A worker that ended in good order has left its reason in the status instead.
-        let words = lastWords.isEmpty && status?.state == .active ? status?.reason ?? "" : lastWords
+        let words = lastWords.isEmpty && status.state == .active ? status.reason ?? "" : lastWords
         let outcome = policy.decide(end, lastWords: words)
         let crashes = policy.crashes(after: outcome, end)
         switch outcome {
@@ -140,7 +140,7 @@ extension SpoolKeeper {
                 $0.isStopping = false
             }
         case .fail(let reason):
-            var failed = status ?? JobStatus(job: job, state: .failed)
+            var failed = status
             failed.reason = reason
             failed.sequence = entry.sequence
             failed.ticket = entry.ticket
@@ -150,14 +150,14 @@ extension SpoolKeeper {
         case .requeue(let reason, let delay):
             try moveIfActive(entry, to: .queue)
             let until = delay.map { clock.wall() + $0 }
-            try change(job, entry, to: .queue) { status in
+            let isQueued = try change(job, entry, to: .queue) { status in
                 status.crashes = crashes
                 status.temporaryFailures = delay == nil ? nil : policy.temporaryFailures + 1
                 status.notBefore = until
                 status.reason = reason
                 if policy.hasProgress { status.outages = nil }
             }
-            events.append(.requeued(job: job, reason: reason))
+            if isQueued { events.append(.requeued(job: job, reason: reason)) }
         case .hold(let reason):
             try moveIfActive(entry, to: .held)
             try change(job, entry, to: .held) { status in
@@ -195,7 +195,7 @@ extension SpoolKeeper {
 
     /// How often in a row daemon or machine went down during a job that got no further.
     func countOutage(_ job: String) throws(StorageError) -> Int? {
-        guard let status = try status(of: job) else { return nil }
+        guard let status = try statusOrHold(job) else { return nil }
         let checkpoint = try newestCheckpoint(of: job)
         return (checkpoint ?? -1) > (status.checkpointStep ?? -1) ? 0 : (status.outages ?? 0) + 1
     }

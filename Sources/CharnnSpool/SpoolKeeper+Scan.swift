@@ -1,10 +1,13 @@
 public import CharnnStorage
+internal import DequeModule
 internal import SystemPackage
 
 // Comparing what the directories hold with what is known.
 extension SpoolKeeper {
     /// Makes the spool whole after whatever ended the last daemon; called once, before anything else.
-    public func recover() throws(StorageError) {
+    ///
+    /// - Parameter seconds: See ``scan(within:)``.
+    public func recover(within seconds: Double = .infinity) throws(StorageError) {
         for name in try storage.list(layout.jobs) where name.hasPrefix(".") && name.hasSuffix(".new") {
             guarding(layout.jobs.appending(name).string) { () throws(StorageError) in
                 try removeFolder(layout.jobs.appending(name))
@@ -12,6 +15,7 @@ extension SpoolKeeper {
         }
         for state in JobState.allCases {
             for name in try storage.list(layout.directory(state)) where Self.isLeftover(name) {
+                giveSign()
                 guarding(layout.file(name, in: state).string) { () throws(StorageError) in
                     try sweep(layout.file(name, in: state))
                 }
@@ -25,11 +29,12 @@ extension SpoolKeeper {
         }
         isRecovering = true
         defer { (isRecovering, namesAtRecovery) = (false, nil) }
-        try scan()
+        try scan(within: seconds)
     }
 
     /// Brings through what lies in `accepting/`: drops that a crash or a full disk kept from becoming jobs.
     private func finishPassages() throws(StorageError) {
+        postponed = []
         let passages = try storage.list(layout.accepting).sorted().compactMap { Passage($0) }
         for (_, entry) in index.entries { sequences.skip(entry.sequence) }
         for passage in passages { sequences.skip(passage.sequence) }
@@ -102,16 +107,19 @@ extension SpoolKeeper {
 
     /// Looks at everything: the truth, of which hints are only a part.
     ///
+    /// - Parameter seconds: What is left after so many is left to ``continueScan(within:)``.
     /// - Complexity: O(jobs and drops), with one system call for each waiting job.
-    public func scan() throws(StorageError) {
+    public func scan(within seconds: Double = .infinity) throws(StorageError) {
         formerTroubles = troubles
         troubles = [:]
+        backlog = []
+        unholdable = []
         try scanDrops()
-        var found: [String: [JobState]] = [:]
+        var found: [ExactName: [JobState]] = [:]
         for state in JobState.allCases {
             for name in try storage.list(layout.directory(state)) {
                 if JobFileName(name) != nil {
-                    found[name, default: []].append(state)
+                    found[ExactName(name), default: []].append(state)
                 } else if state == .rejected {
                     guarding(layout.file(name, in: state).string) { () throws(StorageError) in
                         try discardOrphan(name)
@@ -127,22 +135,47 @@ extension SpoolKeeper {
         guarding("accepting") { () throws(StorageError) in try finishPassages() }
         let unmoved = unmovedJobs(found)
         for (job, entry) in index.entries {
-            let places = found.removeValue(forKey: entry.ticket.file) ?? []
+            let places = found.removeValue(forKey: ExactName(entry.ticket.file)) ?? []
             if unmoved.contains(job) { continue }
-            guarding(job) { () throws(StorageError) in
-                if doubtful.contains(job) {
-                    try reconcile(job: job)
-                } else if places.isEmpty, !folders.contains(job), entry.state.isFinished {
-                    index.remove(job)
-                } else if places == [entry.state.home], entry.state.isWaiting, entry.absentSince == nil {
-                    try noteEdit(job, entry, entry.state.home)
-                } else if places != [entry.state.home] || !entry.state.isFinished || entry.absentSince != nil {
-                    try reconcile(job: job)
-                }
+            if doubtful.contains(job) {
+                backlog.append(.moved(job))
+            } else if places.isEmpty, !folders.contains(job), entry.state.isFinished {
+                index.remove(job)
+            } else if places == [entry.state.home], entry.state.isWaiting, entry.absentSince == nil {
+                backlog.append(.edited(job))
+            } else if places != [entry.state.home] || !entry.state.isFinished || entry.absentSince != nil {
+                backlog.append(.moved(job))
             }
         }
-        for (file, _) in found {
-            guarding(file) { () throws(StorageError) in try reconcile(file: file) }
+        for (file, _) in found { backlog.append(.file(file.text)) }
+        try continueScan(within: seconds)
+    }
+
+    /// Something that a scan has found.
+    enum Finding {
+        /// A job whose file lies elsewhere than it is known to.
+        case moved(String)
+        /// A waiting job whose file is not the one that was read.
+        case edited(String)
+        /// A file that is no known job's.
+        case file(String)
+    }
+
+    /// Goes on with what a scan has found. Each finding is looked at anew, since time has passed.
+    public func continueScan(within seconds: Double = .infinity) throws(StorageError) {
+        let end = clock.monotonic() + seconds
+        while let finding = backlog.popFirst() {
+            giveSign()
+            switch finding {
+            case .moved(let job): guarding(job) { () throws(StorageError) in try reconcile(job: job) }
+            case .edited(let job):
+                guarding(job) { () throws(StorageError) in
+                    guard let entry = index[job], entry.state.isWaiting else { return }
+                    try noteEdit(job, entry, entry.state.home)
+                }
+            case .file(let file): guarding(file) { () throws(StorageError) in try reconcile(file: file) }
+            }
+            if clock.monotonic() >= end { break }
         }
         try holdStranded()
     }
@@ -150,14 +183,15 @@ extension SpoolKeeper {
     /// The waiting jobs whose files lie, unchanged, where they belong and nowhere else: most of a long queue.
     ///
     /// - Parameter places: For each job file's name, the states in whose directories it was found.
-    private func unmovedJobs(_ places: [String: [JobState]]) -> Set<String> {
+    private func unmovedJobs(_ places: [ExactName: [JobState]]) -> Set<String> {
         let waiting = index.entries.lazy.filter { job, entry in
             entry.state.isWaiting && entry.absentSince == nil && !self.doubtful.contains(job)
-                && places[entry.ticket.file] == [entry.state.home]
+                && places[ExactName(entry.ticket.file)] == [entry.state.home]
         }.map(\.key)
         var unmoved: Set<String> = []
         let storage = storage
         for jobs in Array(waiting).chunks {
+            signOfLife()
             let files = jobs.compactMap { job in
                 index[job].map { (layout.file($0.ticket.file, in: $0.state.home), $0.ticket.identity) }
             }
@@ -180,6 +214,7 @@ extension SpoolKeeper {
         }
         unsettled = unsettled.filter { present.contains($0.name) }
         for name in inOrderOfArrival(names) {
+            giveSign()
             let isSeen = guarding(layout.incoming.appending(name).string) { () throws(StorageError) in
                 try look(atDrop: name, isArrival: false)
             }
@@ -190,8 +225,11 @@ extension SpoolKeeper {
     /// Names in `incoming/` by when each came there, those of one moment by name.
     private func inOrderOfArrival(_ names: [String]) -> [String] {
         let (storage, incoming) = (storage, layout.incoming)
-        let found = storage.forEach(of: names) { name throws(StorageError) in
-            try storage.status(of: incoming.appending(name))?.changed
+        let found = names.chunks.flatMap { names in
+            signOfLife()
+            return storage.forEach(of: Array(names)) { name throws(StorageError) in
+                try storage.status(of: incoming.appending(name))?.changed
+            }
         }
         // What cannot be looked at now is told of when its turn comes.
         return zip(names, found).map { name, outcome in (name: name, time: (try? outcome.get()) ?? .infinity) }
@@ -212,8 +250,9 @@ extension SpoolKeeper {
     private func load(_ jobs: [String]) {
         let (layout, storage) = (layout, storage)
         for jobs in jobs.chunks {
+            signOfLife()
             let found = storage.forEach(of: Array(jobs)) { job throws(StorageError) in
-                try Self.statusFile(of: job, layout, storage).flatMap(QueuedStatus.init)
+                try Self.queuedStatus(of: job, layout, storage)
             }
             for (job, outcome) in zip(jobs, found) {
                 let isRead = guarding(layout.status(of: job).string) { () throws(StorageError) in
@@ -244,7 +283,8 @@ extension SpoolKeeper {
     /// Whether a hint tells of nothing but what is known already, as of the daemon's own publishing of a job.
     func isKnown(_ file: String, in directory: FilePath) throws(StorageError) -> Bool {
         guard let job = index.jobOfFile[file], let entry = index[job], entry.state.isWaiting,
-            entry.absentSince == nil, !doubtful.contains(job), directory == layout.directory(entry.state.home),
+            entry.ticket.file.isSame(as: file), entry.absentSince == nil, !doubtful.contains(job),
+            directory == layout.directory(entry.state.home),
             let found = try storage.status(of: directory.appending(file))
         else { return false }
         return entry.ticket.identity == FileIdentity(found)
@@ -252,7 +292,10 @@ extension SpoolKeeper {
 
     /// Brings a file of a state directory in line with what is known.
     func reconcile(file: String) throws(StorageError) {
-        if let job = index.jobOfFile[file] { return try reconcile(job: job) }
+        if let job = index.jobOfFile[file], let entry = index[job] {
+            if entry.ticket.file.isSame(as: file) { return try reconcile(job: job) }
+            return try reconcile(twin: file, of: job, entry)
+        }
         guard let name = JobFileName(file) else { return }
         if index[name.name.text] == nil, try storage.status(of: layout.folder(of: name.name.text)) != nil {
             load([name.name.text])
@@ -262,6 +305,17 @@ extension SpoolKeeper {
         for place in try places(of: file) { try adopt(file, place) }
     }
 
+    /// Brings a file in line whose name is that of a job's file in another form of Unicode: moved by a person who typed
+    /// it so, or another's.
+    private func reconcile(twin file: String, of job: String, _ entry: SpoolIndex.Entry) throws(StorageError) {
+        guard let place = try places(of: file).first else { return }
+        guard try places(of: entry.ticket.file).isEmpty else { return try adopt(file, place) }
+        try storage.rename(
+            layout.file(file, in: place), to: layout.file(entry.ticket.file, in: place), replacing: false)
+        try storage.synchronizeDirectory(layout.directory(place))
+        try reconcile(job: job)
+    }
+
     /// Takes a file that is no job's as a drop, where the table says so.
     private func adopt(_ file: String, _ place: JobState) throws(StorageError) {
         guard case .adopt(let state) = JobTransitions.decide(.unknown, foundIn: place) else { return }
@@ -269,28 +323,60 @@ extension SpoolKeeper {
         try look(at: drop, isArrival: true)
     }
 
-    /// The user that owns nothing, and belongs to no group that does.
-    private static let nobody: UInt32 = 65534
+    /// What is known of a job of which the status was lost: neither how often it crashed nor who submitted it.
+    private func lostStatus(of job: String, in state: JobState) throws(StorageError) -> JobStatus {
+        var status = JobStatus(job: job, state: state)
+        status.filed = true
+        // In a spool of one's own it is nobody else. In a shared one a job without a submitter reads nothing.
+        if sharing == .personal { status.submitter = try storage.status(of: layout.accepting)?.owner }
+        status.warnings.append("The status was lost and has been made anew.")
+        return status
+    }
 
-    /// Makes a status for a job whose own was lost, from where its file lies.
+    /// Why a job is held of which the status cannot be read.
+    private static let lostReason =
+        "Its status could not be read and lies beside it as status.json.damaged; who submitted the job and how often "
+        + "it was tried is not known any more. Drop its file again to run it"
+
+    /// Makes a status for a job whose own was lost, from where its file lies. One that is there and cannot be read is
+    /// set aside, and the job held where it would have run.
     private func rebuild(_ file: JobFileName) throws(StorageError) -> Bool {
         let job = file.name.text
-        guard try status(of: job) == nil,
-            let place = try places(of: "\(file)").first,
-            try storage.status(of: layout.jobFile(of: job)) != nil
-        else { return false }
-        var status = JobStatus(job: job, state: place)
+        guard let place = try places(of: "\(file)").first, try storage.status(of: layout.jobFile(of: job)) != nil else {
+            return false
+        }
+        var isDamaged = false
+        do throws(StorageError) {
+            guard try status(of: job) == nil else { return false }
+        } catch {
+            guard Self.isLost(error) else { throw error }
+            isDamaged = true
+        }
+        var status = try lostStatus(of: job, in: place)
         status.sequence = try sequences.take()
-        status.filed = true
         status.ticket = JobTicket(file: "\(file)")
-        // Who it was is lost too: in a shared spool it reads what everybody may read.
-        if sharing == .group { status.submitter = Self.nobody }
-        status.warnings.append("The status was lost and has been made anew.")
+        if isDamaged {
+            try setStatusAside(job)
+            if place == .queue || place == .active { status.reason = Self.lostReason }
+        }
         try status.save(layout.status(of: job), on: storage)
         events.append(.trouble("The status of \(job) was lost and has been made anew."))
         load([job])
-        try reconcile(job: job)
+        if status.reason != nil {
+            try holdLost(job)
+        } else {
+            try reconcile(job: job)
+        }
         return true
+    }
+
+    /// Whether an error says that a status is there that cannot be read, now or later.
+    static func isLost(_ error: StorageError) -> Bool {
+        error.code == .damaged || error.code == .notRegular || error.code == .denied
+    }
+
+    private func setStatusAside(_ job: String) throws(StorageError) {
+        try SpoolRepair.setAside(layout.status(of: job)).perform(layout, on: storage)
     }
 
     /// Brings a job in line with where its file lies.
@@ -305,7 +391,8 @@ extension SpoolKeeper {
             if entry.state == .interrupted {
                 // A worker whose daemon is gone still ends; its result may yet be written.
                 if isOccupied(job) { return }
-                if let status = try status(of: job), status.recorded != .interrupted {
+                guard let status = try statusOrHold(job) else { return }
+                if status.recorded != .interrupted {
                     index.update(job) { $0.state = status.recorded }
                     continue
                 }
@@ -410,26 +497,70 @@ extension SpoolKeeper {
         try storage.synchronizeDirectory(layout.directory(place))
     }
 
-    /// A job's status; nil if there is none, or something that the daemon cannot read stands in its place.
+    /// A job's status; nil only if there is none.
+    ///
+    /// - Throws: What ``isLost(_:)`` knows, if something that is no status stands in its place.
     func status(of job: String) throws(StorageError) -> JobStatus? {
-        try Self.statusFile(of: job, layout, storage).flatMap(JobStatus.decode)
+        try JobStatus.read(layout.status(of: job), on: storage)
     }
 
-    private static func statusFile(
-        of job: String, _ layout: SpoolLayout, _ storage: any Storage
-    ) throws(StorageError) -> [UInt8]? {
+    /// The status of a job that the queue knows; nil where it was lost, and then the job is held.
+    func statusOrHold(_ job: String) throws(StorageError) -> JobStatus? {
+        do throws(StorageError) {
+            if let status = try status(of: job) { return status }
+        } catch {
+            guard Self.isLost(error) else { throw error }
+        }
+        try holdLost(job)
+        return nil
+    }
+
+    /// Holds a job of which the status was lost, wherever its file lies.
+    private func holdLost(_ job: String) throws(StorageError) {
+        guard let entry = index[job] else { return }
         do {
-            return try storage.contents(of: layout.status(of: job), limit: JobStatus.largest)
+            if let place = try primaryPlace(of: job, entry), place != .held {
+                try moveFile(entry.ticket.file, from: place, to: .held)
+            }
+        } catch let error where error.code == .notFound || error.code == .alreadyExists {
+            // Somebody was faster; the next look decides.
+            return
+        }
+        try change(job, entry, to: .held) { $0.reason = Self.lostReason }
+        events.append(.held(job: job, reason: Self.lostReason))
+    }
+
+    private static func queuedStatus(
+        of job: String, _ layout: SpoolLayout, _ storage: any Storage
+    ) throws(StorageError) -> QueuedStatus? {
+        do {
+            return try storage.contents(of: layout.status(of: job), limit: JobStatus.largestRead)
+                .flatMap(QueuedStatus.init)
         } catch let error where error.code == .notRegular || error.code == .denied {
             return nil
         }
     }
 
     /// Changes a job's status on disk and in the index.
+    ///
+    /// A job of which the status was lost is not run any more: where it would have been, it is held instead.
+    /// - Returns: Whether that was not so, and the job is now in `state`.
+    @discardableResult
     func change(
         _ job: String, _ entry: SpoolIndex.Entry, to state: JobState, _ change: (inout JobStatus) -> Void = { _ in }
-    ) throws(StorageError) {
-        var status = try status(of: job) ?? JobStatus(job: job, state: state)
+    ) throws(StorageError) -> Bool {
+        var found: JobStatus?
+        do throws(StorageError) {
+            found = try self.status(of: job)
+        } catch {
+            guard Self.isLost(error) else { throw error }
+            try setStatusAside(job)
+        }
+        guard found != nil || (state != .queue && state != .active) else {
+            try holdLost(job)
+            return false
+        }
+        var status: JobStatus = if let found { found } else { try lostStatus(of: job, in: state) }
         status.state = state
         status.sequence = entry.sequence
         status.ticket = entry.ticket
@@ -451,13 +582,14 @@ extension SpoolKeeper {
             $0.ticket = ticket
             $0.isStopping = false
         }
+        return true
     }
 
     private func record(_ job: String, _ entry: SpoolIndex.Entry, _ state: JobState) throws(StorageError) {
         let time = JobStatus.time(clock.wall())
         var reason: String?
         let outage = entry.state == .interrupted ? try countOutage(job) : nil
-        try change(job, entry, to: state) { status in
+        let isChanged = try change(job, entry, to: state) { status in
             switch state {
             case .done, .failed:
                 status.filed = true
@@ -480,6 +612,7 @@ extension SpoolKeeper {
             }
             if let outage { status.outages = outage }
         }
+        guard isChanged else { return }
         switch state {
         case .done, .failed: events.append(.finished(job: job, state: state, reason: reason))
         case .cancelled: events.append(.cancelled(job: job))
@@ -497,7 +630,7 @@ extension SpoolKeeper {
     }
 
     private func startOver(_ job: String, _ entry: SpoolIndex.Entry, _ state: JobState) throws(StorageError) {
-        try change(job, entry, to: state) { status in
+        let isChanged = try change(job, entry, to: state) { status in
             status.results = nil
             status.filed = nil
             status.endedAt = nil
@@ -507,6 +640,7 @@ extension SpoolKeeper {
             status.temporaryFailures = nil
             status.notBefore = nil
         }
+        guard isChanged else { return }
         if let entry = index[job] { try noteEdit(job, entry, state) }
         events.append(.again(job: job))
     }
@@ -531,10 +665,9 @@ extension SpoolKeeper {
             ticket.predecessors = bind(requirements, of: job, old: ticket.predecessors)
         }
         index.update(job) { $0.ticket = ticket }
-        if var status = try status(of: job) {
-            status.ticket = ticket
-            try status.save(layout.status(of: job), on: storage)
-        }
+        guard var status = try statusOrHold(job) else { return }
+        status.ticket = ticket
+        try status.save(layout.status(of: job), on: storage)
         try holdCircle(job)
     }
 
@@ -553,12 +686,19 @@ extension SpoolKeeper {
     }
 
     /// Holds jobs whose predecessor will not succeed any more.
+    ///
+    /// Not more than a batch of them: a job that is cancelled may have the whole queue wait for it.
     public func holdStranded() throws(StorageError) {
-        for job in index.stranded {
-            guard case .gone(let other, let what)? = blocker(of: job) else { continue }
-            guarding("hold \(job)") { () throws(StorageError) in
+        for job in index.stranded.lazy.filter({ !self.unholdable.contains($0) }).prefix(Self.batchHeld) {
+            giveSign()
+            guard case .gone(let other, let what)? = blocker(of: job) else {
+                unholdable.insert(job)
+                continue
+            }
+            let isDone = guarding("hold \(job)") { () throws(StorageError) in
                 try hold(job, "\(other), which must succeed first, \(what).")
             }
+            if !isDone || index.stranded.contains(job) { unholdable.insert(job) }
         }
     }
 
@@ -578,7 +718,7 @@ extension SpoolKeeper {
     /// Whether some worker holds the job folder.
     func isOccupied(_ job: String) -> Bool {
         do {
-            return try storage.lock(layout.lock(of: job)) == nil
+            return try storage.isLocked(layout.lock(of: job))
         } catch {
             return false
         }
@@ -607,6 +747,17 @@ extension RecordedState {
     }
 
     var isWaiting: Bool { self == .queued || self == .held }
+}
+
+/// A file's name as the file system compares it: by its bytes.
+private struct ExactName: Hashable {
+    let text: String
+
+    init(_ text: String) { self.text = text }
+
+    static func == (a: ExactName, b: ExactName) -> Bool { a.text.isSame(as: b.text) }
+
+    func hash(into hasher: inout Hasher) { for byte in text.utf8 { hasher.combine(byte) } }
 }
 
 extension Array {

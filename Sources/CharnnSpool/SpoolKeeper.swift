@@ -12,6 +12,8 @@ public import SystemPackage
 public final class SpoolKeeper {
     /// Seconds for which a job file must lie nowhere before that counts as removed; editors save by renaming.
     static let absence = 2.0
+    /// Seconds for which a scan keeps whoever called it waiting when not told otherwise; the rest is left for later.
+    public static let turn = 1.0
     /// Seconds without a change after which a found drop counts as complete.
     static let quiet = 30.0
     /// The same for an empty drop, which is more likely to be filled in the next moment.
@@ -24,6 +26,12 @@ public final class SpoolKeeper {
     static let batch = 256
     /// Bytes of job files after which no further drop is taken into it: the service manager waits for a sign of life.
     static let batchBytes = 4 << 20
+    /// Predecessors that are followed in one go in looking for circles; what is left is done in the next turn.
+    package static let batchEdges = 250_000
+    /// Jobs that are held in one go because their predecessor will not succeed.
+    package static let batchHeld = 64
+    /// Drops that are not complete yet, of which one ``tick()`` looks at so many.
+    static let batchWatched = 4096
     /// Names that are tried where something odd stands under the wanted one.
     static let mostOddNames = 1000
 
@@ -48,6 +56,12 @@ public final class SpoolKeeper {
     var told: [Drop: FileIdentity] = [:]
     /// Sequence numbers of drops that lie in `accepting/` because something failed; ``scan()`` brings them through.
     var unfinished: Set<UInt64> = []
+    /// Passages in `accepting/` that are brought through by the next ``acceptDrops()``.
+    var postponed: [Passage] = []
+    /// What a scan has found and is still to be looked at more closely.
+    var backlog: Deque<Finding> = []
+    /// Jobs that could not be held, until the next scan.
+    var unholdable: Set<String> = []
     /// Jobs of which the status could not be written, so that it may say the old or the new.
     var doubtful: Set<String> = []
     /// For names that were taken, the number from which on to look for a free one.
@@ -67,6 +81,13 @@ public final class SpoolKeeper {
     var unsettled: Set<Drop> = []
     /// Job folders of which the status could not be read: the jobs are there, and not known.
     var unread: Set<String> = []
+    /// See ``giveSign()``.
+    private var signs = 0
+    /// Predecessors followed at most by one call of ``bringThrough(_:)``.
+    package var mostFollowedInOneTurn = 0
+    /// Predecessors followed in looking for circles, and looked at because a job changed: the measure of that work.
+    package var predecessorsFollowed: Int { index.edgesFollowed }
+    package var standingsJudged: Int { index.standingsJudged }
 
     /// Takes the spool: one daemon has it at a time.
     ///
@@ -125,7 +146,19 @@ public final class SpoolKeeper {
     /// Whether there are complete drops left to accept with ``acceptDrops()``.
     ///
     /// While many lie in `accepting/` because something failed, such as a full disk, the others stay where they are.
-    public var hasDrops: Bool { !pending.isEmpty && unfinished.count < Self.batch }
+    public var hasDrops: Bool { !postponed.isEmpty || (!pending.isEmpty && unfinished.count < Self.batch) }
+
+    /// Whether something is left to be done by ``continueScan(within:)``: of a scan, or jobs that have to be held.
+    public var hasBacklog: Bool { !backlog.isEmpty || !index.stranded.isSubset(of: unholdable) }
+
+    /// Called again and again during whatever takes its time, so that others see that it goes on.
+    public var signOfLife: () -> Void = {}
+
+    /// Gives a sign of life; called for each of many, so it does so for some of them only.
+    func giveSign() {
+        signs &+= 1
+        if signs % 64 == 0 { signOfLife() }
+    }
 
     /// Whether drops are waited for, as jobs or as their models, or files that lie nowhere: ``tick()`` should be called
     /// again soon.
@@ -151,7 +184,7 @@ public final class SpoolKeeper {
     /// Uses a hint that something changed.
     public func handle(_ hint: StorageHint) throws(StorageError) {
         switch hint {
-        case .overflow: try scan()
+        case .overflow: try scan(within: Self.turn)
         case .arrived(let directory, let name), .changed(let directory, let name):
             let isArrival = if case .arrived = hint { true } else { false }
             guarding(directory.appending(name).string) { () throws(StorageError) in
@@ -166,7 +199,10 @@ public final class SpoolKeeper {
 
     /// Does what only time brings: files that stay away, drops that have become quiet.
     public func tick() throws(StorageError) {
-        for drop in Array(watched.keys) {
+        // Whoever leaves thousands half written has them looked at less often.
+        let drops = Array(watched.keys)
+        for drop in drops.count > Self.batchWatched ? Array(drops.shuffled().prefix(Self.batchWatched)) : drops {
+            giveSign()
             guarding(drop.path.string) { () throws(StorageError) in try look(at: drop, isArrival: false) }
         }
         for job in index.absent.union(index.active) {

@@ -42,6 +42,18 @@ public struct SpoolLayout: Sendable, Hashable {
     /// A job's output folder.
     public func folder(of job: String) -> FilePath { jobs.appending(job) }
 
+    /// A job's name as its folder bears it, where that is another form of Unicode than the one given: older versions
+    /// kept names as they came.
+    ///
+    /// - Parameter jobs: ``jobs``.
+    public static func bornName(of job: String, in jobs: FilePath, on storage: some Storage) -> String {
+        for name in [job, job.composed] where FilePath.Component(name) != nil {
+            if (try? storage.status(of: jobs.appending(name))) != nil { return name }
+        }
+        guard !job.utf8.allSatisfy({ $0 < 0x80 }) else { return job }
+        return ((try? storage.list(jobs)) ?? []).first { $0 == job } ?? job.composed
+    }
+
     /// The job file as it was when its worker was started: what the worker reads.
     public func jobFile(of job: String) -> FilePath { folder(of: job).appending("job.yaml") }
 

@@ -181,9 +181,39 @@ public struct LocalStorage: Storage {
     public func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? {
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
         let lock = LocalLock(descriptor: try Self.open(path, flags, 0o600))
-        if charnn_lock(lock.descriptor) == 0 { return lock }
-        if errno == EWOULDBLOCK { return nil }
-        throw StorageError(last: "flock", path)
+        try handOver(lock.descriptor, path)
+        guard charnn_lock(lock.descriptor) == 0 else {
+            if errno == EWOULDBLOCK { return nil }
+            throw StorageError(last: "flock", path)
+        }
+        // Where the file system has no such locks, nobody can ask.
+        if charnn_lock_askable(lock.descriptor) != 0, errno == EAGAIN || errno == EACCES { return nil }
+        return lock
+    }
+
+    /// Gives a lock file that the superuser made to whom its folder belongs: a tool run by root must not leave what
+    /// keeps the service from starting.
+    private func handOver(_ descriptor: Int32, _ path: FilePath) throws(StorageError) {
+        guard geteuid() == 0 else { return }
+        var (file, folder) = (stat(), stat())
+        guard fstat(descriptor, &file) == 0, file.st_uid == 0,
+            lstat(path.removingLastComponent().string, &folder) == 0, folder.st_uid != 0
+        else { return }
+        guard fchown(descriptor, folder.st_uid, folder.st_gid) == 0 else { throw StorageError(last: "fchown", path) }
+    }
+
+    public func isLocked(_ path: FilePath) throws(StorageError) -> Bool {
+        let descriptor: Int32
+        do throws(StorageError) {
+            descriptor = try Self.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+        } catch {
+            if error.code == .notFound { return false }
+            throw error
+        }
+        defer { close(descriptor) }
+        let answer = charnn_is_locked(descriptor)
+        guard answer >= 0 else { throw StorageError(last: "fcntl", path) }
+        return answer == 1
     }
 
     public func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch {
@@ -199,6 +229,12 @@ public struct LocalStorage: Storage {
         }
     }
 
+    /// How often opening is tried again where a folder above is being moved, or somebody has a lease on the file: the
+    /// kernel takes a lease away after 45 seconds, but its holder may take another, so it is not waited for that long.
+    private static let openingTries = 20
+    /// Microseconds before the second try; each wait is longer than the one before.
+    private static let openingPause: UInt32 = 5000
+
     /// Opens `path`, which must lie below `root`, following no link from there on.
     private func openBeneath(_ root: FilePath, _ path: FilePath, _ flags: Int32) throws(StorageError) -> Int32 {
         var relative = path
@@ -208,11 +244,15 @@ public struct LocalStorage: Storage {
         // The root itself is the administrator's and may be reached through links.
         let directory = try Self.open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         defer { close(directory) }
+        var tries = 0
         while true {
             let descriptor = charnn_open_beneath(directory, relative.string, flags)
             if descriptor >= 0 { return descriptor }
             switch errno {
-            case EINTR, EAGAIN: continue
+            case EINTR: continue
+            case EAGAIN where tries < Self.openingTries:
+                tries += 1
+                usleep(UInt32(tries) * Self.openingPause)
             case ENOSYS, EPERM: return try openStepwise(directory, relative, flags, path)
             case EXDEV, ELOOP:
                 throw StorageError(.outsideRoot, call: "openat2", path: path, errno: Errno(rawValue: errno))

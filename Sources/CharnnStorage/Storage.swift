@@ -72,6 +72,9 @@ public protocol Storage: Sendable {
     /// - Returns: nil while another process or value holds it.
     func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)?
 
+    /// Whether somebody holds the lock of a file. It is neither taken for that nor made where there is none.
+    func isLocked(_ path: FilePath) throws(StorageError) -> Bool
+
     /// Watches directories for files that appear, are closed after writing, leave, or are moved; hidden ones, whose
     /// names begin with a dot, are not told.
     func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch

@@ -5,7 +5,8 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     /// What callers act on.
     public struct Code: Hashable, Sendable {
         private enum Kind {
-            case notFound, alreadyExists, notRegular, outsideRoot, denied, noSpace, readOnly, otherFileSystem, other
+            case notFound, alreadyExists, notRegular, outsideRoot, denied, noSpace, readOnly, otherFileSystem,
+                damaged, other
         }
         private let kind: Kind
         public static let notFound = Code(kind: .notFound)
@@ -20,6 +21,8 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         public static let readOnly = Code(kind: .readOnly)
         /// Two paths that must lie on one file system do not.
         public static let otherFileSystem = Code(kind: .otherFileSystem)
+        /// The file is there, but its contents are not what they must be.
+        public static let damaged = Code(kind: .damaged)
         public static let other = Code(kind: .other)
     }
 
@@ -50,6 +53,7 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         }
         switch code {
         case .notRegular: return errno == .isDirectory ? "\(path) is a folder" : "\(path) is no regular file"
+        case .damaged: return "\(path) is damaged: what it holds cannot be read as what it must be"
         case .outsideRoot: return "\(path) leads out of the folder in which it must be"
         default: return "\(path) cannot be \(done): \(errno.description)"
         }
@@ -68,7 +72,8 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         case "chmod": "given its rights"
         case "ftruncate": "shortened"
         case "write": "written"
-        case "flock": "locked"
+        case "flock", "fcntl": "locked"
+        case "fchown": "given to its folder's owner"
         case "inotify_init1", "inotify_add_watch", "eventfd": "watched"
         default: "written to the disk (\(call))"
         }

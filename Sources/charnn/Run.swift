@@ -87,13 +87,14 @@ struct ForegroundJob {
         guard let lock = try storage.lock(folder.appending(".lock")) else {
             throw Failure("another worker is at \(folder); wait for it, or give --output another folder", status: 75)
         }
-        if jobFolder.status()?.ticket != nil {
+        let known = try JobStatus.read(jobFolder.statusFile, on: storage)
+        if known?.ticket != nil {
             throw Failure(
                 "\(folder) belongs to a job of the queue; give --output another folder, or the file another name",
                 status: 73)
         }
         try storage.replace(jobFolder.jobFile, with: bytes)
-        var status = jobFolder.status() ?? JobStatus(job: name, state: .active)
+        var status = known ?? JobStatus(job: name, state: .active)
         status.attempts += 1
         status.startedAt = JobStatus.time(SpoolClock.system.wall())
         // A person who runs a job again gives it its time again.

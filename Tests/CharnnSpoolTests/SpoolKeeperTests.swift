@@ -495,16 +495,6 @@ struct SpoolKeeperTests {
         #expect(try spool.status("b").sequence != nil)
     }
 
-    @Test func `a lost status is made anew from where the file lies`() throws {
-        var keeper: SpoolKeeper? = try accepted(("a.yaml", "priority: 0"))
-        keeper = nil
-        _ = keeper
-        try spool.disk.replace(spool.layout.status(of: "a"), with: [0, 0, 0])
-        let next = try spool.open()
-        try next.recover()
-        #expect(try next.claimNext()?.job == "a")
-    }
-
     @Test func `a flood of drops is accepted in the order of their names`() throws {
         for number in 0..<500 { try spool.drop("job-\(1000 + number).yaml") }
         let keeper = try spool.open()

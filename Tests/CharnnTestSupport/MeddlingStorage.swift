@@ -51,6 +51,7 @@ public final class MeddlingStorage: Storage {
     public func space(at path: FilePath) throws(StorageError) -> StorageSpace { try real.space(at: path) }
     public func isWritable(_ directory: FilePath) -> Bool { real.isWritable(directory) }
     public func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? { try real.lock(path) }
+    public func isLocked(_ path: FilePath) throws(StorageError) -> Bool { try real.isLocked(path) }
     public func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch {
         try real.watch(directories)
     }

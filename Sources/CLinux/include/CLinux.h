@@ -37,6 +37,12 @@ int charnn_set_mode(const char *path, unsigned mode);
 /// flock(LOCK_EX | LOCK_NB).
 int charnn_lock(int descriptor);
 
+/// F_OFD_SETLK of the whole file, to write: a lock that others can ask about, as they cannot about flock's.
+int charnn_lock_askable(int descriptor);
+
+/// F_OFD_GETLK of the whole file: whether another open file has such a lock, or a lock of a process: 1, 0, or -1.
+int charnn_is_locked(int descriptor);
+
 /// Whether the kernel's clock is kept right by another: 1, 0, or -1 where that cannot be told.
 int charnn_clock_is_synchronised(void);
 

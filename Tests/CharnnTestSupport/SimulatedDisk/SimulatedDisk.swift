@@ -362,6 +362,12 @@ public final class SimulatedDisk: Storage {
         return taken.map { SimulatedLock(self, $0.node, $0.lock) }
     }
 
+    public func isLocked(_ path: FilePath) throws(StorageError) -> Bool {
+        try perform("fcntl", .look, path) { state in
+            state.image.node(at: path).map { state.locks[$0] != nil } ?? false
+        }
+    }
+
     fileprivate func unlock(_ node: Int, _ lock: Int) {
         state.withLock { if $0.locks[node] == lock { $0.locks[node] = nil } }
     }
