@@ -1,6 +1,7 @@
 public import CharnnJobs
 public import CharnnSpool
 public import CharnnStorage
+internal import Glibc
 public import Logging
 public import SystemPackage
 
@@ -15,7 +16,7 @@ public final class Daemon: Sendable {
         /// nil: as the rights of the spool's directories say.
         public var sharing: SpoolLayout.Sharing?
         public var configuration = ServiceConfiguration()
-        /// From where ``Daemon/reload()`` reads, and workers too; nil: the defaults hold.
+        /// From where ``Daemon/reload()`` reads; nil: the defaults hold.
         public var configurationFile: FilePath?
         /// Whether to end when all that is queued has been done.
         public var once = false
@@ -76,6 +77,8 @@ public final class Daemon: Sendable {
     ///
     /// - Throws: ``StorageError`` when the spool cannot be set up or taken.
     public func run() async throws -> Outcome {
+        // A worker that has ended already reads no orders; that must not end the daemon.
+        signal(SIGPIPE, SIG_IGN)
         let opened = try SpoolKeeper.open(
             options.spool, sharing: options.sharing, storage: options.storage, clock: options.clock,
             check: JobFile.requirements)

@@ -46,7 +46,7 @@ extension MainLoop {
                 .jobStarted, .notice, job: claim.job, "Started\(again).", ["attempt": "\(claim.attempt)"])
             pageChanged()
             let process = WorkerProcess(
-                options.worker, spool: options.spool.root, job: claim.job, configuration: options.configurationFile
+                options.worker, spool: options.spool.root, job: claim.job, orders: WorkerOrders(configuration)
             ) { send.yield(.worker($0, number: number)) }
             running = Running(job: claim.job, number: number, process: process, lastWord: clock.monotonic())
         }
@@ -57,7 +57,7 @@ extension MainLoop {
         guard var current = running, current.number == number else { return }
         current.lastWord = clock.monotonic()
         switch news {
-        case .started: break
+        case .started, .message(.alive): break
         case .message(.progress(let status)):
             current.status = status
             current.isSaving = false

@@ -38,8 +38,12 @@ final class MainLoop {
     /// The bytes for which the queue waits.
     var neededBytes: UInt64 = 0
     private let hints = HintBuffer()
+    /// Those that are left for the next turn.
+    private var takenHints: ArraySlice<StorageHint> = []
     private var watch: (any StorageWatch)?
     private var nextScan = 0.0
+    /// Whether the service manager was told that the daemon is up.
+    private var isReady = false
     /// Whether the spool was made whole after the last daemon.
     private var isRecovered = false
     private var retryAt: Double?
@@ -68,11 +72,14 @@ final class MainLoop {
         announcer.tell(
             .started, .info, "charnnd \(options.version) works in \(options.spool.root).",
             ["version": options.version, "spool": options.spool.root.string])
+        lastSign = clock.monotonic()
+        keeper.signOfLife = { [unowned self] in giveSign() }
         setUpWatch()
         // Whatever happens from now on is hinted at; so what recovery finds needs no second look.
         scan(clock.monotonic())
         report()
         options.manager.ready(statusText)
+        isReady = true
         announcer.tell(.ready, .info, "Ready: \(statusText).")
         pageChanged()
         turn()
@@ -116,7 +123,7 @@ final class MainLoop {
             if now >= nextScan { scan(now) }
             attempt { () throws(StorageError) in
                 try keeper.acceptDrops()
-                try keeper.holdStranded()
+                if keeper.hasBacklog { try keeper.continueScan(within: SpoolKeeper.turn) }
             }
             settleWorker()
         }
@@ -127,7 +134,7 @@ final class MainLoop {
         }
         report()
         leaveWaits()
-        if keeper.hasDrops, retryAt == nil { daemon.send.yield(.wake) }
+        if keeper.hasDrops || keeper.hasBacklog || !takenHints.isEmpty, retryAt == nil { daemon.send.yield(.wake) }
         writePage(finally: isDone)
         noteIdleness(isIdle: isIdle)
         tellManager()
@@ -136,8 +143,8 @@ final class MainLoop {
 
     /// Whether nothing runs and nothing can be started, now or later, without a person.
     private var isIdle: Bool {
-        running == nil && isRecovered && retryAt == nil && !isStopping && !keeper.hasDrops && !keeper.isExpecting
-            && keeper.nextDelay == nil
+        running == nil && isRecovered && retryAt == nil && !isStopping && !keeper.hasDrops && !keeper.hasBacklog
+            && !keeper.isExpecting && keeper.nextDelay == nil
     }
 
     /// Runs something that touches the spool; if it fails, that is told and everything is looked at again later.
@@ -171,8 +178,11 @@ final class MainLoop {
         nextScan = 0
     }
 
+    /// Looks where something has changed; what takes longer than a turn waits for the next.
     private func useHints() {
-        for hint in hints.takeAll() {
+        let end = clock.monotonic() + SpoolKeeper.turn
+        takenHints += hints.takeAll()
+        while clock.monotonic() < end, let hint = takenHints.popFirst() {
             if hint == .overflow {
                 // A directory may have been replaced, and with it what is watched.
                 setUpWatch()
@@ -182,13 +192,25 @@ final class MainLoop {
         }
     }
 
+    /// Lets the service manager see in the middle of something long that it goes on.
+    private func giveSign() {
+        let now = clock.monotonic()
+        guard now - lastSign >= min(10, (options.manager.watchdogInterval ?? .infinity) / 4) else { return }
+        if isReady { options.manager.isAlive() } else { options.manager.extendTimeout(seconds: 60) }
+        lastSign = now
+    }
+
     private func recover() {
-        isRecovered = attempt { () throws(StorageError) in try keeper.recover() }
+        isRecovered = attempt { () throws(StorageError) in try keeper.recover(within: SpoolKeeper.turn) }
     }
 
     private func scan(_ now: Double) {
         nextScan = now + (watch == nil ? Self.scanInterval.unwatched : Self.scanInterval.watched)
-        if isRecovered { attempt { () throws(StorageError) in try keeper.scan() } } else { recover() }
+        if isRecovered {
+            attempt { () throws(StorageError) in try keeper.scan(within: SpoolKeeper.turn) }
+        } else {
+            recover()
+        }
         if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
     }
 
@@ -280,7 +302,8 @@ final class MainLoop {
 
     /// Whether, with `once`, nothing is left to do.
     private var isDone: Bool {
-        guard options.once, running == nil, !keeper.hasDrops, !keeper.isExpecting, retryAt == nil else { return false }
+        guard options.once, running == nil, !keeper.hasDrops, !keeper.hasBacklog, !keeper.isExpecting, retryAt == nil
+        else { return false }
         // What waits for a time, for a person or for what failed does not hold the program up.
         if keeper.count(.queue) > 0 || keeper.hasTrouble { hasFailures = true }
         return true

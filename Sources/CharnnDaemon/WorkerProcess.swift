@@ -31,9 +31,6 @@ final class WorkerProcess: Sendable {
         case ended(WorkerEnd)
     }
 
-    /// The longest line that is listened to; what is longer is cut.
-    private static let longestLine = 1 << 20
-
     private struct State {
         var execution: (@Sendable (Signal) -> Void)?
         var waiting: Signal?
@@ -45,12 +42,10 @@ final class WorkerProcess: Sendable {
     ///
     /// Its standard input is a pipe that this process holds open: it ends when this process does, whatever ends it.
     init(
-        _ command: WorkerCommand, spool: FilePath, job: String, configuration: FilePath?,
+        _ command: WorkerCommand, spool: FilePath, job: String, orders: WorkerOrders,
         news: @escaping @Sendable (News) -> Void
     ) {
-        var arguments = command.arguments + ["--spool", spool.string]
-        if let configuration { arguments += ["--config", configuration.string] }
-        arguments += ["--", job]
+        let arguments = command.arguments + ["--spool", spool.string, "--", job]
         var options = PlatformOptions()
         // Not of the terminal's group: Ctrl-C is for the daemon, which then asks its worker to end.
         options.processGroupID = 0
@@ -66,6 +61,9 @@ final class WorkerProcess: Sendable {
                 ) { execution in
                     news(.started(process: execution.processIdentifier.value))
                     connect { signal in try? execution.send(signal: signal) }
+                    // Beside the rest: a worker that does not read must not keep what it says from being heard. One that
+                    // has ended already cannot read, and how it ended is told below.
+                    async let ordered = try? execution.standardInputWriter.write(orders.line)
                     async let errors: Void = Self.forward(execution.standardError) { news(.line($0)) }
                     await Self.forward(execution.standardOutput) { line in
                         if let message = try? JSONDecoder().decode(WorkerMessage.self, from: Data(line.utf8)) {
@@ -75,6 +73,7 @@ final class WorkerProcess: Sendable {
                         }
                     }
                     await errors
+                    _ = await ordered
                 }
                 disconnect()
                 switch result.terminationStatus {
@@ -123,7 +122,7 @@ final class WorkerProcess: Sendable {
                         if byte == UInt8(ascii: "\n") {
                             receive(String(decoding: line, as: UTF8.self))
                             line.removeAll(keepingCapacity: true)
-                        } else if line.count < longestLine {
+                        } else if line.count < WorkerMessage.longestLine {
                             line.append(byte)
                         }
                     }

@@ -1,5 +1,6 @@
 import CharnnCorpus
 import CharnnModel
+import CharnnSpool
 import CharnnStorage
 import Glibc
 public import SystemPackage
@@ -12,7 +13,7 @@ public struct JobEnvironment: Sendable {
     public var jobs: FilePath
     /// Folders that corpora and models must lie below; nil: anywhere, as for a person's own command.
     public var roots: [FilePath]?
-    /// The numeric user id of who dropped the job, when it is not this process's own.
+    /// The numeric user id of who dropped the job. Where there are ``roots`` and nobody knows it, nothing is read.
     public var submitter: UInt32?
     public var configuration: ServiceConfiguration
 
@@ -38,7 +39,8 @@ public struct JobEnvironment: Sendable {
     func modelFile(_ reference: ModelReference, in storage: any Storage) throws(JobError) -> CorpusFile {
         switch reference {
         case .job(let name):
-            let path = jobs.appending(name).appending("model.safetensors")
+            let born = SpoolLayout.bornName(of: name, in: jobs, on: storage)
+            let path = jobs.appending(born).appending("model.safetensors")
             var found: FileStatus?
             do {
                 if FilePath.Component(name) != nil { found = try storage.status(of: path) }
@@ -50,7 +52,8 @@ public struct JobEnvironment: Sendable {
                     .noInput,
                     "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
             }
-            return CorpusFile(path: path, root: roots == nil ? nil : jobs)
+            // The folder of a job may be shut for others than its owner.
+            return try allowed(path, relativeTo: jobs, what: "model", in: storage)
         case .path(let text):
             return try allowed(FilePath(text), relativeTo: jobs, what: "model", in: storage)
         }
@@ -68,7 +71,13 @@ public struct JobEnvironment: Sendable {
                     + "(\(roots.map(\.string).joined(separator: ", "))); put it there, or have the administrator add "
                     + "its folder to corpus_roots")
         }
-        guard let submitter, submitter != getuid(), submitter != 0 else { return CorpusFile(path: path, root: root) }
+        guard let submitter else {
+            throw JobError(
+                .noInput,
+                "the \(what) \(given) is not read, for who submitted the job is not known any more (its status was "
+                    + "lost); drop the job file again")
+        }
+        guard submitter != getuid(), submitter != 0 else { return CorpusFile(path: path, root: root) }
         let access: Submitter.Access
         do throws(StorageError) {
             access = try Submitter(submitter).access(to: path, below: root, in: storage)

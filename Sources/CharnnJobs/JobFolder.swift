@@ -30,6 +30,8 @@ public struct JobFolder: Sendable {
     public var comparison: FilePath { path.appending("comparison.json") }
     public var copies: FilePath { path.appending("copies.json") }
     public var page: FilePath { path.appending("report.html") }
+    /// Where a job has more results than its record lists: one line for each of the others, as `sha256sum` has them.
+    public var manifest: FilePath { path.appending("manifest.sha256") }
     public var events: FilePath { path.appending(EventFile.name) }
     public var checkpoints: CheckpointFolder { CheckpointFolder(path.appending("checkpoints"), in: storage) }
 
@@ -41,29 +43,68 @@ public struct JobFolder: Sendable {
     /// Writes the status so that it is always whole, after a power failure too: it has what the queue knows of the job.
     func write(_ status: JobStatus) throws(StorageError) { try storage.swap(statusFile, with: status.encoded) }
 
-    /// The results that are there, with their checksums.
+    /// The results that are there, with their checksums; of many texts that of a manifest, which is written for it.
     public func results() throws -> [JobStatus.Result] {
         // A disk that fails must not make a result look as if there were none.
         var paths = try [model, lastModel, metrics, evaluation].filter { try storage.status(of: $0) != nil }
+        var texts: [FilePath] = []
         for folder in [samples, generated] where try storage.status(of: folder) != nil {
             for name in try storage.list(folder).sorted() where !name.hasPrefix(".") {
-                paths.append(folder.appending(name))
+                texts.append(folder.appending(name))
             }
         }
-        return try paths.map { file in
-            let handle = try storage.open(file, beneath: nil)
-            var hasher = SHA256()
-            var position = 0
-            while true {
-                let piece = try handle.read(at: position, count: 1 << 20)
-                if piece.isEmpty { break }
-                hasher.update(data: piece)
-                position += piece.count
-            }
-            let relative = file.components.dropFirst(path.components.count).map(\.string).joined(separator: "/")
-            return JobStatus.Result(path: relative, sha256: hasher.finalize().hexadecimal, bytes: position)
+        if paths.count + texts.count <= JobStatus.mostResults {
+            try storage.discard(manifest)
+            return try (paths + texts).map(result)
         }
+        var lines: [UInt8] = []
+        for text in texts {
+            let result = try result(text)
+            // Such names are not ours, and in such a line they would mean something else.
+            guard !result.path.contains("\n"), !result.path.contains("\\") else { continue }
+            lines += Array("\(result.sha256)  \(result.path)\n".utf8)
+        }
+        try storage.replace(manifest, with: lines)
+        paths.append(manifest)
+        return try paths.map(result)
+    }
+
+    private func result(_ file: FilePath) throws -> JobStatus.Result {
+        let (sha256, bytes) = try storage.sha256(of: try storage.open(file, beneath: nil))
+        let relative = file.components.dropFirst(path.components.count).map(\.string).joined(separator: "/")
+        return JobStatus.Result(path: relative, sha256: sha256, bytes: bytes)
+    }
+
+    /// The results that a manifest lists.
+    ///
+    /// - Returns: nil if it is none.
+    static func listed(in manifest: [UInt8]) -> [(path: String, sha256: String)]? {
+        var found: [(path: String, sha256: String)] = []
+        for line in manifest.split(separator: UInt8(ascii: "\n")) {
+            guard line.count > 66, line.dropFirst(64).starts(with: Array("  ".utf8)) else { return nil }
+            found.append(
+                (
+                    path: String(decoding: line.dropFirst(66), as: UTF8.self),
+                    sha256: String(decoding: line.prefix(64), as: UTF8.self)
+                ))
+        }
+        return found
     }
 
     func exists(_ file: FilePath) -> Bool { (try? storage.status(of: file)) != nil }
+}
+
+extension Storage {
+    /// The checksum of a file's contents, and how many bytes they are.
+    func sha256(of file: any StorageFile) throws(StorageError) -> (sha256: String, bytes: Int) {
+        var hasher = SHA256()
+        var position = 0
+        while true {
+            let piece = try file.read(at: position, count: 1 << 20)
+            if piece.isEmpty { break }
+            hasher.update(data: piece)
+            position += piece.count
+        }
+        return (hasher.finalize().hexadecimal, position)
+    }
 }

@@ -52,7 +52,7 @@ final class StatusKeeper {
         // A status that cannot be written is no reason to stop: it holds nothing that is not elsewhere.
         try? folder.write(status)
         writing = clock.monotonic() - now
-        reporter.progress(status)
+        reporter.progress(status.news)
     }
 
     /// Writes the record that ends the job, durably.
@@ -61,7 +61,7 @@ final class StatusKeeper {
         status.elapsedSeconds = elapsed
         status = try ResultRecord.commit(
             status, as: state, results: results, at: clock.wall(), to: folder.statusFile, on: folder.storage)
-        reporter.progress(status)
+        reporter.progress(status.news)
     }
 
     func event(

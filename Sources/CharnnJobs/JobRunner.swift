@@ -15,19 +15,24 @@ public final class JobRunner {
     let stop: StopFlag
     let clock: SpoolClock
     let page: PageWriter
+    let pulse: Pulse
 
     /// - Parameters:
     ///   - status: How the job stands, as the caller knows it; counted on from there.
     ///   - stop: Set when the work is to end with a checkpoint.
+    ///   - pulse: Beats as long as the work gets on.
     public init(
         _ job: JobFile, status: JobStatus, folder: JobFolder, environment: JobEnvironment, storage: any Storage,
         engines: any EngineProvider, reporter: any JobReporter, stop: StopFlag,
-        clock: SpoolClock = .system
+        clock: SpoolClock = .system, pulse: Pulse = Pulse()
     ) {
         self.job = job
+        let storage = BeatingStorage(base: storage, pulse: pulse)
+        let folder = JobFolder(folder.path, in: storage)
         self.folder = folder
         self.environment = environment
         self.storage = storage
+        self.pulse = pulse
         self.engines = engines
         self.stop = stop
         self.clock = clock
@@ -99,7 +104,10 @@ public final class JobRunner {
     // MARK: - What the parts of a job share
 
     /// Why the work has to pause now; nil: it has not.
+    ///
+    /// It is asked again and again wherever something takes its time, and so gives a sign of life, too.
     func pause() -> TrainingPause? {
+        pulse.beat()
         if stop.isSet { return .requested }
         if let limit = job.timeLimit, keeper.elapsed >= limit { return .timeLimit }
         return nil

@@ -23,6 +23,8 @@ struct JudgementJob {
     private static let longestText = 4 << 20
     /// Of so many generated texts the first are searched.
     private static let mostTexts = 200
+    /// Seconds that one of the computations may take that give no sign of life themselves.
+    private static let patience = 900.0
     /// From this share of recited characters on the job's status warns.
     private static let warningShare = 0.2
 
@@ -84,15 +86,24 @@ struct JudgementJob {
 
     private func judge(_ group: Group, _ record: inout CopiesRecord?) throws {
         guard folder.exists(group.corpus) else { return }
+        // What is recited is shown to whoever sees this job: nobody reads in another's text through it.
+        if group.owner != nil {
+            _ = try runner.environment.modelFile(.path(group.corpus.string), in: storage)
+        }
         let began = runner.clock.monotonic()
         let corpus = try EncodedCorpus(
-            reading: group.corpus, in: storage, shouldStop: { [runner] in runner.stop.isSet })
+            reading: group.corpus, in: storage, expecting: nil,
+            shouldStop: { [runner] in
+                runner.pulse.beat()
+                return runner.stop.isSet
+            })
         let train = try group.owner.map(section) ?? runner.job.train
         guard let train, group.owner == nil || !group.texts.isEmpty else { return }
         let split = TextSplit(
             count: corpus.text.count, validationFraction: train.valFraction, validationLimit: train.valMaxChars)
-        let searched = SearchedText(
-            corpus, split: split, memory: runner.environment.configuration.memoryLimit ?? Machine.memory)
+        let searched = runner.pulse.vouch(atMost: Self.patience) {
+            SearchedText(corpus, split: split, memory: runner.environment.configuration.memoryLimit ?? Machine.memory)
+        }
         if !group.texts.isEmpty {
             var found =
                 record
@@ -168,7 +179,7 @@ struct JudgementJob {
                 "The validation text is too long to be compared in the memory there is; val_max_chars makes it shorter."
             )
         }
-        let prefixes = searched.suffixes.commonPrefixes()
+        let prefixes = runner.pulse.vouch(atMost: Self.patience) { searched.suffixes.commonPrefixes() }
         let model = NGramModel(
             searched.suffixes, prefixes: prefixes, training: searched.training, validation: searched.validation,
             alphabet: searched.corpus.vocabulary.count, shouldStop: { runner.shouldPause })
@@ -182,12 +193,14 @@ struct JudgementJob {
             let training = searched.bytes(searched.training)
             let validation = searched.bytes(searched.validation)
             func perCharacter(_ bytes: Int) -> Double { Double(bytes * 8) / Double(searched.validation.count) }
-            found.xzAloneBitsPerCharacter = compressor.compressedSize(of: validation).map(perCharacter)
-            runner.keeper.update { _ in }
+            func size(_ bytes: [UInt8]) -> Int? {
+                runner.pulse.vouch(atMost: Self.patience) { compressor.compressedSize(of: bytes) }
+            }
+            found.xzAloneBitsPerCharacter = size(validation).map(perCharacter)
             // What is further back than the dictionary reaches would be of no use.
             let known = Array(training.suffix(max(0, Compressor.dictionary - validation.count)))
-            if !runner.shouldPause, let one = compressor.compressedSize(of: known), !runner.shouldPause,
-                let both = compressor.compressedSize(of: known + validation)
+            if !runner.shouldPause, let one = size(known), !runner.shouldPause,
+                let both = size(known + validation)
             {
                 found.xzBitsPerCharacter = perCharacter(max(0, both - one))
             }

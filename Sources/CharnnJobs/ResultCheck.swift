@@ -4,7 +4,6 @@ import CharnnModel
 public import CharnnSpool
 public import CharnnStorage
 import CharnnTraining
-import Crypto
 import SystemPackage
 
 /// Reads every result, model, checkpoint and encoded text of a spool and compares it with its checksum.
@@ -40,17 +39,22 @@ public struct ResultCheck {
         let folder = JobFolder(layout.folder(of: job), in: storage)
         let status = folder.status()
         // A worker changes these files; each is whole when it is there, but none stays.
-        if status?.state == .active, try storage.status(of: layout.lock(of: job)) != nil,
-            try storage.lock(layout.lock(of: job)) == nil
-        {
-            return
-        }
+        if status?.state == .active, try storage.isLocked(layout.lock(of: job)) { return }
         let isResult = status?.state == .done || status?.state == .failed
         var compared: Set<FilePath> = []
         for result in isResult ? status?.results ?? [] : [] {
             let path = folder.path.pushing(FilePath(result.path))
             compared.insert(path)
             lookAt(result, at: path)
+            guard path == folder.manifest else { continue }
+            let listed = (try? storage.contents(of: path)).flatMap { $0 }.flatMap(JobFolder.listed)
+            guard let listed else {
+                tell(path, "it does not list the job's other results, each with its checksum")
+                continue
+            }
+            for (name, sha256) in listed {
+                lookAt(JobStatus.Result(path: name, sha256: sha256, bytes: -1), at: folder.path.pushing(FilePath(name)))
+            }
         }
         for path in [folder.model, folder.lastModel] where !compared.contains(path) && folder.exists(path) {
             lookAtModel(path, setAside: !isResult)
@@ -72,18 +76,11 @@ public struct ResultCheck {
         do throws(StorageError) {
             let file = try storage.open(path, beneath: layout.jobs)
             let size = try file.status().size
-            guard size == result.bytes else {
+            // A manifest does not tell it.
+            guard size == result.bytes || result.bytes < 0 else {
                 return tell(path, "the result has \(size) bytes and had \(result.bytes); \(advice)")
             }
-            var hasher = SHA256()
-            var position = 0
-            while position < size {
-                let piece = try file.read(at: position, count: 1 << 20)
-                if piece.isEmpty { break }
-                hasher.update(data: piece)
-                position += piece.count
-            }
-            guard hasher.finalize().hexadecimal == result.sha256 else {
+            guard try storage.sha256(of: file).sha256 == result.sha256 else {
                 return tell(path, "the result is not what its checksum says; \(advice)")
             }
         } catch {

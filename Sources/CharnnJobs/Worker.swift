@@ -2,6 +2,7 @@ import CharnnSpool
 public import CharnnStorage
 import FoundationEssentials
 import Glibc
+import Synchronization
 public import SystemPackage
 
 /// The worker process: one job, told on standard output, ended by SIGTERM or by the end of standard input.
@@ -9,17 +10,20 @@ public enum Worker {
     /// Set by the signal handler and by the thread that waits for the end of standard input.
     private static let stop = StopFlag()
 
-    /// Runs the job whose folder is `jobs/NAME` of a spool.
+    /// Runs the job whose folder is `jobs/NAME` of a spool, by the ``WorkerOrders`` on standard input.
     ///
     /// - Returns: The exit status for the daemon.
     public static func run(
-        spool: FilePath, job name: String, configuration: ServiceConfiguration, engines: any EngineProvider,
-        storage: any Storage
+        spool: FilePath, job name: String, engines: any EngineProvider, storage: any Storage
     ) -> WorkerExit {
         offerToOutOfMemoryKiller()
         takeNiceness()
-        listen()
         let reporter = PipeReporter()
+        guard let configuration = readOrders() else {
+            reporter.event(WorkerEvent(.failed, .error, "There are no orders on standard input; a daemon gives them."))
+            return .temporary
+        }
+        listen()
         let jobs = spool.appending("jobs")
         let folder = JobFolder(jobs.appending(name), in: storage)
         // Held until the process ends: never two workers at one job.
@@ -37,8 +41,12 @@ public enum Worker {
         return withExtendedLifetime(lock) {
             var status = JobStatus(job: name, state: .active)
             do {
-                // What the queue knows of the job stands there, and is written back.
-                if let known = try JobStatus.read(folder.statusFile, on: storage) { status = known }
+                // What the queue knows of the job stands there, and is written back. Without it nobody knows who
+                // submitted the job; the daemon then holds it.
+                guard let known = try JobStatus.read(folder.statusFile, on: storage) else {
+                    throw JobError(.temporary, "the job's folder \(folder.path) has no status.json")
+                }
+                status = known
                 status.job = name
                 guard let bytes = try storage.contents(of: folder.jobFile, limit: YAMLDocument.largestFile + 1) else {
                     throw JobError(.badJob, "the job's folder \(folder.path) has no job.yaml; drop the job again")
@@ -50,7 +58,7 @@ public enum Worker {
                 let file = try JobFile.parse(bytes, fileName: "job.yaml", memory: configuration.memoryLimit)
                 let runner = JobRunner(
                     file, status: status, folder: folder, environment: environment, storage: storage, engines: engines,
-                    reporter: reporter, stop: stop)
+                    reporter: reporter, stop: stop, pulse: Pulse { reporter.alive() })
                 return runner.run()
             } catch {
                 let error = JobError(error)
@@ -65,6 +73,21 @@ public enum Worker {
                 return error.exit
             }
         }
+    }
+
+    /// The first line of standard input; nil where it is none.
+    private static func readOrders() -> ServiceConfiguration? {
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        // Byte by byte: what follows is for others to read.
+        while line.count < WorkerOrders.longest {
+            let count = Glibc.read(0, &byte, 1)
+            if count < 0, errno == EINTR { continue }
+            guard count == 1 else { return nil }
+            if byte == 10 { return (try? JSONDecoder().decode(WorkerOrders.self, from: Data(line)))?.configuration }
+            line.append(byte)
+        }
+        return nil
     }
 
     /// Takes the niceness that the daemon was started with: that of its main thread. This process has that of another,
@@ -121,20 +144,26 @@ public enum Worker {
 }
 
 /// Writes messages as JSON lines to standard output.
-final class PipeReporter: JobReporter {
+final class PipeReporter: JobReporter, Sendable {
+    /// Held while a line is written: signs of life come from other threads.
+    private let line = Mutex(())
+
+    func alive() { send(.alive) }
     func event(_ event: WorkerEvent) { send(.event(event)) }
     func progress(_ status: JobStatus) { send(.progress(status)) }
     func savingCheckpoint(bytes: Int) { send(.savingCheckpoint(bytes: bytes)) }
 
     private func send(_ message: WorkerMessage) {
         guard let json = try? JSONEncoder().encode(message) else { return }
-        var bytes = [UInt8](json) + [10]
-        while !bytes.isEmpty {
-            let written = Glibc.write(1, bytes, bytes.count)
-            if written < 0, errno == EINTR { continue }
-            // A daemon that is gone reads nothing more; the end of standard input tells the worker so.
-            guard written > 0 else { return }
-            bytes.removeFirst(written)
+        line.withLock { _ in
+            var bytes = [UInt8](json) + [10]
+            while !bytes.isEmpty {
+                let written = Glibc.write(1, bytes, bytes.count)
+                if written < 0, errno == EINTR { continue }
+                // A daemon that is gone reads nothing more; the end of standard input tells the worker so.
+                guard written > 0 else { return }
+                bytes.removeFirst(written)
+            }
         }
     }
 }

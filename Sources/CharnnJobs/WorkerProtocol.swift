@@ -1,4 +1,6 @@
 public import CharnnSpool
+import FoundationEssentials
+import SystemPackage
 
 /// How a worker process ends, told by its exit status.
 public enum WorkerExit: Int32, Sendable {
@@ -16,14 +18,58 @@ public enum WorkerExit: Int32, Sendable {
     case badJob = 78
 }
 
+/// What a daemon has decided for a worker: the first line of the worker's standard input, as JSON.
+///
+/// A worker reads no configuration file: what its daemon has in force may be another than what stands there now.
+public struct WorkerOrders: Codable, Sendable, Equatable {
+    /// Bytes of the line at most.
+    static let longest = 8 << 20
+
+    var corpusRoots: [String]
+    var device: String
+    var threads: Int?
+    var memoryLimit: UInt64?
+
+    public init(_ configuration: ServiceConfiguration) {
+        corpusRoots = configuration.corpusRoots.map(\.string)
+        device = configuration.device.rawValue
+        threads = configuration.threads
+        memoryLimit = configuration.memoryLimit
+    }
+
+    /// The line, with its end.
+    public var line: [UInt8] {
+        // Strings and numbers can always be encoded.
+        guard let data = try? JSONEncoder().encode(self) else { preconditionFailure("orders are always encodable") }
+        return Array(data) + [0x0A]
+    }
+
+    /// Of a configuration what concerns a worker; nil where a device is named that this program does not know.
+    var configuration: ServiceConfiguration? {
+        guard let device = DeviceChoice(rawValue: device) else { return nil }
+        var configuration = ServiceConfiguration()
+        configuration.corpusRoots = corpusRoots.map { FilePath($0) }
+        configuration.device = device
+        configuration.threads = threads
+        configuration.memoryLimit = memoryLimit
+        return configuration
+    }
+}
+
 /// What a worker tells its daemon: one JSON object a line on its standard output.
 ///
 /// A worker ends its work with a checkpoint when it gets SIGTERM or when its standard input ends, which is how it
 /// learns that its daemon is gone.
 public enum WorkerMessage: Codable, Sendable, Equatable {
+    /// Bytes of a line at most; what is longer is no message. All that is told is bounded, so that none is.
+    public static let longestLine = 1 << 20
+
     /// Something worth a line in the journal and in `log.txt`.
     case event(WorkerEvent)
-    /// How the job stands; sent at least every few seconds while there is progress. Silence means a hang.
+    /// Something was done. Silence means a hang.
+    case alive
+    /// How the job stands.
+    /// Without what the daemon knows itself: see ``JobStatus/news``.
     case progress(JobStatus)
     /// A checkpoint of so many bytes is being written now; a stop has to wait for it.
     case savingCheckpoint(bytes: Int)
@@ -61,10 +107,15 @@ public struct WorkerEvent: Codable, Sendable, Equatable {
     /// Structured fields, such as `STEP`, `EPOCH`, `LOSS`, `VAL_LOSS`; the journal prefixes each with `CHARNND_`.
     public var fields: [String: String]
 
+    /// - Parameters:
+    ///   - message: Kept in one line, and cut where it is longer than ``longestText``.
     public init(_ kind: Kind, _ level: Level = .info, _ message: String, fields: [String: String] = [:]) {
         self.kind = kind
         self.level = level
-        self.message = message
-        self.fields = fields
+        self.message = PlainText.line(message, atMost: Self.longestText)
+        self.fields = fields.mapValues { PlainText.cut($0, Self.longestText) }
     }
+
+    /// Bytes of a message or field at most, so that each event fits into one line of the pipe.
+    private static let longestText = 8 << 10
 }

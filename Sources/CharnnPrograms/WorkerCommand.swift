@@ -9,23 +9,12 @@ public struct WorkerCommand: ParsableCommand {
         commandName: "worker", abstract: "Run one job of a spool for its daemon.", shouldDisplay: false)
 
     @Option var spool: String
-    @Option var config: String?
     @Argument var job: String
 
     public init() {}
 
     public func run() throws {
-        let storage = LocalStorage()
-        var configuration = ServiceConfiguration()
-        let path = config.map { FilePath($0) } ?? ServiceConfiguration.standardPath
-        // The daemon has checked the file; what became bad since then is its to tell.
-        if let bytes = try? storage.contents(of: path),
-            let read = try? ServiceConfiguration.parse(bytes, fileName: path.string)
-        {
-            configuration = read
-        }
-        let exit = Worker.run(
-            spool: FilePath(spool), job: job, configuration: configuration, engines: Engines(), storage: storage)
+        let exit = Worker.run(spool: FilePath(spool), job: job, engines: Engines(), storage: LocalStorage())
         throw ExitCode(exit.rawValue)
     }
 }

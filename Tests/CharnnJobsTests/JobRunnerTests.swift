@@ -7,6 +7,7 @@ import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
 import CharnnTraining
+import Glibc
 import SystemPackage
 import Testing
 
@@ -32,7 +33,7 @@ final class JobFixture: JobReporter {
     }
 
     @discardableResult
-    func run(_ name: String, _ text: String, submitter: UInt32? = nil) throws -> WorkerExit {
+    func run(_ name: String, _ text: String, submitter: UInt32? = getuid()) throws -> WorkerExit {
         let job = try JobFile.parse(Array(text.utf8), fileName: "\(name).yaml")
         let environment = JobEnvironment(
             corpora: corpora, jobs: jobs, roots: [corpora, jobs], submitter: submitter)

@@ -1,0 +1,108 @@
+import CharnnStorage
+import SystemPackage
+
+/// A storage of which every operation is a sign of life.
+struct BeatingStorage: Storage {
+    let base: any Storage
+    let pulse: Pulse
+
+    func status(of path: FilePath) throws(StorageError) -> FileStatus? {
+        pulse.beat()
+        return try base.status(of: path)
+    }
+
+    func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? { try base.accessList(of: path) }
+
+    func list(_ directory: FilePath) throws(StorageError) -> [String] {
+        pulse.beat()
+        return try base.list(directory)
+    }
+
+    func open(_ path: FilePath, beneath root: FilePath?) throws(StorageError) -> any StorageFile {
+        pulse.beat()
+        return BeatingFile(try base.open(path, beneath: root), pulse)
+    }
+
+    func create(_ path: FilePath, mode: CharnnStorage.FileMode) throws(StorageError) -> any StorageFile {
+        pulse.beat()
+        return BeatingFile(try base.create(path, mode: mode), pulse)
+    }
+
+    func openForAppending(_ path: FilePath, mode: CharnnStorage.FileMode) throws(StorageError) -> any StorageFile {
+        BeatingFile(try base.openForAppending(path, mode: mode), pulse)
+    }
+
+    func createDirectory(_ path: FilePath, mode: CharnnStorage.FileMode) throws(StorageError) {
+        try base.createDirectory(path, mode: mode)
+    }
+
+    func rename(_ source: FilePath, to destination: FilePath, replacing: Bool) throws(StorageError) {
+        pulse.beat()
+        try base.rename(source, to: destination, replacing: replacing)
+    }
+
+    func remove(_ path: FilePath) throws(StorageError) {
+        pulse.beat()
+        try base.remove(path)
+    }
+
+    func removeDirectory(_ path: FilePath) throws(StorageError) { try base.removeDirectory(path) }
+
+    func setMode(_ mode: CharnnStorage.FileMode, of path: FilePath) throws(StorageError) {
+        try base.setMode(mode, of: path)
+    }
+
+    func synchronizeDirectory(_ path: FilePath) throws(StorageError) {
+        pulse.beat()
+        try base.synchronizeDirectory(path)
+        pulse.beat()
+    }
+
+    func space(at path: FilePath) throws(StorageError) -> StorageSpace { try base.space(at: path) }
+
+    func isWritable(_ directory: FilePath) -> Bool { base.isWritable(directory) }
+
+    func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? { try base.lock(path) }
+
+    func isLocked(_ path: FilePath) throws(StorageError) -> Bool { try base.isLocked(path) }
+
+    func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch { try base.watch(directories) }
+}
+
+private final class BeatingFile: StorageFile {
+    private let base: any StorageFile
+    private let pulse: Pulse
+    var path: FilePath { base.path }
+
+    init(_ base: any StorageFile, _ pulse: Pulse) {
+        self.base = base
+        self.pulse = pulse
+    }
+
+    func status() throws(StorageError) -> FileStatus { try base.status() }
+
+    func read(at offset: Int, count: Int) throws(StorageError) -> [UInt8] {
+        pulse.beat()
+        return try base.read(at: offset, count: count)
+    }
+
+    func append(_ bytes: [UInt8]) throws(StorageError) {
+        pulse.beat()
+        try base.append(bytes)
+    }
+
+    func truncate(to size: Int) throws(StorageError) { try base.truncate(to: size) }
+
+    func synchronize() throws(StorageError) {
+        pulse.beat()
+        // A checkpoint may be gigabytes and the disk slow; the kernel ends what it cannot do.
+        try pulse.vouch(atMost: 600) { () throws(StorageError) in try base.synchronize() }
+    }
+
+    func map() throws(StorageError) -> any StorageMapping {
+        pulse.beat()
+        return try base.map()
+    }
+
+    func isOpenForWriting() -> Bool? { base.isOpenForWriting() }
+}
