@@ -18,7 +18,15 @@ public struct Checkpoint: Sendable {
     /// What computed it; the run that goes on takes the same where it can.
     public var configuration: EngineConfiguration
 
-    public init(model: Model, state: TrainingCheckpoint, identity: String, configuration: EngineConfiguration) {
+    /// The SHA-256 of files beside the checkpoints that the run goes on with, by name, as it left them; empty in
+    /// checkpoints of version 0.1.0.
+    public var files: [String: String]
+
+    public init(
+        model: Model, state: TrainingCheckpoint, identity: String, configuration: EngineConfiguration,
+        files: [String: String] = [:]
+    ) {
+        self.files = files
         self.configuration = configuration
         self.model = model
         self.state = state
@@ -50,6 +58,9 @@ public struct Checkpoint: Sendable {
         metadata["state.progress"] = (try? encoder.encode(state.progress)).map { String(decoding: $0, as: UTF8.self) }
         metadata["state.engine"] = (try? encoder.encode(configuration)).map { String(decoding: $0, as: UTF8.self) }
         metadata["state.identity"] = identity
+        if !files.isEmpty {
+            metadata["state.files"] = (try? encoder.encode(files)).map { String(decoding: $0, as: UTF8.self) }
+        }
         return metadata
     }
 
@@ -111,6 +122,10 @@ public struct Checkpoint: Sendable {
             self.model = model
             self.identity = identity
             self.configuration = configuration
+            files =
+                file.metadata["state.files"].flatMap {
+                    try? JSONDecoder().decode([String: String].self, from: Data($0.utf8))
+                } ?? [:]
             guard Self.checksum(file.metadata, sources) == file.metadata["state.sha256"] else {
                 throw ModelError(.damaged, "the checksum of \(path) does not match its contents")
             }

@@ -50,14 +50,15 @@ public struct CheckpointFolder: Sendable {
 
     /// The newest checkpoint that is whole, with the steps of newer ones and what was wrong with them.
     ///
+    /// - Parameter limit: Only those of earlier steps.
     /// - Throws: When there is none and one could not be read: the disk may give it back later, and to begin anew would
     ///   give up all that it has.
-    public func newest() throws(CheckpointError) -> (
+    public func newest(before limit: Int = .max) throws(CheckpointError) -> (
         checkpoint: Checkpoint?, damaged: [(step: Int, error: CheckpointError)]
     ) {
         let steps: [Int]
         do {
-            steps = try self.steps()
+            steps = try self.steps().filter { $0 < limit }
         } catch {
             throw CheckpointError(.unreadable, "cannot look for checkpoints: \(error)")
         }
@@ -71,6 +72,11 @@ public struct CheckpointFolder: Sendable {
         }
         if let (_, error) = damaged.first(where: { $0.error.code == .unreadable }) { throw error }
         return (nil, damaged)
+    }
+
+    /// Removes those of a step and all later ones, so that the run goes on before it.
+    public func discard(from step: Int) throws(StorageError) {
+        for later in try steps() where later >= step { try storage.discard(file(step: later)) }
     }
 
     /// Removes what an interrupted write left behind, and checkpoints whose contents are damaged: they must not count

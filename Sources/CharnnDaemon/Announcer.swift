@@ -27,7 +27,7 @@ struct Announcer {
 
     /// Tells of something that concerns no single job.
     func tell(_ kind: EventKind, _ level: Logger.Level, _ message: String, _ fields: [String: String] = [:]) {
-        logger.log(level: level, "\(message)", metadata: metadata(kind, fields))
+        logger.log(level: level, "\(Self.fit(message))", metadata: metadata(kind, fields))
     }
 
     /// Tells of a job.
@@ -36,9 +36,10 @@ struct Announcer {
     ) {
         var metadata = metadata(kind, fields)
         metadata["job"] = "\(job)"
-        logger.log(level: level, "\(job): \(message)", metadata: metadata)
+        let text = Self.fit(message)
+        logger.log(level: level, "\(job): \(text)", metadata: metadata)
         let time = JobStatus.time(clock.wall())
-        let line = "\(time) \(level.rawValue): \(message)\n"
+        let line = "\(time) \(level.rawValue): \(text)\n"
         // The log is for people; that it cannot be written, as on a full disk, must not hinder the job.
         try? storage.openForAppending(layout.log(of: job), mode: 0o640).append(Array(line.utf8))
     }
@@ -75,7 +76,7 @@ struct Announcer {
     /// Tells a line that a worker wrote to its standard error.
     mutating func hear(line: String, job: String) {
         guard !line.isEmpty, flood.passes(.workerOutput, of: job, at: clock.monotonic()) else { return }
-        tell(.workerOutput, .warning, job: job, quoted(line))
+        tell(.workerOutput, .warning, job: job, PlainText.line(line))
     }
 
     /// Another job begins: its first line of progress need not wait for that of the last.
@@ -96,7 +97,7 @@ struct Announcer {
         case .ignored(let file, let reason):
             guard passes(.ignored) else { return }
             tell(
-                .ignored, .warning, "Left \(quoted(file)) in place: \(quoted(reason))",
+                .ignored, .warning, "Left \(PlainText.line(file)) in place: \(PlainText.line(reason))",
                 ["file": file, "reason": reason])
         case .held(let job, let reason):
             let level: Logger.Level = reason == nil ? .info : .warning
@@ -154,12 +155,15 @@ struct Announcer {
 
     private func metadata(_ kind: EventKind, _ fields: [String: String]) -> Logger.Metadata {
         var metadata: Logger.Metadata = ["event": "\(kind.name)", "message.id": "\(kind.messageID)"]
-        for (name, value) in fields { metadata[name.lowercased()] = "\(value)" }
+        for (name, value) in fields { metadata[name.lowercased()] = "\(PlainText.cut(value, Self.longestMessage))" }
         return metadata
     }
 
-    /// A name that nobody checked, fit for a line.
-    private func quoted(_ name: String) -> String {
-        String(name.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
+    /// The most bytes of a message; the journal takes no endless ones.
+    private static let longestMessage = 32 << 10
+
+    /// A message with words of others in it, so that none of its lines looks like one of the journal's or the log's.
+    private static func fit(_ message: String) -> String {
+        PlainText.lines(message, indent: "    ", atMost: longestMessage)
     }
 }

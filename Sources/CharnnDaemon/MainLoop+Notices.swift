@@ -30,8 +30,8 @@ struct EndedJob: Sendable {
 
 // Telling the administrator's command and the units that follow the queue.
 extension MainLoop {
-    /// Jobs that the notice of an empty queue names at most: an environment has its limits.
-    private static let mostNamed = 500
+    /// Bytes that the list of jobs in the notice of an empty queue has at most: one variable may have 128 KiB.
+    private static let longestList = 96 << 10
     private static let longestReason = 1000
 
     func noteEnd(_ job: EndedJob) {
@@ -43,7 +43,8 @@ extension MainLoop {
                 command: command, limit: configuration.notifyTimeout,
                 variables: [
                     "CHARNND_NOTICE": "job", "CHARNND_SPOOL": options.spool.root.string, "CHARNND_JOB": job.name,
-                    "CHARNND_STATE": job.state.rawValue, "CHARNND_REASON": Self.plain(job.reason ?? ""),
+                    "CHARNND_STATE": job.state.rawValue,
+                    "CHARNND_REASON": PlainText.line(job.reason ?? "", atMost: Self.longestReason),
                     "CHARNND_FOLDER": folder.string, "CHARNND_REPORT": folder.appending("report.html").string,
                 ]), mayForget: true)
     }
@@ -62,10 +63,7 @@ extension MainLoop {
             "CHARNND_NOTICE": "idle", "CHARNND_SPOOL": options.spool.root.string,
             "CHARNND_REPORT": options.spool.root.appending("index.html").string,
             "CHARNND_WAITING": "\(keeper.count(.queue))",
-            "CHARNND_JOBS": ended.suffix(Self.mostNamed).map { job in
-                let report = options.spool.folder(of: job.name).appending("report.html")
-                return "\(job.name)\t\(job.state.rawValue)\t\(report)"
-            }.joined(separator: "\n"),
+            "CHARNND_JOBS": list(ended),
         ]
         for state in [JobState.done, .failed, .cancelled, .held] {
             variables["CHARNND_\(state.rawValue.uppercased())"] = "\(ended.count { $0.state == state })"
@@ -87,8 +85,17 @@ extension MainLoop {
         }
     }
 
-    private static func plain(_ text: String) -> String {
-        let words = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) }
-        return String(words.prefix(longestReason))
+    /// A line for each of the jobs that ended last, as many as an environment variable holds.
+    private func list(_ jobs: [EndedJob]) -> String {
+        var lines: [String] = []
+        var bytes = 0
+        for job in jobs.reversed() {
+            let report = options.spool.folder(of: job.name).appending("report.html")
+            let line = "\(job.name)\t\(job.state.rawValue)\t\(report)"
+            bytes += line.utf8.count + 1
+            guard bytes <= Self.longestList else { break }
+            lines.append(line)
+        }
+        return lines.reversed().joined(separator: "\n")
     }
 }

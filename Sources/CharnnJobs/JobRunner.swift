@@ -53,6 +53,7 @@ public final class JobRunner {
             try work()
             let results = try folder.results()
             try keeper.finish(.done, reason: nil, results: results)
+            GenerationJob(self).forgetProgress()
             // The daemon tells of the end itself, when it has moved the job's file.
             keeper.event(.finished, .debug, "All results are written.", ["ELAPSED": String(Int(keeper.elapsed))])
             return .done

@@ -33,7 +33,7 @@ public final class Pulse: Sendable {
     /// Does something that cannot beat itself, with signs of life meanwhile.
     ///
     /// - Parameter seconds: After so many it counts as hung, and no more are given.
-    func vouch<Outcome, Failure>(
+    package func vouch<Outcome, Failure>(
         atMost seconds: Double, for work: () throws(Failure) -> Outcome
     ) throws(Failure) -> Outcome {
         let timer = DispatchSource.makeTimerSource()

@@ -5,6 +5,7 @@ import CharnnReports
 import CharnnSpool
 public import CharnnStorage
 public import CharnnTraining
+import Crypto
 import FoundationEssentials
 import Glibc
 public import SystemPackage
@@ -50,15 +51,23 @@ struct GenerationJob {
         guard !sections.isEmpty else { return }
         runner.keeper.enter("generating")
         try runner.storage.createDirectories(folder.generated, mode: 0o750)
+        var progress = TextProgress.read(progressFile, in: runner.storage)
         var number = 0
-        for section in sections {
-            try write(section, trained: trained, after: number)
+        for (index, section) in sections.enumerated() {
+            try write(section, trained: trained, after: number, &progress, index)
             number += section.request.count
         }
         try removeOthers(than: number)
     }
 
-    private func write(_ section: GenerateSection, trained: LoadedModel?, after done: Int) throws {
+    private var progressFile: FilePath { folder.generated.appending(".progress.json") }
+
+    /// Removes what is of use only as long as the job has not ended.
+    func forgetProgress() { try? runner.storage.discard(progressFile) }
+
+    private func write(
+        _ section: GenerateSection, trained: LoadedModel?, after done: Int, _ progress: inout TextProgress, _ index: Int
+    ) throws {
         let loaded = try runner.load(section.model, trained: trained)
         let writer = try TextWriter(
             section.request, vocabulary: loaded.model.vocabulary, encoding: loaded.model.encoding)
@@ -68,7 +77,16 @@ struct GenerationJob {
                     + "\(section.request.unknown.rawValue): \(Vocabulary.list(writer.unknown)).")
         }
         let engine = try runner.engine(for: loaded.model)
-        var first = 0
+        // Texts of an attempt that was interrupted are whole; they would only be written again.
+        let identity = TextProgress.identity(section, loaded.model, engine.configuration)
+        var first = min(progress.count(index, identity), section.request.count)
+        for number in 0..<first where !folder.exists(folder.generated.appending("\(done + number + 1).txt")) {
+            first = number / Self.streams * Self.streams
+            break
+        }
+        if first > 0 {
+            runner.keeper.event(.generated, .info, "\(grouped(first)) texts were written before; the next follows.")
+        }
         while first < section.request.count {
             let numbers = first..<min(first + Self.streams, section.request.count)
             let files = try numbers.map { number in
@@ -85,6 +103,9 @@ struct GenerationJob {
             guard finished else { throw runner.paused() }
             for file in files { try file.publish() }
             first = numbers.upperBound
+            try runner.storage.synchronizeDirectory(folder.generated)
+            progress.note(index, identity, count: first)
+            try progress.write(to: progressFile, in: runner.storage)
         }
         try runner.storage.synchronizeDirectory(folder.generated)
         let count = section.request.count
@@ -98,10 +119,52 @@ struct GenerationJob {
     private func removeOthers(than count: Int) throws {
         for name in try runner.storage.list(folder.generated) {
             let number = name.hasSuffix(".txt") ? Int(name.dropLast(4)) : nil
-            if number.map({ $0 > count }) ?? name.hasPrefix(".") {
+            if number.map({ $0 > count }) ?? (name.hasPrefix(".") && name != progressFile.lastComponent?.string) {
                 try runner.storage.discard(folder.generated.appending(name))
             }
         }
+    }
+}
+
+/// How many texts of each `generate` section are written: an interrupted attempt is gone on with behind them.
+struct TextProgress: Codable, Equatable {
+    private struct Section: Codable, Equatable {
+        /// What the texts follow from.
+        var identity: String
+        var count: Int
+    }
+
+    private var sections: [Section] = []
+
+    /// The one in a file; an empty one where there is none, or none that can be read: then all is written again.
+    static func read(_ path: FilePath, in storage: any Storage) -> TextProgress {
+        let bytes = (try? storage.contents(of: path, limit: 1 << 20)) ?? nil
+        return bytes.flatMap { try? JSONDecoder().decode(Self.self, from: Data($0)) } ?? TextProgress()
+    }
+
+    /// What the texts of a section follow from: other texts have another.
+    static func identity(_ section: GenerateSection, _ model: Model, _ configuration: EngineConfiguration) -> String {
+        var configuration = configuration
+        configuration.threads = 0
+        var hasher = SHA256()
+        hasher.update(data: [UInt8]("\(section.request)\n\(configuration)\n\(model.metadata.sorted { $0 < $1 })".utf8))
+        model.parameters.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        return hasher.finalize().hexadecimal
+    }
+
+    func count(_ index: Int, _ identity: String) -> Int {
+        sections.indices.contains(index) && sections[index].identity == identity ? max(0, sections[index].count) : 0
+    }
+
+    /// Takes note of texts that are whole. What is known of later sections is forgotten: they are still to be written.
+    mutating func note(_ index: Int, _ identity: String, count: Int) {
+        let unknown = Section(identity: "", count: 0)
+        sections = sections.prefix(index) + [Section](repeating: unknown, count: max(0, index - sections.count))
+        sections.append(Section(identity: identity, count: count))
+    }
+
+    func write(to path: FilePath, in storage: any Storage) throws {
+        try storage.swap(path, with: [UInt8](try JSONEncoder().encode(self)))
     }
 }
 

@@ -22,6 +22,11 @@ final class TrainingJob {
     private var identity = ""
     private var engine: (any Engine)?
     private var totalSteps = 0
+    /// The SHA-256 of the best model so far, as it was written; nil where there is none, or where it is still to be
+    /// written again.
+    private var bestSHA256: String?
+    /// Whether the best model is not compared with its checksum: a checkpoint of version 0.1.0 has none.
+    private var isBestUnchecked = false
 
     /// From where on it pays to measure first how steps are done fastest, which takes about fifty of them.
     private static let stepsWorthAPlan = 5000
@@ -34,12 +39,13 @@ final class TrainingJob {
     /// Trains to the end, or throws the reason why not.
     func run() throws -> LoadedModel {
         try runner.storage.createDirectories(folder.path, mode: 0o750)
-        let (checkpoint, damaged) = try folder.checkpoints.newest()
-        try requireEngine(resuming: checkpoint)
+        let (newest, damaged) = try folder.checkpoints.newest()
+        try requireEngine(resuming: newest)
         for (_, error) in damaged {
             keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)")
         }
         try folder.checkpoints.sweep(damaged)
+        let checkpoint = try newest.map(withBestModel)
         // A checkpoint has all that came from the model that the run began with, which may be gone by now.
         let base = try section.from.map { try checkpoint?.model ?? baseModel($0) }
         if let base, let from = section.from { try checkWishes(base, from) }
@@ -62,21 +68,16 @@ final class TrainingJob {
         if let checkpoint { try engine.install(checkpoint.state.engine) }
         let split = TextSplit(
             count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
-        var progress = checkpoint?.state.progress ?? TrainingProgress()
-        if progress.bestStep != nil {
-            do throws(ModelError) {
-                _ = try Model(reading: folder.model, in: runner.storage)
-            } catch {
-                if error.code == .readFailed { throw error }
-                keeper.warn("The best model so far is missing or damaged; the next evaluation begins anew.")
-                progress.bestStep = nil
-                progress.bestValidationLoss = nil
-            }
-        }
+        let progress = checkpoint?.state.progress ?? TrainingProgress()
         metrics = try MetricsFile(folder.metrics, keepingRowsTo: progress.lastRow, in: runner.storage)
         events = try? EventFile(
             folder.events, keepingEventsTo: progress.isUnfinished ? progress.step - 1 : progress.step,
             time: runner.clock.wall(), in: runner.storage)
+        if let checkpoint, let known = checkpoint.files[Self.metricsName],
+            try sha256(of: folder.metrics) != known
+        {
+            keeper.warn("metrics.csv was changed since the checkpoint; its rows are kept as they are.")
+        }
         let trainer = try Trainer(
             engine: engine, text: corpus.text, split: split, settings: section.settings, progress: progress,
             delegate: self, now: runner.clock.monotonic)
@@ -94,6 +95,59 @@ final class TrainingJob {
     }
 
     // MARK: - Before the first step
+
+    private static let modelName = "model.safetensors"
+    private static let metricsName = "metrics.csv"
+
+    private func sha256(of file: FilePath) throws -> String {
+        try runner.storage.sha256(of: try runner.storage.open(file, beneath: nil)).sha256
+    }
+
+    /// The checkpoint to go on from, if the best model so far is what the run wrote; else an earlier one from which it is
+    /// written again.
+    private func withBestModel(_ checkpoint: Checkpoint) throws -> Checkpoint {
+        guard let bestStep = checkpoint.state.progress.bestStep else { return checkpoint }
+        let known = checkpoint.files[Self.modelName]
+        isBestUnchecked = checkpoint.files.isEmpty
+        guard folder.exists(folder.model) else {
+            keeper.warn("The best model so far is missing; the next evaluation begins anew.")
+            return withoutBest(checkpoint)
+        }
+        if let known, try sha256(of: folder.model) == known {
+            bestSHA256 = known
+            return checkpoint
+        }
+        do throws(ModelError) {
+            let found = try Model(reading: folder.model, in: runner.storage)
+            // It was written after the checkpoint: that evaluation is made again, and the file with it.
+            if isBestUnchecked || found.step ?? 0 > checkpoint.state.progress.step { return checkpoint }
+        } catch {
+            if error.code == .readFailed { throw error }
+            if isBestUnchecked {
+                keeper.warn("The best model so far is damaged; the next evaluation begins anew.")
+                return withoutBest(checkpoint)
+            }
+        }
+        guard let earlier = try folder.checkpoints.newest(before: bestStep).checkpoint else {
+            throw JobError(
+                .badData,
+                "\(folder.model) is not what this run wrote: it was changed or damaged, and no checkpoint from before step "
+                    + "\(bestStep) is left to write it again. Put it back from a copy and retry; or remove it and retry, "
+                    + "and the run goes on without the best model so far")
+        }
+        keeper.warn(
+            "model.safetensors was changed or damaged since the run wrote it at step \(bestStep); the run goes back to "
+                + "step \(earlier.state.progress.step) to write it again.")
+        try folder.checkpoints.discard(from: earlier.state.progress.step + 1)
+        return earlier
+    }
+
+    private func withoutBest(_ checkpoint: Checkpoint) -> Checkpoint {
+        var checkpoint = checkpoint
+        checkpoint.state.progress.bestStep = nil
+        checkpoint.state.progress.bestValidationLoss = nil
+        return checkpoint
+    }
 
     /// Refuses a device or precision that this machine lacks before a long text is read for nothing.
     private func requireEngine(resuming checkpoint: Checkpoint?) throws {
@@ -140,15 +194,29 @@ final class TrainingJob {
 
     /// The text of this job: frozen as soon as there is a checkpoint, encoded anew before.
     private func encodedCorpus(_ base: Model?, resuming model: Model?) throws -> EncodedCorpus {
+        var damage: CorpusError?
         if let model, folder.exists(folder.corpus) {
             do {
                 return try EncodedCorpus(
                     reading: folder.corpus, in: runner.storage, expecting: model.corpusSHA256,
                     shouldStop: { [runner] in runner.shouldPause })
             } catch {
-                throw error.code == .interrupted ? runner.paused() : error
+                guard error.code == .damaged else { throw error.code == .interrupted ? runner.paused() : error }
+                keeper.warn("\(error); it is made anew from the text.")
+                damage = error
             }
         }
+        do {
+            return try encodeCorpus(base, resuming: model)
+        } catch {
+            // A pause and what may be better later are no end.
+            let reason = JobError(error)
+            guard let damage, reason.exit != .checkpointed, reason.exit != .temporary else { throw error }
+            throw JobError(.badData, "\(damage), and it cannot be made anew: \(reason)")
+        }
+    }
+
+    private func encodeCorpus(_ base: Model?, resuming model: Model?) throws -> EncodedCorpus {
         let origin = CorpusOrigin(
             paths: section.corpus,
             encoding: section.given.contains("encoding") ? section.encoding : base?.encoding ?? section.encoding,
@@ -314,6 +382,12 @@ final class TrainingJob {
                     + "better validation loss.", ["STEP": String(progress.step)])
         }
         try metrics?.synchronize()
+        if progress.bestStep != nil, !isBestUnchecked, try bestSHA256 != sha256(of: folder.model) {
+            throw JobError(
+                .badData,
+                "\(folder.model) is not what this run wrote: it was changed or damaged while it ran. Remove it and retry: "
+                    + "the run goes on from its newest checkpoint, without the best model so far")
+        }
         var last = model
         last.parameters = try engine.parameters()
         last.step = progress.step
@@ -349,6 +423,8 @@ extension TrainingJob: TrainerDelegate {
         best.step = progress.step
         best.validationLoss = progress.bestValidationLoss
         try best.write(to: folder.model, in: runner.storage)
+        bestSHA256 = try sha256(of: folder.model)
+        isBestUnchecked = false
     }
 
     func sample(step: Int, engine: any Engine) throws -> Bool {
@@ -378,11 +454,14 @@ extension TrainingJob: TrainerDelegate {
 
     func save(_ checkpoint: TrainingCheckpoint) throws {
         guard let model, let engine else { return }
-        let checkpoint = Checkpoint(
-            model: model, state: checkpoint, identity: identity, configuration: engine.configuration)
-        keeper.savingCheckpoint(bytes: checkpoint.size)
         // Rows first: a checkpoint counts on the rows up to it.
         try metrics?.synchronize()
+        var files = [Self.metricsName: try sha256(of: folder.metrics)]
+        if checkpoint.progress.bestStep != nil { files[Self.modelName] = bestSHA256 }
+        let checkpoint = Checkpoint(
+            model: model, state: checkpoint, identity: identity, configuration: engine.configuration,
+            files: isBestUnchecked ? [:] : files)
+        keeper.savingCheckpoint(bytes: checkpoint.size)
         if checkpoint.state.progress.bestStep == nil {
             var last = model
             last.parameters = checkpoint.state.engine.parameters

@@ -103,6 +103,18 @@ public enum Worker {
         _ = stop.isSet
         signal(SIGTERM) { _ in Worker.stop.set() }
         signal(SIGINT) { _ in Worker.stop.set() }
+        // What is mapped may be cut short under the worker, or lie on a disk that fails. The next attempt finds it out
+        // when it checks its files; this one says what ended it.
+        signal(SIGBUS) { _ in
+            let words: StaticString = """
+                A file that was mapped could not be read to its end: it was cut short, or the disk fails. \
+                `charnn fsck` looks at all of them.
+
+                """
+            _ = Glibc.write(2, words.utf8Start, words.utf8CodeUnitCount)
+            signal(SIGBUS, SIG_DFL)
+            raise(SIGBUS)
+        }
         let thread = Thread {
             var byte: UInt8 = 0
             while true {

@@ -532,6 +532,7 @@ extension SpoolKeeper {
         var number = max(1, rejectedNumbers["\(file)"] ?? 1)
         // Under the very name of a job it would count as that job's file.
         if isForeign, index.jobOfFile["\(file)"] != nil { number = max(2, number) }
+        let reason = PlainText.lines(reason, atMost: Self.longestReason)
         let text = reason.hasSuffix("\n") ? reason : reason + "\n"
         while true {
             let target = "\(JobFileName(name: file.name.numbered(number), ending: file.ending))"

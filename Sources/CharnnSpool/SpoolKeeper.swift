@@ -32,6 +32,8 @@ public final class SpoolKeeper {
     package static let batchHeld = 64
     /// Drops that are not complete yet, of which one ``tick()`` looks at so many.
     static let batchWatched = 4096
+    /// Bytes of the reason beside a rejected file; a file can have a thousand mistakes.
+    static let longestReason = 64 << 10
     /// Names that are tried where something odd stands under the wanted one.
     static let mostOddNames = 1000
 

@@ -220,6 +220,17 @@ public struct LocalStorage: Storage {
         try LocalWatch(directories)
     }
 
+    /// Opens a folder below `root`, following no link from there on, to make files in it: whoever may write in a folder
+    /// above could otherwise have them made elsewhere.
+    public func folder(_ path: FilePath, beneath root: FilePath) throws(StorageError) -> LocalFolder {
+        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW
+        // Openat2 refuses a path that names no place below.
+        let isRoot = path.lexicallyNormalized() == root.lexicallyNormalized()
+        return LocalFolder(
+            descriptor: isRoot
+                ? try Self.open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : try openBeneath(root, path, flags))
+    }
+
     /// open, repeated when a signal came between.
     private static func open(_ path: FilePath, _ flags: Int32, _ mode: FileMode = 0) throws(StorageError) -> Int32 {
         while true {
@@ -287,6 +298,18 @@ public struct LocalStorage: Storage {
         }
         throw StorageError(.notRegular, call: "openat", path: path, errno: .isDirectory)
     }
+}
+
+/// A folder that is open: below ``path`` it is always this one, whatever becomes of its name.
+public final class LocalFolder: Sendable {
+    private let descriptor: Int32
+
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// A way to the folder that nobody can bend, as long as this value lives.
+    public var path: FilePath { FilePath("/proc/self/fd/\(descriptor)") }
 }
 
 /// A lock by flock: it belongs to the open file and so ends with this value or with the process.

@@ -31,7 +31,7 @@ final class ConsoleReporter: JobReporter {
         if isQuiet, event.level == .info { return }
         clear()
         let mark = event.level == .warning ? "warning: " : event.level == .error ? "error: " : ""
-        Terminal.line(mark + event.message)
+        Terminal.message(mark + event.message)
     }
 
     func progress(_ status: JobStatus) {

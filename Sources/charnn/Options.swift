@@ -17,18 +17,22 @@ struct SpoolOptions: ParsableArguments {
 
     /// A spool that is there already: looking into one does not make it, for its name may be mistyped.
     func existing(_ storage: any Storage) throws -> SpoolLayout {
+        let layout = layout
         guard try whereAllowed({ try storage.status(of: layout.incoming)?.kind == .directory }) else {
             throw Failure(
                 "there is no spool at \(layout.root); the first `charnn demo`, `charnn submit` or charnnd makes it, or "
                     + "name another with --spool", status: 66)
         }
-        return try prepared(storage)
+        // What an older version did not have yet; in another's spool its daemon makes it.
+        let isOwn = try storage.status(of: layout.incoming)?.owner == geteuid()
+        return isOwn ? try prepared(storage) : layout
     }
 
     /// The spool with its directories made, where it is the person's own.
     func prepared(_ storage: any Storage) throws -> SpoolLayout {
         let layout = layout
         try whereAllowed {
+            if let incoming = try storage.status(of: layout.incoming), incoming.owner != geteuid() { return }
             if try layout.directories(.personal).contains(where: { try storage.status(of: $0.path) == nil }) {
                 try layout.create(.personal, on: storage)
             }

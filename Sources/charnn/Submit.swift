@@ -51,7 +51,7 @@ struct Submit: ParsableCommand {
 /// Gives a daemon the texts that it could not see, such as those in a home folder: copies them into `corpora/`.
 struct TextProvider {
     var layout: SpoolLayout
-    var storage: any Storage
+    var storage: LocalStorage
 
     /// Copies what a job file names and the spool lacks.
     ///
@@ -108,8 +108,16 @@ struct TextProvider {
             throw Failure(
                 "\(path): there is no such text beside \(file) or in \(layout.corpora); put it there", status: 66)
         }
-        try storage.createDirectories(target.removingLastComponent(), mode: 0o2770)
-        try copy(source, to: target)
+        guard let name = target.lastComponent else { return }
+        // Another member may have made a folder on the way, or a link of that name.
+        var parent = layout.corpora
+        var folder = try storage.folder(parent, beneath: layout.corpora)
+        for component in path.lexicallyNormalized().removingLastComponent().components {
+            try storage.createDirectory(folder.path.appending(component), mode: 0o2770)
+            parent.append(component)
+            folder = try storage.folder(parent, beneath: layout.corpora)
+        }
+        try copy(source, into: folder, as: name.string)
     }
 
     /// - Returns: The name in `corpora/`.
@@ -124,7 +132,7 @@ struct TextProvider {
             let name = number == 1 ? last.string : "\(last.stem)-\(number)" + (last.extension.map { ".\($0)" } ?? "")
             let target = layout.corpora.appending(name)
             guard try storage.status(of: target) != nil else {
-                try copy(source, to: target)
+                try copy(source, into: storage.folder(layout.corpora, beneath: layout.corpora), as: name)
                 return name
             }
             if (try? isEqual(source, target)) == true { return name }
@@ -144,24 +152,29 @@ struct TextProvider {
         }
     }
 
-    private func copy(_ source: FilePath, to target: FilePath) throws {
+    private func copy(_ source: FilePath, into folder: LocalFolder, as name: String) throws {
         let reading = try storage.open(source, beneath: nil)
-        let temporary = target.partial
-        try storage.discard(temporary)
+        // A name that another member could guess could be taken before.
+        let temporary = folder.path.appending(".\(UInt64.random(in: 0 ... .max)).partial")
         let writing = try storage.create(temporary, mode: 0o640)
-        // The daemon is another user of a shared spool's group, and must read it whatever this user's mask.
-        try storage.setMode(0o640, of: temporary)
-        var position = 0
-        while true {
-            let piece = try reading.read(at: position, count: 1 << 20)
-            if piece.isEmpty { break }
-            try writing.append(piece)
-            position += piece.count
+        do {
+            // The daemon is another user of a shared spool's group, and must read it whatever this user's mask.
+            try storage.setMode(0o640, of: temporary)
+            var position = 0
+            while true {
+                let piece = try reading.read(at: position, count: 1 << 20)
+                if piece.isEmpty { break }
+                try writing.append(piece)
+                position += piece.count
+            }
+            try writing.synchronize()
+            try storage.rename(temporary, to: folder.path.appending(name), replacing: false)
+        } catch {
+            try? storage.discard(temporary)
+            throw error
         }
-        try writing.synchronize()
-        try storage.rename(temporary, to: target, replacing: false)
         // In a shared spool only the daemon may open the folder; a text that a power failure takes is copied again.
-        try? storage.synchronizeDirectory(target.removingLastComponent())
+        try? storage.synchronizeDirectory(folder.path)
         Terminal.line("\(source): copied into \(layout.corpora)")
     }
 }

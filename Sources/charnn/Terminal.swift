@@ -1,4 +1,5 @@
 import CharnnReports
+import CharnnSpool
 import Glibc
 
 /// What the program knows of the terminal it talks to.
@@ -48,8 +49,9 @@ enum Terminal {
 
     static func line(_ text: String = "") { write(text + "\n") }
 
+    /// A message on standard error; names and texts in it may be anybody's.
     static func error(_ text: String) {
-        let bytes = Array((text + "\n").utf8)
+        let bytes = Array((PlainText.lines(text, indent: "  ") + "\n").utf8)
         _ = Glibc.write(2, bytes, bytes.count)
     }
 
@@ -72,6 +74,9 @@ enum Terminal {
     private static func styled(_ text: String, _ style: String) -> String {
         hasColour && !text.isEmpty ? "\u{1B}[\(style)m\(text)\u{1B}[0m" : text
     }
+
+    /// A line with words of others in it, such as a job's reason.
+    static func message(_ text: String) { line(PlainText.lines(text, indent: "  ")) }
 
     /// Control characters of a text that a model or another person wrote, made harmless.
     static func harmless(_ text: String) -> String {
