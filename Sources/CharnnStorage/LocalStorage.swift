@@ -125,20 +125,49 @@ public struct LocalStorage: Storage {
     }
 
     public func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {
-        guard let first = directories.first, files.count + directories.count >= Self.manyToSynchronize else {
-            for file in files { try file.synchronize() }
-            for directory in directories { try synchronizeDirectory(directory) }
+        if let first = directories.first, files.count + directories.count >= Self.manyToSynchronize,
+            try synchronizeFileSystem(of: first)
+        {
+            // A write that failed before may have been told to another who synced; each file knows of its own.
+            for file in files { try (file as? LocalFile)?.requireWritten() }
             return
         }
-        let descriptor = try Self.open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        defer { close(descriptor) }
-        guard charnn_sync_file_system(descriptor) == 0 else { throw StorageError(last: "syncfs", first) }
-        // A write that failed before may have been told to another who synced; each file knows of its own.
-        for file in files { try (file as? LocalFile)?.requireWritten() }
+        for outcome in forEach(of: files, { file throws(StorageError) in try file.synchronize() }) {
+            try outcome.get()
+        }
+        for outcome in forEach(of: directories, { path throws(StorageError) in try synchronizeDirectory(path) }) {
+            try outcome.get()
+        }
     }
 
-    /// From so many on the whole file system is synced at once, with what others have written to it.
+    /// From so many on the whole file system is synced at once, which takes a third of the time.
     private static let manyToSynchronize = 16
+    /// Seconds that such a sync is waited for. It writes what others have written, too, however much that is.
+    private static let patience = 5.0
+
+    /// Syncs all of a file system.
+    ///
+    /// - Returns: false if that takes so long that it is better to sync single files; it then goes on by itself.
+    private func synchronizeFileSystem(of directory: FilePath) throws(StorageError) -> Bool {
+        let descriptor = try Self.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let ended = DispatchSemaphore(value: 0)
+        let outcome = Mutex<StorageError?>(nil)
+        let work = { @Sendable in
+            if charnn_sync_file_system(descriptor) != 0 {
+                let error = StorageError(last: "syncfs", directory)
+                outcome.withLock { $0 = error }
+            }
+            close(descriptor)
+            ended.signal()
+        }
+        guard LocalThread.start(work) else {
+            close(descriptor)
+            return false
+        }
+        guard ended.wait(timeout: .now() + Self.patience) == .success else { return false }
+        if let error = outcome.withLock({ $0 }) { throw error }
+        return true
+    }
 
     public func forEach<File: Sendable, Outcome: Sendable>(
         of files: [File], _ body: @escaping @Sendable (File) throws(StorageError) -> Outcome
