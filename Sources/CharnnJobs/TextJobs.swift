@@ -111,7 +111,7 @@ struct GenerationJob {
         let count = section.request.count
         runner.keeper.event(
             .generated, .info,
-            "Wrote \(count == 1 ? "a text" : "\(count) texts") of up to \(grouped(section.request.length)) characters "
+            "Wrote \(count == 1 ? "a text" : "\(grouped(count)) texts") of up to \(grouped(section.request.length)) characters "
                 + "with \(loaded.name).")
     }
 

@@ -274,11 +274,10 @@ public struct SpoolClient: Sendable {
 
     /// Whether a daemon works in this spool; nil where this user cannot tell.
     public func hasDaemon() -> Bool? {
-        do {
-            return try storage.isLocked(layout.lock)
-        } catch {
-            return nil
-        }
+        if let isLocked = try? storage.isLocked(layout.lock) { return isLocked }
+        // In a shared spool only the daemon looks into `accepting/`.
+        guard (try? storage.status(of: layout.sign)) != nil else { return nil }
+        return try? storage.isLocked(layout.sign)
     }
 
     /// Removes finished jobs with their folders.

@@ -42,7 +42,7 @@ public final class SpoolKeeper {
     let clock: SpoolClock
     let check: JobCheck
     let sharing: SpoolLayout.Sharing
-    private let lock: any StorageLock
+    private let locks: [any StorageLock]
 
     var index = SpoolIndex()
     /// Events not yet collected.
@@ -103,20 +103,26 @@ public final class SpoolKeeper {
         try layout.create(sharing, on: storage)
         try layout.requireOneFileSystem(on: storage)
         guard let lock = try storage.lock(layout.lock) else { return nil }
+        var locks = [lock]
+        if sharing == .group {
+            // For people to know whether there is a daemon; without it they are only not told.
+            if let sign = (try? storage.lock(layout.sign)) ?? nil { locks.append(sign) }
+            try? storage.setMode(0o640, of: layout.sign)
+        }
         let sequences = try SequenceNumbers(layout.sequence, storage)
-        return SpoolKeeper(layout, sharing, storage, clock, check, lock, sequences)
+        return SpoolKeeper(layout, sharing, storage, clock, check, locks, sequences)
     }
 
     private init(
         _ layout: SpoolLayout, _ sharing: SpoolLayout.Sharing, _ storage: any Storage, _ clock: SpoolClock,
-        _ check: @escaping JobCheck, _ lock: any StorageLock, _ sequences: SequenceNumbers
+        _ check: @escaping JobCheck, _ locks: [any StorageLock], _ sequences: SequenceNumbers
     ) {
         self.layout = layout
         self.storage = storage
         self.clock = clock
         self.check = check
         self.sharing = sharing
-        self.lock = lock
+        self.locks = locks
         self.sequences = sequences
         leastOffset = clock.wall() - clock.monotonic()
     }

@@ -30,6 +30,8 @@ public struct SpoolLayout: Sendable, Hashable {
     var waits: FilePath { jobs.appending(".waits.json") }
     /// Held locked by the daemon of this spool.
     public var lock: FilePath { accepting.appending(".lock") }
+    /// The same in a shared spool, for those to ask who may not look into `accepting/`.
+    var sign: FilePath { jobs.appending(".daemon.lock") }
     /// The number from which on sequence numbers are unused.
     var sequence: FilePath { accepting.appending(".sequence") }
 

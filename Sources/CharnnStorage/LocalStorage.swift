@@ -255,6 +255,9 @@ public struct LocalStorage: Storage {
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW
         // Openat2 refuses a path that names no place below.
         let isRoot = path.lexicallyNormalized() == root.lexicallyNormalized()
+        if !isRoot, try status(of: path)?.kind == .link {
+            throw StorageError(.outsideRoot, call: "openat2", path: path, errno: .tooManySymbolicLinkLevels)
+        }
         return LocalFolder(
             descriptor: isRoot
                 ? try Self.open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : try openBeneath(root, path, flags))

@@ -113,7 +113,8 @@ struct TextProvider {
         var parent = layout.corpora
         var folder = try storage.folder(parent, beneath: layout.corpora)
         for component in path.lexicallyNormalized().removingLastComponent().components {
-            try storage.createDirectory(folder.path.appending(component), mode: 0o2770)
+            let below = folder.path.appending(component)
+            if try storage.status(of: below) == nil { try storage.createDirectory(below, mode: 0o2770) }
             parent.append(component)
             folder = try storage.folder(parent, beneath: layout.corpora)
         }

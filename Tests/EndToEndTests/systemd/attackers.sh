@@ -127,6 +127,86 @@ lines=$(journalctl -u charnnd -o cat --no-pager | wc -l)
 [ "$lines" -lt 4000 ] || fail "$lines lines in the journal"
 pass "4,000 things that are no jobs hold up nobody; $lines lines in the journal"
 
+# A record of very many texts; and with it a text that is not hers, tried again and again.
+mdrop source gpl.txt
+within 30 in_state "done" source || fail "source does not end"
+as_mallory sh -c "cat > $spool/incoming/many.yaml" <<YAML
+generate: {model: source, prompt: a, length: 1, count: 9000, unknown: skip}
+evaluate: {model: source, corpus: secret.txt, unknown: skip}
+YAML
+within 120 ended many || fail "9,000 texts are not written: $(cat $spool/jobs/many/status.json | head -50)"
+in_state failed many || fail "many evaluates a text that mallory may not read"
+for again in 1 2; do
+    as_mallory mv $spool/failed/many.yaml $spool/queue/
+    within 120 ended many || fail "many does not end again"
+    in_state failed many || fail "tried again, many evaluates a text that mallory may not read"
+done
+attempts=$(sed -n 's/^ *"attempts" : \([0-9]*\),*$/\1/p' $spool/jobs/many/status.json)
+[ "$attempts" = 3 ] || fail "many was started $attempts times"
+[ "$(wc -l < $spool/jobs/many/manifest.sha256)" -ge 9000 ] || fail "the manifest does not list the texts"
+(cd $spool/jobs/many && sha256sum --quiet --check manifest.sha256) || fail "the manifest is wrong"
+# The same where the status is lost: who it was is not known, and nothing is read for nobody.
+echo > $spool/jobs/many/status.json
+as_mallory mv $spool/failed/many.yaml $spool/queue/
+within 20 in_state held many || fail "a job whose status is lost is not held"
+as_mallory mv $spool/held/many.yaml $spool/queue/
+within 60 ended many || fail "many does not end without a status"
+in_state failed many || fail "without a submitter many reads"
+[ -z "$(leaks)" ] || fail "a text came out of a job whose status was lost"
+pass "9,000 texts are in a record that can be read, and nothing is read for nobody"
+
+# A model in a folder that its owner has shut.
+mdrop private gpl.txt alice
+within 30 in_state "done" private || fail "private does not end"
+chmod 700 $spool/jobs/private
+as_mallory sh -c "printf 'generate: {model: private, length: 5}\n' > $spool/incoming/peek.yaml
+    printf 'train: {corpus: gpl.txt, from: private, epochs: 1, seq_length: 8, batch_size: 2, max_chars: 400}\n' > $spool/incoming/tune.yaml
+    printf 'generate: {model: $spool/jobs/private/model.safetensors, length: 5}\n' > $spool/incoming/path.yaml"
+for name in peek tune path; do
+    within 30 in_state failed $name || fail "$name uses a model that mallory may not read"
+    reason $name | grep -q "may not be read" || fail "$name failed for another reason: $(reason $name)"
+done
+pass "a model is read with the rights of who dropped the job, whatever it is called by"
+
+# Names that would be lines of their own, or move the cursor.
+as_mallory sh -c "printf 'train: {corpus: \"no\\\\n2026-01-01T00:00:00Z error: alice: forged\\\\e[2J\\\\u202Etxt\"}\n' > $spool/incoming/forger.yaml"
+within 30 ended forger || fail "forger does not end"
+lines() { cat $spool/jobs/forger/log.txt; journalctl -u charnnd -o cat --no-pager; }
+! lines | grep -q '^2026-01-01T00:00:00Z error: alice: forged' || fail "a name forges a line"
+! lines | grep -qP '\x1b\[2J|\x{202E}' || fail "a name moves the cursor"
+lines | grep -q 'forged' || fail "the name is not told at all"
+pass "what others wrote stays in its line"
+
+# Texts that are handed over: under names that nobody takes before, and through no other's link.
+as_mallory sh -c "touch $corpora/.mine.txt.partial; ln -s /home/alice/open $corpora/sub"
+as_alice sh -c "mkdir -p ~/open ~/work/sub; cd ~/work; cp $corpora/gpl.txt mine.txt; cp mine.txt sub/other.txt
+    printf 'train: {corpus: mine.txt, hidden_size: 4, epochs: 1, seq_length: 8, batch_size: 2, max_chars: 400}\n' > mine.yaml
+    sed 's,mine.txt,sub/other.txt,' mine.yaml > linked.yaml"
+as_alice sh -c "cd ~/work; charnn submit mine.yaml" || fail "a file of mallory's keeps alice from handing over a text"
+within 30 in_state "done" mine || fail "mine is not done"
+! as_alice sh -c "cd ~/work; charnn submit linked.yaml" 2>/tmp/why || fail "a text went through mallory's link"
+grep -q 'leads out of the folder' /tmp/why || fail "no reason is told: $(cat /tmp/why)"
+[ -z "$(ls -A /home/alice/open)" ] || fail "a text was put where mallory's link leads"
+pass "texts are handed over past whatever another member made in corpora/"
+
+# Jobs by the thousand that wait for each other: a night's work for whoever follows each with each.
+as_mallory sh -c 'cd; mkdir graph; cd graph; i=0; names=nobody
+    while [ $i -lt 1100 ]; do
+        printf "after: [%s]\ngenerate: {model: source, length: 1}\n" "$names" > g$i.yaml
+        [ $i -ge 999 ] || names="$names, g$i"; i=$((i + 1))
+    done'
+as_mallory sh -c "cd ~/graph; cp -p *.yaml $spool/incoming/"
+drop beside-graph 1
+within 120 in_state "done" beside-graph || fail "1,100 jobs that wait for each other keep alice's from running"
+pid=$(daemon)
+systemctl restart charnnd
+[ "$(systemctl is-active charnnd)" = active ] || fail "no start with 1,100 jobs that wait for each other"
+drop after-graph 1
+within 60 in_state "done" after-graph || fail "alice's job does not run after a restart"
+kilobytes=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' /proc/$(daemon)/status)
+[ "$kilobytes" -lt 500000 ] || fail "the daemon has $kilobytes kB"
+pass "1,100 jobs that wait for each other hold up nobody; the daemon has $((kilobytes / 1024)) MB"
+
 # What was looked for is there to be found: alice reads her own text.
 mdrop own secret.txt alice
 within 30 in_state "done" own || fail "alice may not read her own text"

@@ -27,6 +27,8 @@ else
 fi
 echo "== people who mean no good"
 box --script "$here/attackers.sh"
+echo "== those who only look, and configurations that go bad"
+box --script "$here/tools.sh"
 echo "== one user's own service"
 box --script "$here/user.sh"
 echo "== reboot in the middle of a job"
