@@ -69,6 +69,7 @@ final class DaemonFixture: Sendable {
             while :; do wait; sleep 0.05; done
         }
         case $job in
+        orders*) IFS= read -r line <&3; printf '%s\n' "$line" > "$folder/orders"; finish ;;
         good*) say trainingStarted "Training."; say progress "Step 1."; say progress "Step 2."; finish ;;
         long*) wait_for_stop ;;
         twice*) [ -e "$folder/stopped" ] && finish; wait_for_stop ;;

@@ -171,6 +171,39 @@ struct DaemonTests {
         }
     }
 
+    /// Orders as a worker got them: a script that writes down its first line of standard input.
+    private func orders(_ job: String) throws -> String {
+        try spool.text(spool.layout.folder(of: job).appending("orders"))
+    }
+
+    @Test func `workers get the configuration that is in force, whatever stands in the file by then`() async throws {
+        let file = spool.folder.path.appending("charnnd.yaml")
+        @Sendable func write(_ text: String) throws { try spool.disk.replace(file, with: Array(text.utf8)) }
+        try write("corpus_roots: /first\nthreads: 3\ndevice: cpu\nmemory_limit: 1G\n")
+        var options = spool.options()
+        options.configurationFile = file
+        options.configuration = try Daemon.configuration(from: file, spool.disk)
+        let inForce = ["\"\\/first\"", "\"threads\":3", "\"cpu\"", "\"memoryLimit\":1073741824"]
+        _ = try await running(options) { daemon in
+            for (number, bad) in ["thraeds: 2", "corpus_roots: [/sec", "\0\u{FF}", ""].enumerated() {
+                try write(bad)
+                if bad.isEmpty { try spool.disk.remove(file) }
+                daemon.reload()
+                _ = await spool.log.wait(for: "reloadFailed")
+                try spool.drop("orders-\(number).yaml")
+                _ = await spool.log.wait(for: "jobDone", job: "orders-\(number)")
+                let orders = try orders("orders-\(number)")
+                for words in inForce { #expect(orders.contains(words), "\(bad): \(orders)") }
+            }
+            try write("corpus_roots: /second\n")
+            daemon.reload()
+            _ = await spool.log.wait(for: "reloaded")
+            try spool.drop("orders-last.yaml")
+            _ = await spool.log.wait(for: "jobDone", job: "orders-last")
+            #expect(try orders("orders-last").contains("second") && !orders("orders-last").contains("threads"))
+        }
+    }
+
     @Test func `a flood of bad drops is summed up`() async throws {
         for number in 0..<100 {
             try spool.disk.replace(spool.layout.incoming.appending(":\(number).yaml"), with: [1])

@@ -51,6 +51,21 @@ struct NoticeTests {
         #expect(!fixture.log.events().contains("notifyFailed"))
     }
 
+    @Test func `the notice of an empty queue is given however many jobs with long names ended`() async throws {
+        // Long names, each told with the path of its page: more than a variable may have.
+        for number in 0..<420 { try fixture.drop("bad-\(String(repeating: "é", count: 59))-\(1000 + number).yaml") }
+        let command = """
+            [ "$CHARNND_NOTICE" = job ] || { echo "$CHARNND_FAILED"; echo "$CHARNND_JOBS"; } >> '\(file)'
+            """
+        #expect(try await Daemon(options(command)).run() == .someFailed)
+        let lines = try notices.split(separator: "\n").map(String.init)
+        #expect(lines.first == "420")
+        #expect(lines.count > 100 && lines.dropFirst().allSatisfy { $0.hasSuffix("/report.html") })
+        #expect(lines.last?.contains("-1419\t") == true, "the last jobs are told of")
+        #expect(lines.dropFirst().reduce(0) { $0 + $1.utf8.count + 1 } <= 96 << 10)
+        #expect(!fixture.log.events().contains("notifyFailed"))
+    }
+
     @Test(arguments: [
         ("echo no such address >&2; exit 3", "it ended with status 3: no such address"),
         ("kill -9 $$", "ended it"), ("/nowhere/tell", "it ended with status 127"),

@@ -78,3 +78,54 @@ extension SpoolKeeper {
         try tick()
     }
 }
+
+/// The real file system for somebody who may not look into a directory.
+struct BlindStorage: Storage {
+    private let real = LocalStorage()
+    private let shut: FilePath
+    init(_ shut: FilePath) { self.shut = shut }
+
+    private func check(_ path: FilePath) throws(StorageError) {
+        guard path != shut, path.starts(with: shut) else { return }
+        throw StorageError(.denied, call: "lstat", path: path, errno: .permissionDenied)
+    }
+
+    func status(of path: FilePath) throws(StorageError) -> FileStatus? {
+        try check(path)
+        return try real.status(of: path)
+    }
+    func list(_ directory: FilePath) throws(StorageError) -> [String] { try real.list(directory) }
+    func open(_ path: FilePath, beneath root: FilePath?) throws(StorageError) -> any StorageFile {
+        try check(path)
+        return try real.open(path, beneath: root)
+    }
+    func create(_ path: FilePath, mode: CharnnStorage.FileMode) throws(StorageError) -> any StorageFile {
+        try real.create(path, mode: mode)
+    }
+    func openForAppending(
+        _ path: FilePath, mode: CharnnStorage.FileMode
+    ) throws(StorageError) -> any StorageFile { try real.openForAppending(path, mode: mode) }
+    func createDirectory(_ path: FilePath, mode: CharnnStorage.FileMode) throws(StorageError) {
+        try real.createDirectory(path, mode: mode)
+    }
+    func rename(_ source: FilePath, to destination: FilePath, replacing: Bool) throws(StorageError) {
+        try real.rename(source, to: destination, replacing: replacing)
+    }
+    func remove(_ path: FilePath) throws(StorageError) { try real.remove(path) }
+    func removeDirectory(_ path: FilePath) throws(StorageError) { try real.removeDirectory(path) }
+    func setMode(_ mode: CharnnStorage.FileMode, of path: FilePath) throws(StorageError) {
+        try real.setMode(mode, of: path)
+    }
+    func synchronizeDirectory(_ path: FilePath) throws(StorageError) { try real.synchronizeDirectory(path) }
+    func space(at path: FilePath) throws(StorageError) -> StorageSpace { try real.space(at: path) }
+    func isWritable(_ directory: FilePath) -> Bool { real.isWritable(directory) }
+    func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? {
+        try check(path)
+        return try real.lock(path)
+    }
+    func isLocked(_ path: FilePath) throws(StorageError) -> Bool {
+        try check(path)
+        return try real.isLocked(path)
+    }
+    func watch(_ directories: [FilePath]) throws(StorageError) -> any StorageWatch { try real.watch(directories) }
+}

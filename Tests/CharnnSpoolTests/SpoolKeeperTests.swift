@@ -40,6 +40,30 @@ struct SpoolKeeperTests {
         withExtendedLifetime(keeper) {}
     }
 
+    @Test func `to ask whether a daemon works makes no file and takes no lock`() throws {
+        #expect(spool.client.hasDaemon() == false)
+        #expect(try spool.disk.list(spool.layout.accepting) == [])
+        do {
+            // While somebody asks again and again, each daemon that starts finds the spool free.
+            let client = spool.client
+            let asking = Thread { while !Thread.current.isCancelled { _ = client.hasDaemon() } }
+            asking.start()
+            defer { asking.cancel() }
+            for _ in 0..<50 { #expect(try SpoolKeeper.open(spool.layout, check: SpoolFixture.check) != nil) }
+        }
+        #expect(spool.client.hasDaemon() == false)
+    }
+
+    @Test func `in a shared spool a daemon shows itself to those who may not look into accepting`() throws {
+        let keeper = try spool.open(sharing: .group)
+        // As for others.
+        let blind = SpoolClient(spool.layout, storage: BlindStorage(spool.layout.accepting))
+        #expect(blind.hasDaemon() == true)
+        withExtendedLifetime(keeper) {}
+        let none = try SpoolFixture()
+        #expect(SpoolClient(none.layout, storage: BlindStorage(none.layout.accepting)).hasDaemon() == nil)
+    }
+
     @Test func `jobs run by priority, then in the order of their arrival`() throws {
         let keeper = try accepted(
             ("z.yaml", "priority: 0"), ("a.yaml", "priority: 0"), ("m.yaml", "priority: 5"), ("l.json", "priority: -1"))

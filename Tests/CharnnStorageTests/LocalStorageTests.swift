@@ -34,6 +34,54 @@ struct LocalStorageTests {
         #expect(try storage.list(root) == ["a"])
     }
 
+    /// F_SETLEASE, which Swift does not import.
+    private static let setLease: Int32 = 1024
+
+    @Test func `a file that somebody has a lease on is not waited for without end`() throws {
+        let path = try write("leased", "text")
+        let holder = Glibc.open(path.string, O_RDWR)
+        defer { close(holder) }
+        // It is taken again as soon as the kernel asks for it, which it does by a signal.
+        signal(SIGIO, SIG_IGN)
+        #expect(fcntl(holder, Self.setLease, Int32(F_WRLCK)) == 0)
+        let code = code { () throws(StorageError) in _ = try storage.open(path, beneath: root) }
+        #expect(code == .other)
+        #expect(fcntl(holder, Self.setLease, Int32(F_UNLCK)) == 0)
+        #expect(try storage.open(path, beneath: root).read(at: 0, count: 9) == Array("text".utf8))
+    }
+
+    @Test func `a lock is asked about without being taken or made`() throws {
+        let path = root.appending("lock")
+        #expect(try !storage.isLocked(path))
+        #expect(try storage.status(of: path) == nil)
+        var lock = try storage.lock(path)
+        #expect(lock != nil)
+        #expect(try storage.isLocked(path))
+        #expect(try storage.lock(path) == nil)
+        lock = nil
+        #expect(try !storage.isLocked(path))
+        lock = try storage.lock(path)
+        #expect(lock != nil)
+    }
+
+    @Test func `a folder below its root is opened, and no link on the way`() throws {
+        try storage.createDirectories(root.appending("top/a/b"), mode: 0o700)
+        let top = root.appending("top")
+        #expect(symlink("/tmp", top.appending("link").string) == 0)
+        let folder = try storage.folder(top.appending("a/b"), beneath: top)
+        // Wherever its name leads meanwhile.
+        try storage.rename(top.appending("a"), to: root.appending("moved"), replacing: false)
+        try storage.replace(folder.path.appending("text"), with: [1])
+        #expect(try storage.list(root.appending("moved/b")) == ["text"])
+        for path in ["link", "link/x", "..", "/etc"] {
+            let code = code { () throws(StorageError) in
+                _ = try storage.folder(top.pushing(FilePath(path)), beneath: top)
+            }
+            #expect(code == .outsideRoot, "\(path)")
+        }
+        withExtendedLifetime(folder) {}
+    }
+
     @Test func `an empty file maps to nothing`() throws {
         #expect(try storage.open(try write("a", ""), beneath: nil).map().count == 0)
     }
