@@ -198,8 +198,8 @@ let package = Package(
                 "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ],
             exclude: [
-                "Completions", "ONNX", "Pages", "PyTorch", "bad-inputs.md", "memory.sh", "package", "survival",
-                "systemd",
+                "Completions", "ONNX", "Pages", "PyTorch", "bad-inputs.md", "memory.sh", "network.py", "package",
+                "survival", "systemd",
             ]),
     ],
     swiftLanguageModes: [.v6],

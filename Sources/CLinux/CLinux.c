@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -35,6 +36,11 @@ int charnn_has_writer(int descriptor) {
 }
 
 int charnn_sync_file_system(int descriptor) { return syncfs(descriptor); }
+
+long charnn_file_system_type(const char *path) {
+    struct statfs found;
+    return statfs(path, &found) == 0 ? (long)(uint32_t)found.f_type : -1;
+}
 
 int charnn_wait_for_writes(int descriptor) {
     return sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE);

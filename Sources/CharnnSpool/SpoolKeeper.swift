@@ -100,6 +100,7 @@ public final class SpoolKeeper {
         clock: SpoolClock = .system, check: @escaping JobCheck
     ) throws(StorageError) -> SpoolKeeper? {
         let sharing = if let sharing { sharing } else { try layout.sharing(on: storage) }
+        try layout.requireLocal(on: storage)
         try layout.create(sharing, on: storage)
         try layout.requireOneFileSystem(on: storage)
         guard let lock = try storage.lock(layout.lock) else { return nil }

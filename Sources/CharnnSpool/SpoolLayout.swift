@@ -1,5 +1,4 @@
 public import CharnnStorage
-internal import Glibc
 public import SystemPackage
 
 /// Where everything lies in a spool.
@@ -14,14 +13,24 @@ public struct SpoolLayout: Sendable, Hashable {
     /// Texts that job files name.
     public let corpora: FilePath
     private let states: [JobState: FilePath]
+    /// Why a person's spool is not where it would be; nil where it is, or was asked for.
+    public let relocation: Relocation?
 
-    public init(root: FilePath) {
+    public init(root: FilePath) { self.init(root: root, relocation: nil) }
+
+    private init(root: FilePath, relocation: Relocation?) {
         self.root = root
+        self.relocation = relocation
         incoming = root.appending("incoming")
         accepting = root.appending("accepting")
         jobs = root.appending("jobs")
         corpora = root.appending("corpora")
         states = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, root.appending($0.rawValue)) })
+    }
+
+    /// The same spool in another place, and why.
+    func relocated(to root: FilePath, _ fileSystem: String) -> SpoolLayout {
+        SpoolLayout(root: root, relocation: Relocation(from: self.root, fileSystem: fileSystem))
     }
 
     /// The morning report.
@@ -98,8 +107,11 @@ public struct SpoolLayout: Sendable, Hashable {
 
     /// Makes the directories that are missing; those that exist keep the rights they have.
     public func create(_ sharing: Sharing, on storage: some Storage) throws(StorageError) {
+        try requireOwn(on: storage)
         for (path, mode) in directories(sharing) where try storage.status(of: path) == nil {
             try storage.createDirectories(path, mode: path == root ? mode : 0o700)
+            // Somebody else may have been there first.
+            if path == root { try requireOwn(on: storage) }
             // A mask of the process may have taken bits away, and mkdir ignores the special ones.
             if try storage.status(of: path)?.mode != mode { try storage.setMode(mode, of: path) }
         }
@@ -117,36 +129,5 @@ public struct SpoolLayout: Sendable, Hashable {
             guard let found = try storage.status(of: path.appending(".")), found.device != home.device else { continue }
             throw StorageError(.otherFileSystem, call: "rename", path: path, beside: accepting, errno: .improperLink)
         }
-    }
-
-    /// The spool that both programs use: the one asked for, else `$CHARNND_SPOOL`, else `/var/spool/charnnd` where this
-    /// user may use it, else `charnnd` below `$XDG_STATE_HOME` or `~/.local/state`.
-    ///
-    /// - Parameters:
-    ///   - requested: What `--spool` or the configuration names.
-    ///   - isDaemon: A daemon uses the system's spool only where it may own it; a person's tool where it may drop.
-    public static func choose(
-        _ requested: FilePath?, isDaemon: Bool, environment: (String) -> String? = Self.variable,
-        system: FilePath = "/var/spool/charnnd"
-    ) -> SpoolLayout {
-        if let requested { return SpoolLayout(root: absolute(requested)) }
-        if let named = environment("CHARNND_SPOOL"), !named.isEmpty {
-            return SpoolLayout(root: absolute(FilePath(named)))
-        }
-        let shared = SpoolLayout(root: system)
-        let usable = isDaemon ? shared.accepting : shared.incoming
-        if access(usable.string, W_OK | X_OK) == 0 { return shared }
-        let home = environment("HOME") ?? "/"
-        let state = environment("XDG_STATE_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "\(home)/.local/state"
-        return SpoolLayout(root: FilePath(state).appending("charnnd"))
-    }
-
-    /// A variable of this process's environment.
-    public static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-
-    private static func absolute(_ path: FilePath) -> FilePath {
-        guard path.isRelative, let current = getcwd(nil, 0) else { return path.lexicallyNormalized() }
-        defer { free(current) }
-        return FilePath(String(cString: current)).pushing(path).lexicallyNormalized()
     }
 }

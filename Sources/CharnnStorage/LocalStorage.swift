@@ -205,6 +205,26 @@ public struct LocalStorage: Storage {
         return StorageSpace(bytes: UInt64(raw.f_bavail) * UInt64(raw.f_frsize), inodes: inodes)
     }
 
+    public func networkFileSystem(at path: FilePath) throws(StorageError) -> String? {
+        var path = path.isEmpty ? FilePath(".") : path
+        var type = charnn_file_system_type(path.string)
+        while type < 0, errno == ENOENT || errno == ENOTDIR, path.removeLastComponent() {
+            if path.isEmpty { path = "." }
+            type = charnn_file_system_type(path.string)
+        }
+        guard type >= 0 else { throw StorageError(last: "statfs", path) }
+        let number = UInt32(truncatingIfNeeded: type)
+        guard number == NetworkFileSystems.fuse else { return NetworkFileSystems.names[number] }
+        // Where /proc is not to be had, nothing more can be known.
+        guard let status = try status(of: path.appending(".")),
+            let table = try? open("/proc/self/mountinfo", beneath: nil).read(at: 0, count: Self.largestTable)
+        else { return nil }
+        return NetworkFileSystems.fuse(in: String(decoding: table, as: UTF8.self), device: status.device)
+    }
+
+    /// Of a table of mounts so much is read.
+    private static let largestTable = 4 << 20
+
     public func isWritable(_ directory: FilePath) -> Bool { access(directory.string, W_OK | X_OK) == 0 }
 
     public func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? {

@@ -63,6 +63,10 @@ public protocol Storage: Sendable {
     /// Room on the file system of `path`.
     func space(at path: FilePath) throws(StorageError) -> StorageSpace
 
+    /// The type of network file system, such as `nfs`, on which a path lies, or the nearest folder above it that is there;
+    /// nil where other machines have no part in it.
+    func networkFileSystem(at path: FilePath) throws(StorageError) -> String?
+
     /// Whether this process may put names into a directory and take them out.
     func isWritable(_ directory: FilePath) -> Bool
 
@@ -83,6 +87,9 @@ public protocol Storage: Sendable {
 extension Storage {
     /// None.
     public func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? { nil }
+
+    /// None: a disk of this machine.
+    public func networkFileSystem(at path: FilePath) throws(StorageError) -> String? { nil }
 
     /// One after the other.
     public func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {

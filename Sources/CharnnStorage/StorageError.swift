@@ -5,8 +5,8 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     /// What callers act on.
     public struct Code: Hashable, Sendable {
         private enum Kind {
-            case notFound, alreadyExists, notRegular, outsideRoot, denied, noSpace, readOnly, otherFileSystem,
-                damaged, other
+            case notFound, alreadyExists, notRegular, outsideRoot, denied, noSpace, readOnly, otherFileSystem
+            case networkFileSystem, notOwn, damaged, other
         }
         private let kind: Kind
         public static let notFound = Code(kind: .notFound)
@@ -23,6 +23,10 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         public static let otherFileSystem = Code(kind: .otherFileSystem)
         /// The file is there, but its contents are not what they must be.
         public static let damaged = Code(kind: .damaged)
+        /// On a file system that other machines share.
+        public static let networkFileSystem = Code(kind: .networkFileSystem)
+        /// A folder that must be this user's alone and is not.
+        public static let notOwn = Code(kind: .notOwn)
         public static let other = Code(kind: .other)
     }
 
@@ -36,11 +40,17 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     public let call: String
     public let path: FilePath
     public let errno: Errno
-    /// The second path of ``Code/otherFileSystem``.
+    /// The second path of ``Code/otherFileSystem``; a place that would do instead of one on a
+    /// ``Code/networkFileSystem``.
     public let other: FilePath?
+    /// What was found there: of a ``Code/networkFileSystem`` its type, of what is ``Code/notOwn`` what is wrong with it.
+    public let found: String?
 
-    public init(_ code: Code, call: String, path: FilePath, beside other: FilePath? = nil, errno: Errno) {
+    public init(
+        _ code: Code, call: String, path: FilePath, beside other: FilePath? = nil, found: String? = nil, errno: Errno
+    ) {
         self.other = other
+        self.found = found
         self.code = code
         self.call = call
         self.path = path
@@ -48,10 +58,15 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     }
 
     public var description: String {
-        if let other {
-            return "\(path) and \(other) lie on different file systems; mount one file system over all of the spool"
-        }
         switch code {
+        case .otherFileSystem where other != nil:
+            return
+                "\(path) and \(other ?? "") lie on different file systems; mount one file system over all of the spool"
+        case .networkFileSystem:
+            return "\(path) lies on a network file system (\(found ?? "unknown")), where locks and notices of changes "
+                + "cannot be relied on"
+        case .notOwn:
+            return "\(path) must be a folder of your own in which nobody else may write, and is \(found ?? "another's")"
         case .notRegular: return errno == .isDirectory ? "\(path) is a folder" : "\(path) is no regular file"
         case .damaged: return "\(path) is damaged: what it holds cannot be read as what it must be"
         case .outsideRoot: return "\(path) leads out of the folder in which it must be"
@@ -63,7 +78,7 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     private var done: String {
         switch call {
         case "open", "openat", "openat2": "opened"
-        case "access", "fstat", "lgetxattr", "lstat", "statvfs": "looked at"
+        case "access", "fstat", "lgetxattr", "lstat", "statfs", "statvfs": "looked at"
         case "opendir", "readdir": "listed"
         case "pread", "mmap": "read"
         case "mkdir": "made"
@@ -94,6 +109,10 @@ extension StorageError {
         case .denied: return "you may not do that there: look at the rights (ls -ld \(folder)), or name another place"
         case .noSpace: return "make room on the disk (df \(folder)), or name another place"
         case .readOnly: return "the file system is mounted read-only: name another place"
+        case .networkFileSystem:
+            return other.map { "name a folder on a local disk, such as \($0)" }
+                ?? "mount a local file system there, or name a folder on one"
+        case .notOwn: return "have it removed, or name another place"
         default: return nil
         }
     }

@@ -64,13 +64,14 @@ struct Check: ParsableCommand {
     private func description(
         of section: TrainSection, _ job: JobFile, beside folder: FilePath, _ storage: any Storage
     ) throws -> [String] {
+        let corpora = try spool.layout.corpora
         let files = try section.corpus.map { text in
-            let candidates = [folder, spool.layout.corpora].map {
+            let candidates = [folder, corpora].map {
                 $0.pushing(FilePath(text)).lexicallyNormalized().real
             }
             guard let path = try candidates.first(where: { try storage.status(of: $0)?.kind == .regular }) else {
                 throw Failure(
-                    "\(text): there is no such text beside the job file or in \(spool.layout.corpora); put it there",
+                    "\(text): there is no such text beside the job file or in \(corpora); put it there",
                     status: 66)
             }
             return CorpusFile(path: path)

@@ -21,7 +21,7 @@ struct Doctor: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let findings = MachineFindings.all() + ServiceFindings(layout: spool.layout).all()
+            let findings = try MachineFindings.all() + ServiceFindings(layout: spool.layout).all()
             if json {
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -36,7 +36,7 @@ struct Fsck: ParsableCommand {
     func run() throws {
         try reporting {
             let storage = LocalStorage()
-            let layout = spool.layout
+            let layout = try spool.layout
             guard try storage.status(of: layout.root)?.kind == .directory else {
                 throw Failure("there is no spool at \(layout.root); name one with --spool", status: 66)
             }

@@ -29,11 +29,12 @@ struct ModelArgument: ParsableArguments {
                 return try Model(reading: path.absolute.real, in: storage)
             }
         }
-        let ofJob = spool.layout.folder(of: model).appending("model.safetensors")
+        let layout = try spool.layout
+        let ofJob = layout.folder(of: model).appending("model.safetensors")
         guard FilePath.Component(model) != nil, try storage.status(of: ofJob) != nil else {
-            let names = Self.jobs(in: spool.layout, storage)
+            let names = Self.jobs(in: layout, storage)
             throw Failure(
-                "\(model): there is no such model file, and no job of that name has a model in \(spool.layout.root)"
+                "\(model): there is no such model file, and no job of that name has a model in \(layout.root)"
                     + (names.isEmpty ? "; `charnn demo` makes one" : "; there are \(names.joined(separator: ", "))"),
                 status: 66)
         }

@@ -13,25 +13,32 @@ struct SpoolOptions: ParsableArguments {
         completion: .directory)
     var spool: String?
 
-    var layout: SpoolLayout { SpoolLayout.choose(spool.map { FilePath($0) }, isDaemon: false) }
+    var layout: SpoolLayout {
+        get throws { try SpoolLayout.choose(spool.map { FilePath($0) }, isDaemon: false) }
+    }
 
     /// A spool that is there already: looking into one does not make it, for its name may be mistyped.
     func existing(_ storage: any Storage) throws -> SpoolLayout {
-        let layout = layout
-        guard try whereAllowed({ try storage.status(of: layout.incoming)?.kind == .directory }) else {
+        let layout = try layout
+        guard try whereAllowed(layout, { try storage.status(of: layout.incoming)?.kind == .directory }) else {
             throw Failure(
                 "there is no spool at \(layout.root); the first `charnn demo`, `charnn submit` or charnnd makes it, or "
                     + "name another with --spool", status: 66)
         }
-        // What an older version did not have yet; in another's spool its daemon makes it.
-        let isOwn = try storage.status(of: layout.incoming)?.owner == geteuid()
-        return isOwn ? try prepared(storage) : layout
+        return try made(layout, storage)
     }
 
-    /// The spool with its directories made, where it is the person's own.
+    /// The spool with its directories made, where it is the person's own, to be worked in.
     func prepared(_ storage: any Storage) throws -> SpoolLayout {
-        let layout = layout
-        try whereAllowed {
+        let layout = try layout
+        try whereAllowed(layout) { try layout.requireLocal(on: storage) }
+        if let notice = try layout.notice(on: storage) { Terminal.error("charnn: \(notice)") }
+        return try made(layout, storage)
+    }
+
+    /// Makes what an older version did not have yet; in another's spool its daemon does that.
+    private func made(_ layout: SpoolLayout, _ storage: any Storage) throws -> SpoolLayout {
+        try whereAllowed(layout) {
             if let incoming = try storage.status(of: layout.incoming), incoming.owner != geteuid() { return }
             if try layout.directories(.personal).contains(where: { try storage.status(of: $0.path) == nil }) {
                 try layout.create(.personal, on: storage)
@@ -41,7 +48,7 @@ struct SpoolOptions: ParsableArguments {
     }
 
     /// Does something with the spool as a whole, and says whose it is if it may not.
-    private func whereAllowed<Result>(_ work: () throws -> Result) throws -> Result {
+    private func whereAllowed<Result>(_ layout: SpoolLayout, _ work: () throws -> Result) throws -> Result {
         do {
             return try work()
         } catch let error as StorageError where error.code == .denied {

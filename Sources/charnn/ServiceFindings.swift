@@ -14,6 +14,12 @@ struct ServiceFindings {
     }
 
     private func spool() -> Finding {
+        do {
+            try layout.requireLocal(on: LocalStorage())
+        } catch {
+            let remedy = error.remedy ?? "name another with --spool"
+            return .mend("Spool", error.description, remedy)
+        }
         if access(layout.root.string, F_OK) != 0 {
             return .ok("Spool", "\(layout.root), not made yet; the first job or daemon makes it")
         }

@@ -65,7 +65,13 @@ struct CharnndCommand: AsyncParsableCommand {
         } catch {
             throw Self.failure("charnnd: \(error)\(Self.remedy(error))", EX_CONFIG)
         }
-        let layout = SpoolLayout.choose(spool.map { FilePath($0) } ?? settings.spool, isDaemon: true)
+        let layout: SpoolLayout
+        do {
+            layout = try SpoolLayout.choose(spool.map { FilePath($0) } ?? settings.spool, isDaemon: true)
+            if let notice = try layout.notice(on: storage) { Self.tell("charnnd: \(notice)") }
+        } catch {
+            throw Self.failure("charnnd: \(error)\(Self.remedy(error))", EX_CANTCREAT)
+        }
         var options = Daemon.Options(spool: layout)
         options.configuration = settings
         options.configurationFile = file
@@ -108,8 +114,12 @@ struct CharnndCommand: AsyncParsableCommand {
     }
 
     static func failure(_ message: String, _ status: Int32) -> ExitCode {
+        tell(message)
+        return ExitCode(status)
+    }
+
+    private static func tell(_ message: String) {
         let bytes = Array((message + "\n").utf8)
         _ = write(2, bytes, bytes.count)
-        return ExitCode(status)
     }
 }

@@ -7,8 +7,17 @@ public final class MeddlingStorage: Storage {
     private let real = LocalStorage()
     private let meddler: Mutex<(@Sendable (String, FilePath) -> Void)?>
 
-    /// - Parameter meddle: Called before each operation with the name of its call and its path.
-    public init(_ meddle: @escaping @Sendable (_ call: String, _ path: FilePath) -> Void) { meddler = Mutex(meddle) }
+    private let networks: [FilePath: String]
+
+    /// - Parameters:
+    ///   - networks: Folders that are taken for network file systems, with their types.
+    ///   - meddle: Called before each operation with the name of its call and its path.
+    public init(
+        networks: [FilePath: String] = [:], _ meddle: @escaping @Sendable (_ call: String, _ path: FilePath) -> Void
+    ) {
+        self.networks = networks
+        meddler = Mutex(meddle)
+    }
 
     private func meddle(_ call: String, _ path: FilePath) { meddler.withLock { $0 }?(call, path) }
 
@@ -49,6 +58,10 @@ public final class MeddlingStorage: Storage {
     }
     public func synchronizeDirectory(_ path: FilePath) throws(StorageError) { try real.synchronizeDirectory(path) }
     public func space(at path: FilePath) throws(StorageError) -> StorageSpace { try real.space(at: path) }
+    public func networkFileSystem(at path: FilePath) throws(StorageError) -> String? {
+        if let found = networks.first(where: { path.starts(with: $0.key) }) { return found.value }
+        return try real.networkFileSystem(at: path)
+    }
     public func isWritable(_ directory: FilePath) -> Bool { real.isWritable(directory) }
     public func lock(_ path: FilePath) throws(StorageError) -> (any StorageLock)? { try real.lock(path) }
     public func isLocked(_ path: FilePath) throws(StorageError) -> Bool { try real.isLocked(path) }

@@ -25,6 +25,9 @@ int charnn_has_writer(int descriptor);
 /// syncfs: everything that was written to the file system of a descriptor. Since Linux 5.8 it tells of failed writes.
 int charnn_sync_file_system(int descriptor);
 
+/// The type of the file system on which `path` lies, as statfs numbers it in 32 bits; -1 where that fails.
+long charnn_file_system_type(const char *path);
+
 /// sync_file_range that begins no writes, waits for those that are under way, and tells of failed ones.
 int charnn_wait_for_writes(int descriptor);
 
