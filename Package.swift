@@ -32,7 +32,8 @@ let package = Package(
         .library(
             name: "CharnnReaders",
             targets: [
-                "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnStorage", "CharnnTraining",
+                "CharnnCheckpoint", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnReports",
+                "CharnnSpool", "CharnnStorage", "CharnnTraining",
             ]),
         // What tests open in place of NVIDIA's driver.
         .library(name: "CUDAEmulation", type: .dynamic, targets: ["CUDAEmulation"]),
@@ -164,7 +165,9 @@ let package = Package(
             ]),
         .testTarget(
             name: "CharnnCorpusTests",
-            dependencies: ["CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport", system]),
+            dependencies: [
+                "CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport", crypto, system,
+            ]),
         .testTarget(name: "CharnnTextsTests", dependencies: ["CharnnTexts"], swiftSettings: optimisedSwift),
         .testTarget(
             name: "CharnnReportsTests",
@@ -177,7 +180,7 @@ let package = Package(
             dependencies: [
                 "CharnnCheckpoint", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
                 "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTexts", "CharnnTraining",
-                system,
+                crypto, system,
             ]),
         .testTarget(
             name: "CharnnDaemonTests",

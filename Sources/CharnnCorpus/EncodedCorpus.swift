@@ -20,8 +20,9 @@ public struct EncodedCorpus: Sendable {
 
     static let magic = [UInt8]("charnnc1".utf8)
     static let alignment = 4096
-    /// Room for a vocabulary of every code point there is.
-    private static let largestHeader = 32 << 20
+    /// Room for a vocabulary of every code point there is and for the paths of a job file; JSON takes thirty times as much
+    /// memory while it is read.
+    private static let largestHeader = 12 << 20
 
     struct Header: Codable {
         var count: Int
@@ -90,6 +91,10 @@ public struct EncodedCorpus: Sendable {
         if let expected, expected != sha256 { throw damaged("it is not the text that this job began with") }
         text = SymbolText(
             bytes: UnsafeRawBufferPointer(rebasing: bytes[start..<end]), width: header.width, owner: mapping)
+        // The checksum stands in the file itself, so that it says nothing of who made it.
+        guard Int(text.largestSymbol) < vocabulary.count else {
+            throw damaged("it has a character that its vocabulary lacks")
+        }
         self.vocabulary = vocabulary
         encoding = header.encoding
         origin = header.origin

@@ -55,10 +55,21 @@ public struct SymbolText: @unchecked Sendable {
 
     /// The largest vocabulary index in the text; `Int32.max` where one is negative, so that it fits no vocabulary; -1 for none.
     public var largestSymbol: Int32 {
-        (0..<count).reduce(-1) { largest, place in
-            let symbol = symbol(uncheckedAt: place)
-            return max(largest, symbol < 0 ? .max : symbol)
+        guard count > 0 else { return -1 }
+        return switch width {
+        case 1: Int32(largest(UInt8.self))
+        case 2: Int32(largest(UInt16.self))
+        default: Int32(clamping: largest(UInt32.self))
         }
+    }
+
+    private func largest<Symbol: FixedWidthInteger>(_: Symbol.Type) -> Symbol {
+        var largest: Symbol = 0
+        for place in 0..<count {
+            let symbol = base.load(fromByteOffset: place * MemoryLayout<Symbol>.size, as: Symbol.self)
+            largest = max(largest, Symbol(littleEndian: symbol))
+        }
+        return largest
     }
 
     func symbol(uncheckedAt position: Int) -> Int32 {

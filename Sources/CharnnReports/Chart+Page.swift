@@ -37,7 +37,7 @@ extension Chart {
 
     /// A value as it is read off: with thousands apart, and small ones with their power of ten.
     private func value(_ value: Double) -> String {
-        if digits == 0 { return grouped(Int(value)) }
+        if digits == 0 { return grouped(value) }
         return value != 0 && abs(value) < 0.001 ? scientific(value) : fixed(value, digits)
     }
 

@@ -22,6 +22,16 @@ public func grouped(_ value: Int) -> String {
     return value < 0 ? "-" + result : result
 }
 
+/// A number without what is behind its point, with its thousands apart; those that no count reaches as Swift writes them.
+public func grouped(_ value: Double) -> String {
+    value.isFinite && abs(value) < 1e15 ? grouped(Int(value)) : String(value)
+}
+
+/// How much of a whole is done, rounded down: `17 %`.
+public func percent(_ part: Int, of whole: Int) -> String {
+    fixed((100 * Double(part) / Double(whole)).rounded(.down), 0) + " %"
+}
+
 /// A span of time as a person says it: `45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`.
 public func duration(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds < 1e11 else { return "unknown" }

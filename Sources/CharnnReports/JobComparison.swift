@@ -23,7 +23,7 @@ public struct JobComparison {
             fact("xz -9, bits/char") { $0.comparison?.xzBitsPerCharacter.map { fixed($0, 4) } },
             fact("network") { $0.network },
             fact("steps") { $0.status?.step.map(grouped) },
-            fact("characters/s") { $0.status?.charactersPerSecond.map { grouped(Int($0)) } },
+            fact("characters/s") { $0.status?.charactersPerSecond.map { grouped($0) } },
             fact("worked") { $0.status?.elapsedSeconds.map(duration) },
         ]
         return all.filter { !$0.values.allSatisfy(\.isEmpty) } + differences

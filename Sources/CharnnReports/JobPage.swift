@@ -65,13 +65,13 @@ public struct JobPage {
         }
         if let loss = status?.trainLoss { facts.append(("training", fixed(bits(loss), 3), "bits per character")) }
         if let step = status?.step, let total = status?.totalSteps, total > 0 {
-            facts.append(("steps", grouped(step), "of \(grouped(total)), \(step * 100 / total) %"))
+            facts.append(("steps", grouped(step), "of \(grouped(total)), \(percent(step, of: total))"))
         }
         if let epoch = status?.epoch, let total = status?.totalEpochs {
             facts.append(("epochs", "\(epoch)", "of \(total)"))
         }
         if let speed = status?.charactersPerSecond {
-            facts.append(("speed", grouped(Int(speed)), "characters a second"))
+            facts.append(("speed", grouped(speed), "characters a second"))
         }
         if let seconds = status?.elapsedSeconds {
             let attempts = status?.attempts ?? 1

@@ -24,11 +24,8 @@ extension MetricsFile {
     static func row(_ line: ArraySlice<UInt8>) -> MetricsRow? {
         let cells = line.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
         guard cells.count == 8 else { return nil }
-        func number(_ cell: ArraySlice<UInt8>) -> Double? {
-            guard !cell.isEmpty else { return nil }
-            return Double(String(decoding: cell, as: UTF8.self)).flatMap { $0.isFinite ? $0 : nil }
-        }
-        guard let step = Int(String(decoding: cells[0], as: UTF8.self)), let epoch = number(cells[1]),
+        guard let step = Int(String(decoding: cells[0], as: UTF8.self)), (0...mostSteps).contains(step),
+            let epoch = number(cells[1]),
             let rate = number(cells[4]), let elapsed = number(cells[7])
         else { return nil }
         return MetricsRow(
@@ -36,4 +33,14 @@ extension MetricsFile {
             learningRate: rate, gradientNorm: number(cells[5]), charactersPerSecond: number(cells[6]),
             elapsedSeconds: elapsed)
     }
+
+    /// A cell's number; nil where there is none, or one that nothing measures: sums and differences of those that are left
+    /// are finite.
+    static func number(_ cell: ArraySlice<UInt8>) -> Double? {
+        guard !cell.isEmpty else { return nil }
+        return Double(String(decoding: cell, as: UTF8.self)).flatMap { abs($0) <= 1e100 ? $0 : nil }
+    }
+
+    /// More than any run takes; a number up to here is exact as a coordinate.
+    private static let mostSteps = 1 << 53
 }

@@ -26,7 +26,8 @@ public enum Sparkline {
             means.map { value in
                 guard value.isFinite else { return " " }
                 // A curve without any height is drawn low: nothing rises there.
-                let part = high > low ? (value - low) / (high - low) : 0
+                // What was cut off may be any number of heights above; and of infinite heights there is no part.
+                let part = high > low ? min(1, (value - low) / (high - low)) : 0
                 return steps[min(steps.count - 1, Int(part * Double(steps.count)))]
             })
     }
@@ -39,8 +40,7 @@ public enum Sparkline {
         else { return [] }
         return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
             let cells = line.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
-            guard cells.count == 8, !cells[2].isEmpty else { return nil }
-            return Double(String(decoding: cells[2], as: UTF8.self))
+            return cells.count == 8 ? MetricsFile.number(cells[2]) : nil
         }
     }
 }

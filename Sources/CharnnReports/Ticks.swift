@@ -11,6 +11,8 @@ struct Ticks {
     /// - Parameter count: About how many marks.
     init(_ low: Double, _ high: Double, count: Int, isTight: Bool = false) {
         isLogarithmic = false
+        // So that no difference is infinite.
+        let (low, high) = (min(max(low, -1e100), 1e100), min(max(high, -1e100), 1e100))
         let span = max(high - low, abs(high) * 1e-6, 1e-9)
         let rough = span / Double(max(1, count))
         let power = pow(10, floor(log10(rough)))

@@ -105,7 +105,7 @@ private struct JobRow: Encodable {
     ]
 
     var cells: [Table.Cell] {
-        let part = step.flatMap { step in totalSteps.map { $0 > 0 ? "\(step * 100 / $0) %" : "" } } ?? ""
+        let part = step.flatMap { step in totalSteps.map { $0 > 0 ? percent(step, of: $0) : "" } } ?? ""
         let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
         return [
             Table.Cell(name), Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),

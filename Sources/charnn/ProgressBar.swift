@@ -21,7 +21,7 @@ enum ProgressBar {
             facts.append("\(fixed(loss / 0.693_147_180_56, 2)) bits/char")
         }
         if let speed = status.charactersPerSecond, speed.isFinite, speed < 1e15 {
-            facts.append("\(grouped(Int(speed))) chars/s")
+            facts.append("\(grouped(speed)) chars/s")
         }
         facts.append("step \(step)/\(total)")
         while true {

@@ -54,7 +54,7 @@ struct Show: ParsableCommand {
             ("loss", status.trainLoss.map { Self.loss($0) }),
             ("validation", status.validationLoss.map { Self.loss($0) }),
             ("best", status.bestValidationLoss.map { Self.loss($0) }),
-            ("speed", status.charactersPerSecond.map { "\(grouped(Int(min($0, 1e15)))) characters/s" }),
+            ("speed", status.charactersPerSecond.map { "\(grouped($0)) characters/s" }),
             ("left", state == .active ? status.secondsLeft.map(duration) : nil),
             ("worked", status.elapsedSeconds.map(duration)), ("attempts", String(status.attempts)),
             ("accepted", status.acceptedAt.map(Self.time)), ("started", status.startedAt.map(Self.time)),
@@ -73,7 +73,7 @@ struct Show: ParsableCommand {
     }
 
     private static func step(_ step: Int, of total: Int) -> String {
-        total > 0 ? "\(grouped(step)) of \(grouped(total)), \(step * 100 / total) %" : grouped(step)
+        total > 0 ? "\(grouped(step)) of \(grouped(total)), \(percent(step, of: total))" : grouped(step)
     }
 
     /// `2026-01-31T23:59:00Z` as `2026-01-31 23:59:00 UTC`.

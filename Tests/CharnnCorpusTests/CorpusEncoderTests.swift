@@ -1,11 +1,13 @@
-import CharnnCorpus
 import CharnnEngine
 import CharnnModel
 import CharnnStorage
 import CharnnTestSupport
+import Crypto
 import Glibc
 import SystemPackage
 import Testing
+
+@testable import CharnnCorpus
 
 @Suite struct CorpusEncoderTests {
     private let folder = TemporaryDirectory("corpus")
@@ -186,6 +188,27 @@ import Testing
         }
         try storage.replace(path, with: Array(whole.dropLast()))
         #expect(throws: CorpusError.self) { try EncodedCorpus(reading: path, in: storage) }
+    }
+
+    @Test(
+        arguments: [
+            (width: 1, symbol: [2]), (width: 2, symbol: [0, 1]), (width: 4, symbol: [2, 0, 0, 0]),
+            (width: 4, symbol: [255, 255, 255, 255]),
+        ] as [(width: Int, symbol: [UInt8])])
+    func `an encoded text with a symbol that its vocabulary lacks is refused`(width: Int, symbol: [UInt8]) throws {
+        let origin = CorpusOrigin(paths: [], encoding: .utf8, stripsGutenberg: false, maximumCharacters: nil)
+        let header = EncodedCorpus.Header(
+            count: 3, width: width, encoding: .utf8, vocabulary: [0x61, 0x62], origin: origin)
+        let path = folder.path.appending("corpus.bin")
+        func write(_ last: [UInt8]) throws {
+            let bytes = EncodedCorpus.prefix(header) + [UInt8](repeating: 0, count: 2 * width) + last
+            try storage.replace(path, with: bytes + Array(SHA256.hash(data: bytes)))
+        }
+        try write([1] + [UInt8](repeating: 0, count: width - 1))
+        #expect(try EncodedCorpus(reading: path, in: storage).text[2] == 1)
+        try write(symbol)
+        let error = #expect(throws: CorpusError.self) { try EncodedCorpus(reading: path, in: storage) }
+        #expect(error?.description.contains("it has a character that its vocabulary lacks") == true)
     }
 
     @Test func `a link out of the root is not followed`() throws {

@@ -119,6 +119,34 @@ import Testing
         #expect(rows[1].trainLoss == nil && rows[1].validationLoss == 2.4)
     }
 
+    @Test func `what nothing can have measured is left out`() throws {
+        let path = folder.path.appending("odd.csv")
+        let rows = [
+            "-1,1,2,2,1,1,1,1", "-9223372036854775808,1,2,2,1,1,1,1", "9223372036854775807,1,2,2,1,1,1,1",
+            "7,1,1.7e308,-1.7e308,1,1e101,1,1",
+        ]
+        try storage.replace(path, with: Array((rows.joined(separator: "\n") + "\n").utf8))
+        let read = try MetricsFile.rows(of: path, in: storage)
+        #expect(read.map(\.step) == [7])
+        #expect(read[0].trainLoss == nil && read[0].validationLoss == nil && read[0].gradientNorm == nil)
+        #expect(Sparkline.losses(of: path, in: storage) == [2, 2, 2])
+    }
+
+    @Test func `numbers of any size make a page`() throws {
+        let largest = Double.greatestFiniteMagnitude
+        var record = try record()
+        for sign in [1.0, -1] {
+            record.status?.charactersPerSecond = sign * largest
+            record.status?.elapsedSeconds = sign * largest
+            record.status?.bestValidationLoss = sign * largest
+            record.status?.step = sign > 0 ? .max : .min
+            record.status?.totalSteps = .max
+            record.comparison?.ngramBitsPerCharacter = sign * largest
+            #expect(page(record).contains("</html>"))
+            #expect(record.lossChart.svg().contains("</svg>"))
+        }
+    }
+
     @Test func `the morning report ranks, tells what failed and what comes`() throws {
         var report = MorningReport(spool: "/spool", time: "2026-01-31T06:00:00Z", since: "2026-01-30T06:00:00Z")
         var (worse, better) = (try record("worse"), try record("better & co"))

@@ -35,6 +35,14 @@ struct SparklineTests {
         #expect(Sparkline.text(losses, width: 8) == "█▇▆▅▄▃▂▁")
     }
 
+    @Test func `a curve of any numbers is drawn`() {
+        let (largest, least) = (Double.greatestFiniteMagnitude, Double.leastNonzeroMagnitude)
+        #expect(Sparkline.text([largest, -largest], width: 2).count == 2)
+        #expect(Sparkline.text([least, 0], width: 2) == "█▁")
+        // What is cut off at the top lies more heights above than there are numbers for.
+        #expect(Sparkline.text([1e100] + (0..<40).map { Double($0 % 2) * least }, width: 41).first == "█")
+    }
+
     @Test func `a falling loss falls`() { #expect(Sparkline.text([4, 3, 2, 1], width: 4) == "█▆▃▁") }
 
     @Test func `many values are taken together, few are not stretched`() {

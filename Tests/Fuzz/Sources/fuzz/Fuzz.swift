@@ -1,8 +1,8 @@
 import CFuzz
 import Glibc
 
-/// `fuzz seeds FOLDER` writes the inputs to begin with; `fuzz job-file | safetensors | checkpoint | corpus ARGUMENTS…`
-/// gives everything behind the target's name to libFuzzer.
+/// `fuzz seeds FOLDER` writes the inputs to begin with; `fuzz TARGET ARGUMENTS…` gives everything behind the target's name
+/// to libFuzzer.
 @main
 enum Fuzz {
     static func main() {
@@ -25,6 +25,10 @@ enum Fuzz {
             case "job-file": status = LLVMFuzzerRunDriver(&count, &start) { Targets.jobFile($0, $1) }
             case "safetensors": status = LLVMFuzzerRunDriver(&count, &start) { Targets.safeTensors($0, $1) }
             case "checkpoint": status = LLVMFuzzerRunDriver(&count, &start) { Targets.checkpoint($0, $1) }
+            case "corpus": status = LLVMFuzzerRunDriver(&count, &start) { Targets.corpus($0, $1) }
+            case "status": status = LLVMFuzzerRunDriver(&count, &start) { Targets.status($0, $1) }
+            case "configuration": status = LLVMFuzzerRunDriver(&count, &start) { Targets.configuration($0, $1) }
+            case "metrics": status = LLVMFuzzerRunDriver(&count, &start) { Targets.metrics($0, $1) }
             default: return usage()
             }
             exit(status)
@@ -32,7 +36,9 @@ enum Fuzz {
     }
 
     private static func usage() {
-        print("fuzz: seeds FOLDER, or job-file, safetensors or checkpoint and libFuzzer's arguments")
+        print(
+            "fuzz: seeds FOLDER, or job-file, safetensors, checkpoint, corpus, status, configuration or metrics and "
+                + "libFuzzer's arguments")
         exit(64)
     }
 }
