@@ -193,7 +193,7 @@ let package = Package(
                 "CharnnCheckpoint", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnReports", "CharnnSpool",
                 "CharnnStorage", "CharnnTestSupport", "CharnnTraining", crypto, system,
             ],
-            exclude: ["calls", "million", "mutate"], swiftSettings: optimisedSwift),
+            exclude: ["calls", "million", "mutate", "mutate-security"], swiftSettings: optimisedSwift),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

@@ -7,7 +7,7 @@ import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
 import CharnnTraining
-import Glibc
+import Foundation
 import Synchronization
 import SystemPackage
 import Testing
@@ -319,6 +319,26 @@ final class RenameLog: Sendable {
         #expect(try fixture.run("g", "generate:\n  model: a\n  prompt: Ω\n") == .badData)
         #expect(try fixture.run("h", "generate:\n  model: a\n  prompt: Ωat\n  unknown: skip\n  length: 9\n") == .done)
         #expect(fixture.output("h").status()?.warnings.joined().contains("U+03A9") == true)
+    }
+
+    @Test func `whatever a worker has to tell fits into a line of the pipe`() throws {
+        let hostile = String(repeating: "\u{1}\n\u{202E}é", count: 200_000)
+        var status = JobStatus(job: String(repeating: "é", count: 64), state: .active)
+        (status.reason, status.phase) = (hostile, hostile)
+        status.warnings = [String](repeating: hostile, count: 300)
+        status.results = (0..<20_000).map {
+            JobStatus.Result(path: "generated/\($0).txt", sha256: String(repeating: "f", count: 64), bytes: $0)
+        }
+        let fields = Dictionary(uniqueKeysWithValues: (0..<8).map { ("FIELD_\($0)", hostile) })
+        let messages: [WorkerMessage] = [
+            .progress(status.news), .event(WorkerEvent(.warning, .warning, hostile, fields: fields)), .alive,
+        ]
+        for message in messages {
+            let line = try JSONEncoder().encode(message)
+            #expect(line.count < WorkerMessage.longestLine)
+            #expect(!line.contains(10))
+            #expect(try JSONDecoder().decode(WorkerMessage.self, from: line) == message)
+        }
     }
 
     @Test func `a prompt that the text lacks is refused before the training`() throws {

@@ -6,7 +6,7 @@ import Testing
 
 /// A job that is disturbed at one moment and then leaves the same bytes as one that never was.
 struct Disturbance: CustomTestStringConvertible, Sendable {
-    enum Blow { case stopDaemon, killDaemon, killWorker }
+    enum Blow { case stopDaemon, killDaemon, killWorker, cutText }
 
     var testDescription: String
     var blow = Blow.stopDaemon
@@ -20,6 +20,9 @@ struct Disturbance: CustomTestStringConvertible, Sendable {
             $0.hasCheckpoint
         },
         Disturbance(testDescription: "SIGKILL of the worker", blow: .killWorker, job: training) {
+            $0.hasCheckpoint
+        },
+        Disturbance(testDescription: "the encoded text cut short under the worker", blow: .cutText, job: training) {
             $0.hasCheckpoint
         },
         Disturbance(testDescription: "SIGTERM while a text is encoded", job: encoding) {
@@ -151,7 +154,8 @@ extension TestSpool {
 
         let spool = try TestSpool()
         try spool.dropDisturbed(disturbance.job)
-        let daemon = try spool.start(.charnnd, disturbance.blow == .killWorker ? ["--once"] : [])
+        let isOnce = disturbance.blow == .killWorker || disturbance.blow == .cutText
+        let daemon = try spool.start(.charnnd, isOnce ? ["--once"] : [])
         try eventually(disturbance.testDescription) { try disturbance.moment(spool) }
         switch disturbance.blow {
         case .stopDaemon:
@@ -171,8 +175,14 @@ extension TestSpool {
             kill(try #require(spool.worker), SIGKILL)
             let end = try daemon.end()
             #expect(end.status == 0, "\(end.error)")
+        case .cutText:
+            // What is mapped is gone, as on a disk that fails: the kernel ends whoever reads it.
+            #expect(truncate(spool.output("job").appending("corpus.bin").string, 100) == 0)
+            let end = try daemon.end()
+            #expect(end.status == 0, "\(end.error)")
+            #expect(end.error.contains("cut short") && end.error.contains("made anew"), "\(end.error)")
         }
-        if disturbance.blow != .killWorker {
+        if !isOnce {
             let end = try spool.once()
             #expect(end.status == 0, "\(end.error)")
         }
