@@ -105,10 +105,9 @@ struct Announcer {
         case .released(let job): tell(.released, .info, job: job, "Released.")
         case .cancelled(let job): tell(.cancelled, .notice, job: job, "Cancelled by a person.")
         case .again(let job): tell(.again, .info, job: job, "Goes on by a person's wish.")
-        case .requeued(let job, let reason):
-            let kind: EventKind = reason?.hasPrefix("The worker") == true ? .workerCrashed : .requeued
+        case .requeued(let job, let cause, let reason):
             tell(
-                kind, reason == nil ? .info : .warning, job: job,
+                cause == .crashed ? .workerCrashed : .requeued, reason == nil ? .info : .warning, job: job,
                 "Back in the queue, to go on from the newest checkpoint\(reason.map { ": \($0)" } ?? ".")")
         case .movedBack(let job, let from, let to):
             guard passes(.movedBack) else { return }

@@ -22,10 +22,8 @@ struct Running {
     var isHung = false
     /// Whether a checkpoint is being written, as far as it told.
     var isSaving = false
-    /// The bytes that it needs to be free, where it told that they are not.
-    var neededBytes: UInt64?
-    /// Whether it told that the GPU failed.
-    var hasGPUFailed = false
+    /// What it told that it waits for.
+    var wait: WorkerWait?
     /// How it ended, until the spool has taken note.
     var end: WorkerEnd?
 }
@@ -63,9 +61,8 @@ extension MainLoop {
             current.isSaving = false
         case .message(.event(let event)):
             if event.kind == .checkpointSaved { current.isSaving = false }
-            if let bytes = event.fields["NEEDED_BYTES"].flatMap({ UInt64($0) }) { current.neededBytes = bytes }
-            if event.fields["GPU_FAILED"] != nil { current.hasGPUFailed = true }
             announcer.tell(event, job: current.job)
+        case .message(.waits(let wait)): current.wait = wait
         case .message(.savingCheckpoint):
             current.isSaving = true
             // A large one on a slow disk takes its time; it is what the stop is for.
@@ -111,10 +108,11 @@ extension MainLoop {
     func settleWorker() {
         guard let current = running, var end = current.end else { return }
         if end == .exited(WorkerExit.temporary.rawValue) {
-            watchRoom(for: current.neededBytes ?? 0, found: true)
+            let bytes: UInt64 = if case .disk(let bytes)? = current.wait { bytes } else { 0 }
+            watchRoom(for: bytes, found: true)
             if let shortage {
                 end = .lackedRoom(shortage.description)
-            } else if current.hasGPUFailed {
+            } else if current.wait == .gpu {
                 end = .gpuFailed
             }
         }

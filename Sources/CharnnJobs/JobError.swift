@@ -2,6 +2,7 @@ import CharnnCheckpoint
 import CharnnCorpus
 import CharnnEngine
 import CharnnModel
+public import CharnnSpool
 import CharnnStorage
 import CharnnTraining
 import SystemPackage
@@ -12,16 +13,13 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
     public let exit: WorkerExit
     /// One sentence: what, where, and how to mend it.
     public let description: String
-    /// Where only the disk is in the way: the bytes that must be free before the job can go on, as far as known.
-    public let neededBytes: UInt64?
-    /// Whether it is the GPU that failed.
-    public let isOfGPU: Bool
+    /// What the job waits for, where only the disk or the GPU is in the way.
+    public let wait: WorkerWait?
 
-    public init(_ exit: WorkerExit, _ description: String, neededBytes: UInt64? = nil, isOfGPU: Bool = false) {
+    public init(_ exit: WorkerExit, _ description: String, waitingFor wait: WorkerWait? = nil) {
         self.exit = exit
         self.description = description
-        self.neededBytes = neededBytes
-        self.isOfGPU = isOfGPU
+        self.wait = wait
     }
 
     /// Sorts an error of the floors below: what is wrong with the job, and what may be better later.
@@ -49,10 +47,11 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
         case let error as TrainingError: self.init(.badData, error.description)
         case let error as CheckpointError:
             self.init(
-                .temporary, error.description, neededBytes: error.code == .noSpace ? UInt64(error.bytes) : nil)
+                .temporary, error.description,
+                waitingFor: error.code == .noSpace ? .disk(bytes: UInt64(error.bytes)) : nil)
         case let error as EngineError:
             switch error.code {
-            case .deviceFailed: self.init(.temporary, error.description, isOfGPU: true)
+            case .deviceFailed: self.init(.temporary, error.description, waitingFor: .gpu)
             case .outOfMemory: self.init(.temporary, error.description)
             case .unavailable, .mismatch: self.init(.badData, error.description)
             }
@@ -64,7 +63,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
                 case .denied: "; look at the rights (ls -ld \(error.path.removingLastComponent()))"
                 default: ""
                 }
-            self.init(.temporary, "\(error)\(hint)", neededBytes: isDisk ? 0 : nil)
+            self.init(.temporary, "\(error)\(hint)", waitingFor: isDisk ? .disk(bytes: 0) : nil)
         default: self.init(.temporary, "\(error)")
         }
     }

@@ -5,7 +5,13 @@ import CharnnStorage
 public protocol JobReporter: AnyObject {
     func event(_ event: WorkerEvent)
     func progress(_ status: JobStatus)
+    func waits(_ wait: WorkerWait)
     func savingCheckpoint(bytes: Int)
+}
+
+extension JobReporter {
+    /// Of use to a daemon only.
+    public func waits(_ wait: WorkerWait) {}
 }
 
 /// Keeps a running job's status: counts its time, writes `status.json` and tells the reporter, neither too often.
@@ -82,6 +88,8 @@ final class StatusKeeper {
         lastProgressLine = clock.monotonic()
         return true
     }
+
+    func waits(_ wait: WorkerWait) { reporter.waits(wait) }
 
     func savingCheckpoint(bytes: Int) { reporter.savingCheckpoint(bytes: bytes) }
 }

@@ -88,9 +88,8 @@ public final class JobRunner {
             keeper.event(.interrupted, .notice, "Stopped on request; the job goes on from here later.")
         case .temporary:
             keeper.update(force: true) { $0.reason = error.description }
-            var fields = error.neededBytes.map { ["NEEDED_BYTES": String($0)] } ?? [:]
-            if error.isOfGPU { fields["GPU_FAILED"] = "1" }
-            keeper.event(.failed, .warning, "The job has to wait: \(error.description)", fields)
+            if let wait = error.wait { keeper.waits(wait) }
+            keeper.event(.failed, .warning, "The job has to wait: \(error.description)")
         case .badData, .noInput, .badJob, .done:
             keeper.event(.failed, .debug, error.description)
             do {

@@ -1,6 +1,7 @@
 import CharnnCorpus
 import CharnnEngine
 import CharnnModel
+import CharnnSpool
 import CharnnTraining
 
 /// The settings that must not change between a checkpoint and the run that goes on from it; all others, such as

@@ -164,7 +164,7 @@ final class TrainingJob {
             throw JobError(
                 .temporary,
                 "the GPU on which the job began cannot be used any more: \(error.description). The job waits for it, or "
-                    + "goes on without it if device is set to cpu", isOfGPU: true)
+                    + "goes on without it if device is set to cpu", waitingFor: .gpu)
         }
     }
 
@@ -318,7 +318,7 @@ final class TrainingJob {
             throw JobError(
                 .temporary,
                 "checkpoints and models will take \(byteCount(disk)) in \(folder.path), and only \(byteCount(free)) "
-                    + "are free; make room on that disk", neededBytes: disk)
+                    + "are free; make room on that disk", waitingFor: .disk(bytes: disk))
         }
     }
 

@@ -1,4 +1,4 @@
-import CharnnSpool
+public import CharnnSpool
 public import CharnnStorage
 import FoundationEssentials
 import Glibc
@@ -163,6 +163,7 @@ final class PipeReporter: JobReporter, Sendable {
     func alive() { send(.alive) }
     func event(_ event: WorkerEvent) { send(.event(event)) }
     func progress(_ status: JobStatus) { send(.progress(status)) }
+    func waits(_ wait: WorkerWait) { send(.waits(wait)) }
     func savingCheckpoint(bytes: Int) { send(.savingCheckpoint(bytes: bytes)) }
 
     private func send(_ message: WorkerMessage) {

@@ -2,22 +2,6 @@ public import CharnnSpool
 import FoundationEssentials
 import SystemPackage
 
-/// How a worker process ends, told by its exit status.
-public enum WorkerExit: Int32, Sendable {
-    /// The result record is written.
-    case done = 0
-    /// Checkpointed after a request to stop: run me again.
-    case checkpointed = 85
-    /// Something that may be better later, such as a busy device or a full disk.
-    case temporary = 75
-    /// The job's data is bad: a corpus, a model, a loss that is not finite. The result record says why.
-    case badData = 65
-    /// Something the job names is not there or not readable.
-    case noInput = 66
-    /// The job file is bad.
-    case badJob = 78
-}
-
 /// What a daemon has decided for a worker: the first line of the worker's standard input, as JSON.
 ///
 /// A worker reads no configuration file: what its daemon has in force may be another than what stands there now.
@@ -71,6 +55,8 @@ public enum WorkerMessage: Codable, Sendable, Equatable {
     /// How the job stands.
     /// Without what the daemon knows itself: see ``JobStatus/news``.
     case progress(JobStatus)
+    /// It is about to end with ``WorkerExit/temporary``, and what for.
+    case waits(WorkerWait)
     /// A checkpoint of so many bytes is being written now; a stop has to wait for it.
     case savingCheckpoint(bytes: Int)
 }

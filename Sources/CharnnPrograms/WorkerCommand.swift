@@ -1,5 +1,6 @@
 public import ArgumentParser
 import CharnnJobs
+import CharnnSpool
 import CharnnStorage
 import SystemPackage
 

@@ -1,3 +1,27 @@
+/// How a worker process ends, told by its exit status.
+public enum WorkerExit: Int32, Sendable {
+    /// The result record is written.
+    case done = 0
+    /// Checkpointed after a request to stop: run me again.
+    case checkpointed = 85
+    /// Something that may be better later, such as a busy device or a full disk.
+    case temporary = 75
+    /// The job's data is bad: a corpus, a model, a loss that is not finite. The result record says why.
+    case badData = 65
+    /// Something the job names is not there or not readable.
+    case noInput = 66
+    /// The job file is bad.
+    case badJob = 78
+}
+
+/// What a worker waits for that ends with ``WorkerExit/temporary``, where it is more than time.
+public enum WorkerWait: Codable, Sendable, Hashable {
+    /// Room on the disk, or a disk that can be written: so many bytes must be free, as far as known.
+    case disk(bytes: UInt64)
+    /// A GPU that works.
+    case gpu
+}
+
 /// How a worker's work ended, as its daemon saw it.
 public enum WorkerEnd: Sendable, Equatable {
     case exited(Int32)
@@ -7,15 +31,32 @@ public enum WorkerEnd: Sendable, Equatable {
     case notStarted(String)
     /// It found no room on the disk, or a disk that cannot be written; the queue waits until that is over.
     case lackedRoom(String)
-    /// It ended with status 75 because of the GPU.
+    /// It ended with ``WorkerExit/temporary`` because of the GPU.
     case gpuFailed
+
+    /// The status that it ended with, where it is one that means something.
+    var exit: WorkerExit? { if case .exited(let status) = self { WorkerExit(rawValue: status) } else { nil } }
+}
+
+/// Why a job goes back to the queue.
+public enum RequeueCause: Sendable, Equatable {
+    /// A person moved its file, or daemon or machine went down.
+    case moved
+    /// Its worker was asked to stop, and did.
+    case stopped
+    /// Something may be better later.
+    case temporary
+    /// The disk has no room or cannot be written.
+    case lackedRoom
+    /// Its worker ended otherwise than it should.
+    case crashed
 }
 
 /// What becomes of a job after an attempt.
 public enum AttemptOutcome: Sendable, Equatable {
     /// The result record decides.
     case settle
-    case requeue(reason: String?, delay: Double?)
+    case requeue(RequeueCause, reason: String?, delay: Double?)
     case fail(reason: String)
     case hold(reason: String)
 }
@@ -59,35 +100,37 @@ public struct AttemptPolicy: Sendable {
     public func decide(_ end: WorkerEnd, lastWords: String) -> AttemptOutcome {
         if hasResult { return .settle }
         let words = lastWords.isEmpty ? "" : ": \(lastWords)"
+        let later = AttemptOutcome.requeue(
+            .temporary, reason: "Temporary failure\(words)", delay: Self.delays.delay(after: temporaryFailures))
         switch end {
-        case .exited(85): return .requeue(reason: nil, delay: nil)
-        case .exited(75), .gpuFailed:
-            return .requeue(
-                reason: "Temporary failure\(words)", delay: Self.delays.delay(after: temporaryFailures))
-        case .lackedRoom(let reason): return .requeue(reason: reason, delay: nil)
-        case .exited(65): return .fail(reason: "The job's data is bad\(words)")
-        case .exited(66): return .fail(reason: "Something the job names is missing or unreadable\(words)")
-        case .exited(78): return .fail(reason: "The job file is bad\(words)")
-        case .signalled where wasStopped: return .requeue(reason: nil, delay: nil)
-        default:
-            let what = "\(Self.describe(end))\(words)"
-            let inARow = hasProgress ? 0 : crashes + 1
-            guard inARow < Self.mostCrashes else {
-                return .hold(reason: "\(inARow) crashes in a row without a newer checkpoint; the last: \(what)")
-            }
-            return .requeue(reason: what, delay: nil)
+        case .exited, .signalled, .hung, .notStarted: break
+        case .gpuFailed: return later
+        case .lackedRoom(let reason): return .requeue(.lackedRoom, reason: reason, delay: nil)
         }
+        switch end.exit {
+        case .checkpointed: return .requeue(.stopped, reason: nil, delay: nil)
+        case .temporary: return later
+        case .badData: return .fail(reason: "The job's data is bad\(words)")
+        case .noInput: return .fail(reason: "Something the job names is missing or unreadable\(words)")
+        case .badJob: return .fail(reason: "The job file is bad\(words)")
+        case .done, nil: break
+        }
+        if case .signalled = end, wasStopped { return .requeue(.stopped, reason: nil, delay: nil) }
+        let what = "\(Self.describe(end))\(words)"
+        let inARow = hasProgress ? 0 : crashes + 1
+        guard inARow < Self.mostCrashes else {
+            return .hold(reason: "\(inARow) crashes in a row without a newer checkpoint; the last: \(what)")
+        }
+        return .requeue(.crashed, reason: what, delay: nil)
     }
 
     /// Crashes in a row after this attempt.
-    public func crashes(after outcome: AttemptOutcome, _ end: WorkerEnd) -> Int {
+    public func crashes(after outcome: AttemptOutcome) -> Int {
         if hasProgress { return 0 }
-        switch (outcome, end) {
-        case (.requeue, .exited(85)), (.requeue, .exited(75)), (.requeue, .lackedRoom), (.requeue, .gpuFailed),
-            (.settle, _), (.fail, _):
-            return crashes
-        case (.requeue, _) where wasStopped: return crashes
-        default: return crashes + 1
+        switch outcome {
+        case .settle, .fail: return crashes
+        case .requeue(let cause, _, _): return cause == .crashed && !wasStopped ? crashes + 1 : crashes
+        case .hold: return crashes + 1
         }
     }
 

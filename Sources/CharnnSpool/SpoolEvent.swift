@@ -9,7 +9,7 @@ public enum SpoolEvent: Sendable, Equatable {
     case cancelled(job: String)
     /// A finished job goes on by a person's wish.
     case again(job: String)
-    case requeued(job: String, reason: String?)
+    case requeued(job: String, RequeueCause, reason: String?)
     /// A move that means nothing was undone, or an interrupted one completed.
     case movedBack(job: String, from: JobState, to: JobState)
     /// A removed file was written anew from the job folder.

@@ -132,7 +132,7 @@ extension SpoolKeeper {
         // A worker that ended in good order has left its reason in the status instead.
         let words = lastWords.isEmpty && status.state == .active ? status.reason ?? "" : lastWords
         let outcome = policy.decide(end, lastWords: words)
-        let crashes = policy.crashes(after: outcome, end)
+        let crashes = policy.crashes(after: outcome)
         switch outcome {
         case .settle:
             index.update(job) {
@@ -147,7 +147,7 @@ extension SpoolKeeper {
             try ResultRecord.commit(
                 failed, as: .failed, results: [], at: clock.wall(), to: layout.status(of: failed.job), on: storage)
             index.update(job) { $0.state = .broken }
-        case .requeue(let reason, let delay):
+        case .requeue(let cause, let reason, let delay):
             try moveIfActive(entry, to: .queue)
             let until = delay.map { clock.wall() + $0 }
             let isQueued = try change(job, entry, to: .queue) { status in
@@ -157,7 +157,7 @@ extension SpoolKeeper {
                 status.reason = reason
                 if policy.hasProgress { status.outages = nil }
             }
-            if isQueued { events.append(.requeued(job: job, reason: reason)) }
+            if isQueued { events.append(.requeued(job: job, cause, reason: reason)) }
         case .hold(let reason):
             try moveIfActive(entry, to: .held)
             try change(job, entry, to: .held) { status in

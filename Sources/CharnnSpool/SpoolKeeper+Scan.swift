@@ -617,7 +617,7 @@ extension SpoolKeeper {
         case .done, .failed: events.append(.finished(job: job, state: state, reason: reason))
         case .cancelled: events.append(.cancelled(job: job))
         case .held: events.append(.held(job: job, reason: nil))
-        default: events.append(entry.state == .held ? .released(job: job) : .requeued(job: job, reason: nil))
+        default: events.append(entry.state == .held ? .released(job: job) : .requeued(job: job, .moved, reason: nil))
         }
         if state == .queue, let released = index[job] {
             try noteEdit(job, released, state)

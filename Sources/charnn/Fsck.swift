@@ -223,7 +223,7 @@ extension SpoolEvent {
         case .released(let job): "\(job): released"
         case .cancelled(let job): "\(job): cancelled"
         case .again(let job): "\(job): goes on"
-        case .requeued(let job, _): "\(job): back in the queue"
+        case .requeued(let job, _, _): "\(job): back in the queue"
         case .movedBack(let job, let from, let to): "\(job): moved from \(from.rawValue)/ to \(to.rawValue)/"
         case .restored(let job, let to): "\(job): its file is written anew into \(to.rawValue)/"
         case .finished(let job, let state, _): "\(job): filed as \(state.rawValue)"

@@ -75,7 +75,8 @@ final class DaemonFixture: Sendable {
         twice*) [ -e "$folder/stopped" ] && finish; wait_for_stop ;;
         bad*) echo "there is no text.txt" >&2; exit 66 ;;
         gpu*)
-            printf '{"event":{"_0":{"kind":"failed","level":"warning","message":"No GPU.","fields":{"GPU_FAILED":"1"}}}}\n'
+            printf '{"waits":{"_0":{"gpu":{}}}}\n'
+            say failed "No GPU."
             echo "the GPU is gone" >&2
             exit 75
             ;;

@@ -1,6 +1,7 @@
 import CharnnCorpus
 import CharnnEngine
 import CharnnModel
+import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
 import SystemPackage
@@ -70,6 +71,46 @@ struct SwappedFileTests {
             paths: ["open.txt"], encoding: .utf8, stripsGutenberg: false, maximumCharacters: nil)
         let encoder = CorpusEncoder(files, origin: origin, storage: fixture.storage)
         #expect(throws: CorpusError.self) { try encoder.encode(to: fixture.corpora.appending("corpus.bin")) }
+    }
+
+    @Test func `a job of which nobody knows who submitted it reads neither text nor model`() throws {
+        let fixture = try JobFixture()
+        try fixture.run("m", JobFixture.training)
+        for job in [JobFixture.training, "generate: {model: m, length: 5}", "evaluate: {model: m, corpus: text.txt}"] {
+            #expect(try fixture.run("a", job, submitter: nil) == .noInput)
+            #expect(fixture.output("a").status()?.reason?.contains("is not known any more") == true)
+        }
+    }
+
+    @Test func `a model is read with the submitter's rights, whether its job or its path is named`() throws {
+        let fixture = try JobFixture()
+        try fixture.run("m", JobFixture.training)
+        let (folder, model) = (fixture.output("m").path, fixture.output("m").model)
+        let environment = JobEnvironment(
+            corpora: fixture.corpora, jobs: fixture.jobs, roots: [fixture.corpora, fixture.jobs], submitter: 65534)
+        for reference in [ModelReference.job("m"), .path("m/model.safetensors")] {
+            func isReadable(_ folderMode: CharnnStorage.FileMode, _ mode: CharnnStorage.FileMode) throws -> Bool {
+                try fixture.storage.setMode(folderMode, of: folder)
+                try fixture.storage.setMode(mode, of: model)
+                return (try? environment.modelFile(reference, in: fixture.storage)) != nil
+            }
+            #expect(try isReadable(0o755, 0o644))
+            #expect(try !isReadable(0o700, 0o644))
+            #expect(try !isReadable(0o755, 0o600))
+        }
+    }
+
+    @Test func `texts of another's model are not searched in a text that its owner has shut`() throws {
+        let fixture = try JobFixture()
+        try fixture.run("m", JobFixture.training)
+        try fixture.storage.setMode(0o755, of: fixture.output("m").path)
+        try fixture.storage.setMode(0o644, of: fixture.output("m").model)
+        let job = "generate:\n  model: m\n  length: 60\n  prompt: \"the\"\n"
+        for (mode, isSearched) in [(0o644 as CharnnStorage.FileMode, true), (0o600, false)] {
+            try fixture.storage.setMode(mode, of: fixture.output("m").corpus)
+            #expect(try fixture.run("g", job, submitter: 65534) == .done)
+            #expect(try (fixture.storage.status(of: fixture.output("g").copies) != nil) == isSearched)
+        }
     }
 
     @Test func `a model that is swapped after its rights were looked at is not read`() throws {

@@ -66,14 +66,15 @@ struct AttemptPolicyTests {
         for (end, stopped) in [(WorkerEnd.exited(85), false), (.signalled(15), true), (.signalled(9), true)] {
             let policy = policy(stopped: stopped, crashes: 2)
             let outcome = policy.decide(end, lastWords: "")
-            #expect(outcome == .requeue(reason: nil, delay: nil))
-            #expect(policy.crashes(after: outcome, end) == 2)
+            #expect(outcome == .requeue(.stopped, reason: nil, delay: nil))
+            #expect(policy.crashes(after: outcome) == 2)
         }
     }
 
     @Test func `temporary failures are tried again after one minute, then two, at most sixty`() {
         let delays = (0..<8).map { count -> Double? in
-            if case .requeue(_, let delay) = policy(temporary: count).decide(.exited(75), lastWords: "busy") {
+            if case .requeue(.temporary, _, let delay) = policy(temporary: count).decide(.exited(75), lastWords: "busy")
+            {
                 return delay
             }
             return nil
@@ -97,13 +98,13 @@ struct AttemptPolicyTests {
         for _ in 1...3 {
             let policy = policy(crashes: crashes)
             outcomes.append(policy.decide(end, lastWords: ""))
-            crashes = policy.crashes(after: outcomes.last!, end)
+            crashes = policy.crashes(after: outcomes.last!)
         }
-        guard case .requeue = outcomes[1], case .hold = outcomes[2] else {
+        guard case .requeue(.crashed, _, _) = outcomes[1], case .hold = outcomes[2] else {
             Issue.record("\(outcomes)")
             return
         }
-        #expect(policy(progress: true, crashes: 2).crashes(after: outcomes[0], end) == 0)
+        #expect(policy(progress: true, crashes: 2).crashes(after: outcomes[0]) == 0)
         guard case .requeue = policy(progress: true, crashes: 2).decide(end, lastWords: "") else {
             Issue.record("held in spite of progress")
             return
