@@ -78,15 +78,8 @@ enum Terminal {
     /// A line with words of others in it, such as a job's reason.
     static func message(_ text: String) { line(PlainText.lines(text, indent: "  ")) }
 
-    /// Control characters of a text that a model or another person wrote, made harmless.
-    static func harmless(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { scalar in
-                    let isControl = scalar.value < 0x20 && scalar != "\n" && scalar != "\t"
-                    return isControl || (0x7F...0x9F).contains(scalar.value) ? "\u{FFFD}" : scalar
-                }))
-    }
+    /// A text that a model or another person wrote, made harmless.
+    static func harmless(_ text: String) -> String { PlainText.lines(text) }
 
     /// The same for a text that has to stay in one line.
     static func oneLine(_ text: String) -> String {
