@@ -73,6 +73,23 @@ struct SwappedFileTests {
         #expect(throws: CorpusError.self) { try encoder.encode(to: fixture.corpora.appending("corpus.bin")) }
     }
 
+    @Test func `a text's access list is heeded where the permission bits say otherwise`() throws {
+        let fixture = try JobFixture()
+        let text = fixture.corpora.appending("text.txt")
+        try fixture.storage.setMode(0o644, of: text)
+        let environment = JobEnvironment(
+            corpora: fixture.corpora, jobs: fixture.jobs, roots: [fixture.corpora], submitter: 65534)
+        // Everybody may read it but that user.
+        let rights: [(tag: UInt8, rights: UInt8)] = [(1, 6), (2, 0), (4, 4), (16, 4), (32, 4)]
+        let list: [UInt8] =
+            [2, 0, 0, 0]
+            + rights.flatMap { [$0.tag, 0, $0.rights, 0] + ($0.tag == 2 ? [254, 255, 0, 0] : [255, 255, 255, 255]) }
+        for (lists, isReadable) in [([:], true), ([text: list], false)] {
+            let storage = MeddlingStorage(accessLists: lists) { _, _ in }
+            #expect(((try? environment.corpusFiles(["text.txt"], in: storage)) != nil) == isReadable)
+        }
+    }
+
     @Test func `a job of which nobody knows who submitted it reads neither text nor model`() throws {
         let fixture = try JobFixture()
         try fixture.run("m", JobFixture.training)

@@ -152,7 +152,9 @@ struct JobGraphTests {
         let keeper = try spool.open()
         try keeper.recover()
         try settle(keeper)
+        // One after the other: what comes in one moment is taken by name.
         try spool.drop("x.yaml")
+        try settle(keeper)
         for number in 0..<others { try spool.drop("u\(number).yaml") }
         try settle(keeper)
         let before = keeper.standingsJudged

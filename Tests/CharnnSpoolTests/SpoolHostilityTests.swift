@@ -79,6 +79,47 @@ struct SpoolHostilityTests {
         var isOver: Bool { state.withLock { $0 == .over } }
     }
 
+    @Test(.enabled(if: getuid() == 0, "needs root, to give files to others"))
+    func `a drop that is swapped for a file of the daemon's while it is moved is not taken in the daemon's name`()
+        throws
+    {
+        let path = spool.layout.incoming.appending("a.yaml")
+        let isSwapped = Mutex(false)
+        let storage = MeddlingStorage { call, source in
+            guard call == "rename", source == path, !isSwapped.withLock({ $0 }) else { return }
+            isSwapped.withLock { $0 = true }
+            unlink(path.string)
+            try? LocalStorage().replace(path, with: Array("priority: 9".utf8), mode: 0o644)
+        }
+        let keeper = try spool.open(storage, sharing: .group)
+        try keeper.recover()
+        try spool.drop("a.yaml", "priority: 1")
+        #expect(chown(path.string, 65534, 65534) == 0)
+        try keeper.settle()
+        try keeper.settle()
+        #expect(isSwapped.withLock { $0 })
+        #expect(try spool.files(.queue) == [])
+        #expect(try spool.files(.rejected).contains("a.yaml"))
+    }
+
+    @Test(.enabled(if: getuid() == 0, "needs root, to give files to others"))
+    func `whoever puts another file in the place of a waiting job's becomes its submitter`() throws {
+        do {
+            let keeper = try spool.open(sharing: .personal)
+            try keeper.recover()
+            try spool.drop("a.yaml")
+            try keeper.settle()
+        }
+        let keeper = try spool.open(sharing: .group)
+        try keeper.recover()
+        let path = spool.layout.file("a.yaml", in: .queue)
+        try spool.disk.replace(path, with: Array("priority: 1".utf8))
+        #expect(chown(path.string, 65534, 65534) == 0)
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "a")
+        #expect(try spool.status("a").submitter == 65534)
+    }
+
     @Test func `a name that is not UTF-8 is told once, by a scan and by a hint`() throws {
         let keeper = try spool.open()
         try keeper.recover()

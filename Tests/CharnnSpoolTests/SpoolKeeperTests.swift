@@ -40,6 +40,19 @@ struct SpoolKeeperTests {
         withExtendedLifetime(keeper) {}
     }
 
+    @Test func `a file that is too large is rejected unread, when it is dropped and when it is edited`() throws {
+        let keeper = try accepted(("a.yaml", "priority: 0"))
+        // What it says is valid, and cut off it would be, too.
+        let large = Array("priority: 0\n".utf8) + [UInt8](repeating: 10, count: 1 << 20)
+        try spool.disk.replace(spool.layout.incoming.appending("b.yaml"), with: large)
+        try keeper.settle()
+        #expect(try spool.files(.rejected) == ["b.yaml", "b.yaml.reason.txt"])
+        try spool.disk.replace(spool.layout.file("a.yaml", in: .queue), with: large)
+        try keeper.settle()
+        #expect(try keeper.claimNext() == nil)
+        #expect(try spool.files(.rejected).contains("a.yaml"))
+    }
+
     @Test func `to ask whether a daemon works makes no file and takes no lock`() throws {
         #expect(spool.client.hasDaemon() == false)
         #expect(try spool.disk.list(spool.layout.accepting) == [])

@@ -8,16 +8,22 @@ public final class MeddlingStorage: Storage {
     private let meddler: Mutex<(@Sendable (String, FilePath) -> Void)?>
 
     private let networks: [FilePath: String]
+    private let accessLists: [FilePath: [UInt8]]
 
     /// - Parameters:
     ///   - networks: Folders that are taken for network file systems, with their types.
+    ///   - accessLists: What stands on files beside their permission bits.
     ///   - meddle: Called before each operation with the name of its call and its path.
     public init(
-        networks: [FilePath: String] = [:], _ meddle: @escaping @Sendable (_ call: String, _ path: FilePath) -> Void
+        networks: [FilePath: String] = [:], accessLists: [FilePath: [UInt8]] = [:],
+        _ meddle: @escaping @Sendable (_ call: String, _ path: FilePath) -> Void
     ) {
         self.networks = networks
+        self.accessLists = accessLists
         meddler = Mutex(meddle)
     }
+
+    public func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? { accessLists[path] }
 
     private func meddle(_ call: String, _ path: FilePath) { meddler.withLock { $0 }?(call, path) }
 
