@@ -62,7 +62,7 @@ int charnn_lock_askable(int descriptor) {
 }
 
 int charnn_is_locked(int descriptor) {
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
     if (fcntl(descriptor, F_OFD_GETLK, &whole) != 0) return -1;
     return whole.l_type != F_UNLCK;
 }

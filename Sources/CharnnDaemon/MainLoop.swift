@@ -133,6 +133,7 @@ final class MainLoop {
             if shortage == nil { startNext() }
         }
         report()
+        if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
         leaveWaits()
         if keeper.hasDrops || keeper.hasBacklog || !takenHints.isEmpty, retryAt == nil { daemon.send.yield(.wake) }
         writePage(finally: isDone)

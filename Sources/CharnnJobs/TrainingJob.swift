@@ -25,6 +25,9 @@ final class TrainingJob {
     /// The SHA-256 of the best model so far, as it was written; nil where there is none, or where it is still to be
     /// written again.
     private var bestSHA256: String?
+    /// The same as of the newest checkpoint, and whether a copy of that model is kept until the next one.
+    private var checkpointedBest: String?
+    private var isFormerKept = false
     /// Whether the best model is not compared with its checksum: a checkpoint of version 0.1.0 has none.
     private var isBestUnchecked = false
 
@@ -73,7 +76,7 @@ final class TrainingJob {
         events = try? EventFile(
             folder.events, keepingEventsTo: progress.isUnfinished ? progress.step - 1 : progress.step,
             time: runner.clock.wall(), in: runner.storage)
-        if let checkpoint, let known = checkpoint.files[Self.metricsName],
+        if let checkpoint, let known = checkpoint.files[Self.metricsName], !known.isEmpty,
             try sha256(of: folder.metrics) != known
         {
             keeper.warn("metrics.csv was changed since the checkpoint; its rows are kept as they are.")
@@ -96,6 +99,35 @@ final class TrainingJob {
 
     // MARK: - Before the first step
 
+    /// The best model as of the newest checkpoint, where a better one has come since: a run that goes on from there
+    /// takes it back.
+    private var formerModel: FilePath { folder.path.appending(".model-of-checkpoint.safetensors") }
+
+    private func keepFormerModel() throws {
+        guard !isFormerKept, let known = checkpointedBest, known == bestSHA256 else { return }
+        let storage = runner.storage
+        let reading = try storage.open(folder.model, beneath: nil)
+        try storage.discard(formerModel.partial)
+        let writing = try storage.create(formerModel.partial, mode: 0o640)
+        var position = 0
+        while true {
+            let piece = try reading.read(at: position, count: 1 << 20)
+            if piece.isEmpty { break }
+            try writing.append(piece)
+            position += piece.count
+        }
+        try writing.synchronize()
+        try storage.rename(formerModel.partial, to: formerModel, replacing: true)
+        try storage.synchronizeDirectory(folder.path)
+        isFormerKept = true
+    }
+
+    private func discardFormerModel() throws {
+        try runner.storage.discard(formerModel.partial)
+        try runner.storage.discard(formerModel)
+        isFormerKept = false
+    }
+
     private static let modelName = "model.safetensors"
     private static let metricsName = "metrics.csv"
 
@@ -109,18 +141,26 @@ final class TrainingJob {
         guard let bestStep = checkpoint.state.progress.bestStep else { return checkpoint }
         let known = checkpoint.files[Self.modelName]
         isBestUnchecked = checkpoint.files.isEmpty
+        // Saved on the way to where it is written again.
+        if known == nil, !isBestUnchecked { return checkpoint }
+        if let known, folder.exists(formerModel), try sha256(of: formerModel) == known {
+            try runner.storage.rename(formerModel, to: folder.model, replacing: true)
+            try runner.storage.synchronizeDirectory(folder.path)
+        }
         guard folder.exists(folder.model) else {
             keeper.warn("The best model so far is missing; the next evaluation begins anew.")
             return withoutBest(checkpoint)
         }
         if let known, try sha256(of: folder.model) == known {
-            bestSHA256 = known
+            (bestSHA256, checkpointedBest) = (known, known)
             return checkpoint
         }
+        // Steps of which the evaluations are behind the checkpoint.
+        let evaluated = checkpoint.state.progress.step - (checkpoint.state.progress.isUnfinished ? 1 : 0)
         do throws(ModelError) {
             let found = try Model(reading: folder.model, in: runner.storage)
             // It was written after the checkpoint: that evaluation is made again, and the file with it.
-            if isBestUnchecked || found.step ?? 0 > checkpoint.state.progress.step { return checkpoint }
+            if isBestUnchecked || found.step ?? 0 > evaluated { return checkpoint }
         } catch {
             if error.code == .readFailed { throw error }
             if isBestUnchecked {
@@ -383,10 +423,14 @@ final class TrainingJob {
         }
         try metrics?.synchronize()
         if progress.bestStep != nil, !isBestUnchecked, try bestSHA256 != sha256(of: folder.model) {
+            let what =
+                bestSHA256 == nil
+                ? "is not of this run as it went on, and was not written again"
+                : "is not what this run wrote: it was changed or damaged while it ran"
             throw JobError(
                 .badData,
-                "\(folder.model) is not what this run wrote: it was changed or damaged while it ran. Remove it and retry: "
-                    + "the run goes on from its newest checkpoint, without the best model so far")
+                "\(folder.model) \(what). Remove it and retry: the run goes on from its newest checkpoint, without the "
+                    + "best model so far")
         }
         var last = model
         last.parameters = try engine.parameters()
@@ -394,6 +438,7 @@ final class TrainingJob {
         last.validationLoss = progress.lastValidationLoss
         try last.write(to: folder.lastModel, in: runner.storage)
         if progress.bestStep == nil { try last.write(to: folder.model, in: runner.storage) }
+        try discardFormerModel()
         let best = try Model(reading: folder.model, in: runner.storage)
         return LoadedModel(model: best, name: "model.safetensors")
     }
@@ -422,6 +467,7 @@ extension TrainingJob: TrainerDelegate {
         best.parameters = parameters
         best.step = progress.step
         best.validationLoss = progress.bestValidationLoss
+        try keepFormerModel()
         try best.write(to: folder.model, in: runner.storage)
         bestSHA256 = try sha256(of: folder.model)
         isBestUnchecked = false
@@ -456,7 +502,8 @@ extension TrainingJob: TrainerDelegate {
         guard let model, let engine else { return }
         // Rows first: a checkpoint counts on the rows up to it.
         try metrics?.synchronize()
-        var files = [Self.metricsName: try sha256(of: folder.metrics)]
+        // Where the step is not finished the file has a row that will be cut off.
+        var files = [Self.metricsName: checkpoint.progress.isUnfinished ? "" : try sha256(of: folder.metrics)]
         if checkpoint.progress.bestStep != nil { files[Self.modelName] = bestSHA256 }
         let checkpoint = Checkpoint(
             model: model, state: checkpoint, identity: identity, configuration: engine.configuration,
@@ -469,6 +516,8 @@ extension TrainingJob: TrainerDelegate {
             try last.write(to: folder.model, in: runner.storage)
         }
         try folder.checkpoints.save(checkpoint, keeping: section.keepCheckpoints)
+        checkpointedBest = checkpoint.files[Self.modelName]
+        try discardFormerModel()
         let step = checkpoint.state.progress.step
         keeper.event(.checkpointSaved, .info, "Saved a checkpoint at step \(step).", ["STEP": String(step)])
     }

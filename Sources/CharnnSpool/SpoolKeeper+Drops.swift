@@ -29,6 +29,8 @@ struct Passage {
     let sequence: UInt64
     let isHeld: Bool
     let file: JobFileName
+    /// The drop, where it has been open since before it was moved: nobody can take a lease on it meanwhile.
+    var opened: (any StorageFile)?
 
     var text: String {
         let digits = String(sequence)
@@ -230,7 +232,7 @@ extension SpoolKeeper {
                     drop.path, as: JobFileName(name: name, ending: ending), Self.movedReason, isForeign: true)
                 return nil
             }
-            let passage = Passage(
+            var passage = Passage(
                 sequence: try sequences.take(), isHeld: drop.isHeld, file: JobFileName(name: name, ending: ending))
             let path = layout.accepting.appending(passage.text)
             try storage.rename(drop.path, to: path, replacing: false)
@@ -241,10 +243,15 @@ extension SpoolKeeper {
                 try storage.rename(path, to: drop.path, replacing: false)
                 return nil
             }
+            passage.opened = file
             return (passage, min(opened.size, Self.largestFile))
         } catch {
             switch error.code {
             case .notFound, .alreadyExists: return nil
+            case .busy:
+                // Whoever holds it up holds up nobody else.
+                watched[drop] = (FileIdentity(status), clock.monotonic())
+                return nil
             case .denied, .notRegular, .readOnly:
                 tell(drop, FileIdentity(status), "The daemon may not read or move it (\(error)).")
                 return nil
@@ -371,7 +378,13 @@ extension SpoolKeeper {
     /// Reads and checks a drop and writes the files of its job; nil if it was rejected.
     private func prepare(_ passage: Passage) throws(StorageError) -> NewJob? {
         let path = layout.accepting.appending(passage.text)
-        let file = try storage.open(path, beneath: nil)
+        let file: any StorageFile
+        do throws(StorageError) {
+            file = if let opened = passage.opened { opened } else { try storage.open(path, beneath: nil) }
+        } catch {
+            if error.code == .busy { leased.insert(passage.sequence) }
+            throw error
+        }
         let found = try file.status()
         let bytes: [UInt8]
         let requirements: JobRequirements

@@ -38,8 +38,11 @@ extension SpoolKeeper {
             }
             do {
                 if let claim = try begin(job, entry) { return claim }
-            } catch let error where error.code == .notRegular || error.code == .denied || error.code == .alreadyExists {
-                // Something odd in its folder concerns no other job.
+            } catch let error
+                where error.code == .notRegular || error.code == .denied || error.code == .alreadyExists
+                || error.code == .busy
+            {
+                // Something odd in its folder, or a lease on its file, concerns no other job.
                 guarding("start \(job)") { () throws(StorageError) in throw error }
                 guarding(job) { () throws(StorageError) in try reconcile(job: job) }
                 index.update(job) { $0.notBefore = clock.wall() + Self.oddDelay }

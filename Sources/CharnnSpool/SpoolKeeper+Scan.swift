@@ -34,7 +34,7 @@ extension SpoolKeeper {
 
     /// Brings through what lies in `accepting/`: drops that a crash or a full disk kept from becoming jobs.
     private func finishPassages() throws(StorageError) {
-        postponed = []
+        (postponed, leased) = ([], [])
         let passages = try storage.list(layout.accepting).sorted().compactMap { Passage($0) }
         for (_, entry) in index.entries { sequences.skip(entry.sequence) }
         for passage in passages { sequences.skip(passage.sequence) }
@@ -588,7 +588,12 @@ extension SpoolKeeper {
     private func record(_ job: String, _ entry: SpoolIndex.Entry, _ state: JobState) throws(StorageError) {
         let time = JobStatus.time(clock.wall())
         var reason: String?
-        let outage = entry.state == .interrupted ? try countOutage(job) : nil
+        var outage: Int?
+        if entry.state == .interrupted {
+            // Without a status the job is held already.
+            guard let count = try countOutage(job) else { return }
+            outage = count
+        }
         let isChanged = try change(job, entry, to: state) { status in
             switch state {
             case .done, .failed:

@@ -58,6 +58,8 @@ public final class SpoolKeeper {
     var told: [Drop: FileIdentity] = [:]
     /// Sequence numbers of drops that lie in `accepting/` because something failed; ``scan()`` brings them through.
     var unfinished: Set<UInt64> = []
+    /// Of these, the ones that somebody has a lease on: they keep no other from being accepted.
+    var leased: Set<UInt64> = []
     /// Passages in `accepting/` that are brought through by the next ``acceptDrops()``.
     var postponed: [Passage] = []
     /// What a scan has found and is still to be looked at more closely.
@@ -155,7 +157,9 @@ public final class SpoolKeeper {
     /// Whether there are complete drops left to accept with ``acceptDrops()``.
     ///
     /// While many lie in `accepting/` because something failed, such as a full disk, the others stay where they are.
-    public var hasDrops: Bool { !postponed.isEmpty || (!pending.isEmpty && unfinished.count < Self.batch) }
+    public var hasDrops: Bool {
+        !postponed.isEmpty || (!pending.isEmpty && unfinished.count - leased.count < Self.batch)
+    }
 
     /// Whether something is left to be done by ``continueScan(within:)``: of a scan, or jobs that have to be held.
     public var hasBacklog: Bool { !backlog.isEmpty || !index.stranded.isSubset(of: unholdable) }
@@ -214,8 +218,12 @@ public final class SpoolKeeper {
             giveSign()
             guarding(drop.path.string) { () throws(StorageError) in try look(at: drop, isArrival: false) }
         }
-        for job in index.absent.union(index.active) {
+        // Each that was removed is written anew, which takes its syncs; of thousands the rest waits for the next call.
+        let end = clock.monotonic() + Self.turn
+        for job in Array(index.active) + index.absent.subtracting(index.active) {
+            giveSign()
             guarding(job) { () throws(StorageError) in try reconcile(job: job) }
+            if clock.monotonic() >= end { break }
         }
         try holdStranded()
     }

@@ -386,6 +386,7 @@ extension StorageError {
             case ENOSPC, EDQUOT: .noSpace
             case EROFS: .readOnly
             case EXDEV: .otherFileSystem
+            case EAGAIN: .busy
             default: .other
             }
         let path = code == .alreadyExists ? destination ?? path : path

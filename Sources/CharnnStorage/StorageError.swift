@@ -6,7 +6,7 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
         private enum Kind {
             case notFound, alreadyExists, notRegular, outsideRoot, denied, noSpace, readOnly, otherFileSystem
-            case networkFileSystem, notOwn, damaged, other
+            case networkFileSystem, notOwn, damaged, busy, other
         }
         private let kind: Kind
         public static let notFound = Code(kind: .notFound)
@@ -27,12 +27,14 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         public static let networkFileSystem = Code(kind: .networkFileSystem)
         /// A folder that must be this user's alone and is not.
         public static let notOwn = Code(kind: .notOwn)
+        /// Somebody has a lease on the file, and may take it again as often as he likes.
+        public static let busy = Code(kind: .busy)
         public static let other = Code(kind: .other)
     }
 
     /// Whether the same may succeed later without anybody changing the file or its name: a disk failed, or had no room.
     public var isTransient: Bool {
-        (code == .other && errno != .fileNameTooLong) || code == .noSpace || code == .readOnly
+        (code == .other && errno != .fileNameTooLong) || code == .noSpace || code == .readOnly || code == .busy
     }
 
     public let code: Code

@@ -5,6 +5,7 @@ import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
 import CharnnTraining
+import Foundation
 import SystemPackage
 import Testing
 
@@ -178,8 +179,72 @@ import Testing
             try requireSameBytes("b", as: "still")
         } else {
             #expect(exit == .badData)
-            #expect(fixture.output("b").status()?.reason?.contains("is not what this run wrote") == true)
+            #expect(fixture.output("b").status()?.reason?.contains("is not of this run") == true)
         }
+    }
+
+    /// Copies the folder of a job at the next evaluation of a step: what a crash leaves there.
+    private func crash(_ name: String, _ job: String, at step: Int) throws {
+        let copy = "\(name)-crashed"
+        fixture.onEvent = { [unowned fixture] event in
+            guard event.kind == .evaluated, event.fields["STEP"] == "\(step)" else { return }
+            let (from, to) = (fixture.output(name).path.string, fixture.output(copy).path.string)
+            try? FileManager.default.copyItem(atPath: from, toPath: to)
+        }
+        #expect(try fixture.run(name, job) == .done)
+        fixture.onEvent = nil
+        #expect(try fixture.storage.status(of: fixture.output(copy).path) != nil)
+    }
+
+    @Test func `a crash after a better model and before its checkpoint ends in the same bytes`() throws {
+        try fixture.run("whole", job)
+        try crash("a", job, at: 36)
+        let crashed = fixture.output("a-crashed")
+        #expect(try Model(reading: crashed.model, in: fixture.storage).step == 36)
+        #expect(try #require(crashed.checkpoints.newest().checkpoint).state.progress.step == 30)
+        #expect(try fixture.run("a-crashed", job) == .done)
+        try requireSameBytes("a-crashed", as: "whole")
+        // Nothing of what was kept for it stays.
+        #expect(try !fixture.storage.list(crashed.path).contains { $0.hasPrefix(".model") })
+    }
+
+    @Test func `it ends also where an edit keeps that model from coming again`() throws {
+        try crash("a", job, at: 36)
+        #expect(try fixture.run("a-crashed", job.replacing("lr: 0.01", with: "lr: 0.00001")) == .done)
+        let best = try Model(reading: fixture.output("a-crashed").model, in: fixture.storage)
+        #expect(fixture.output("a-crashed").status()?.bestValidationLoss == best.validationLoss)
+    }
+
+    @Test func `a stop in the middle of an evaluation and a crash right after it end in the same bytes`() throws {
+        try fixture.run("whole", job)
+        fixture.onProgress = { [unowned fixture] status in
+            if status.phase == "evaluating", status.step ?? 0 >= 20 { fixture.stop.set() }
+        }
+        #expect(try fixture.run("a", job) == .checkpointed)
+        fixture.onProgress = nil
+        let progress = try #require(fixture.output("a").checkpoints.newest().checkpoint).state.progress
+        #expect(progress.isUnfinished && progress.step == 24)
+        try crash("a", job, at: 24)
+        #expect(try fixture.run("a-crashed", job) == .done)
+        try requireSameBytes("a-crashed", as: "whole")
+        #expect(fixture.output("a-crashed").status()?.warnings.contains { $0.contains("changed") } == false)
+    }
+
+    @Test func `stops on the way back to where the model is written again go back no further`() throws {
+        let job = job.replacing("checkpoint_every: 10", with: "checkpoint_every: 2\n  keep_checkpoints: 9")
+        try fixture.run("whole", job)
+        try interrupt("a", job)
+        try damage(fixture.output("a").model, .half)
+        // From 22 on, each time two steps further; the evaluation at 24 writes it.
+        for step in [24, 26, 28] {
+            fixture.onEvent = { [unowned fixture] event in
+                if event.kind == .checkpointSaved, event.fields["STEP"] == "\(step)" { fixture.stop.set() }
+            }
+            #expect(try fixture.run("a", job) == .checkpointed)
+        }
+        fixture.onEvent = nil
+        #expect(try fixture.run("a", job) == .done)
+        try requireSameBytes("a", as: "whole")
     }
 
     @Test func `a model that is changed while the run goes on is not taken for its result`() throws {

@@ -120,6 +120,71 @@ struct SpoolHostilityTests {
         #expect(try spool.status("a").submitter == 65534)
     }
 
+    /// Takes a lease on a file, so that nobody else can open it until it is closed.
+    private func lease(_ path: FilePath) -> Int32 {
+        signal(SIGIO, SIG_IGN)
+        let file = Glibc.open(path.string, O_RDWR)
+        // F_SETLEASE, which Swift does not import.
+        #expect(file >= 0 && fcntl(file, 1024, Int32(F_WRLCK)) == 0)
+        return file
+    }
+
+    @Test func `a lease on one job's file keeps no other from being started`() throws {
+        let keeper = try spool.open()
+        try keeper.recover()
+        try spool.drop("a.yaml", "priority: 5")
+        try spool.drop("b.yaml", "priority: 1")
+        try keeper.settle()
+        let holder = lease(spool.layout.file("a.yaml", in: .queue))
+        #expect(try keeper.claimNext()?.job == "b")
+        #expect(try keeper.claimNext() == nil)
+        try keeper.settle()
+        #expect(try spool.state("a") == .queue)
+        close(holder)
+        spool.time.pass(61)
+        #expect(try keeper.claimNext()?.job == "a")
+    }
+
+    @Test func `leases on drops, and on drops on their way, keep no other from being accepted`() throws {
+        // Left in accepting/ by a daemon that ended, more than one takes in at a time.
+        var holders: [Int32] = []
+        for number in 1...300 {
+            let path = spool.layout.accepting.appending("00000\(1_000_000 + number).j\(number).yaml")
+            try spool.disk.replace(path, with: Array("priority: 0".utf8))
+            holders.append(lease(path))
+        }
+        try spool.drop("leased.yaml")
+        holders.append(lease(spool.layout.incoming.appending("leased.yaml")))
+        try spool.drop("other.yaml")
+        let keeper = try spool.open()
+        try keeper.recover()
+        try keeper.settle()
+        let files = try spool.files(.queue)
+        #expect(files == ["other.yaml"], "\(files.prefix(3)) \(keeper.takeEvents().prefix(5))")
+        for holder in holders { close(holder) }
+        try keeper.settle()
+        spool.time.pass(31)
+        try keeper.settle()
+        #expect(try spool.files(.queue).count == 302)
+    }
+
+    @Test func `a removal of very many jobs is followed a turn at a time`() throws {
+        let time = spool.time
+        let storage = MeddlingStorage { call, _ in if call == "create" { time.pass(0.1) } }
+        let keeper = try spool.open(storage)
+        try keeper.recover()
+        for number in 0..<40 { try spool.drop("j\(number).yaml") }
+        try keeper.settle()
+        for name in try spool.files(.queue) { try spool.disk.remove(spool.layout.file(name, in: .queue)) }
+        try keeper.scan()
+        time.pass(5)
+        try keeper.tick()
+        let first = keeper.count(.cancelled)
+        #expect(first > 0 && first < 40)
+        for _ in 0..<40 { try keeper.tick() }
+        #expect(keeper.count(.cancelled) == 40)
+    }
+
     @Test func `a name that is not UTF-8 is told once, by a scan and by a hint`() throws {
         let keeper = try spool.open()
         try keeper.recover()

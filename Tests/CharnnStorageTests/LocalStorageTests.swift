@@ -45,7 +45,7 @@ struct LocalStorageTests {
         signal(SIGIO, SIG_IGN)
         #expect(fcntl(holder, Self.setLease, Int32(F_WRLCK)) == 0)
         let code = code { () throws(StorageError) in _ = try storage.open(path, beneath: root) }
-        #expect(code == .other)
+        #expect(code == .busy)
         #expect(fcntl(holder, Self.setLease, Int32(F_UNLCK)) == 0)
         #expect(try storage.open(path, beneath: root).read(at: 0, count: 9) == Array("text".utf8))
     }

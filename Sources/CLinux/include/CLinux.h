@@ -43,7 +43,8 @@ int charnn_lock(int descriptor);
 /// F_OFD_SETLK of the whole file, to write: a lock that others can ask about, as they cannot about flock's.
 int charnn_lock_askable(int descriptor);
 
-/// F_OFD_GETLK of the whole file: whether another open file has such a lock, or a lock of a process: 1, 0, or -1.
+/// F_OFD_GETLK of the whole file: whether another open file has such a lock to write: 1, 0, or -1. Locks to read, which
+/// whoever may read the file can take, do not count.
 int charnn_is_locked(int descriptor);
 
 /// Whether the kernel's clock is kept right by another: 1, 0, or -1 where that cannot be told.
