@@ -88,7 +88,8 @@ struct SpoolHostilityTests {
         let storage = MeddlingStorage { call, source in
             guard call == "rename", source == path, !isSwapped.withLock({ $0 }) else { return }
             isSwapped.withLock { $0 = true }
-            unlink(path.string)
+            // Moved away and not removed: what was opened keeps its name, and only that it is another file tells.
+            rename(path.string, path.removingLastComponent().appending(".aside").string)
             try? LocalStorage().replace(path, with: Array("priority: 9".utf8), mode: 0o644)
         }
         let keeper = try spool.open(storage, sharing: .group)
