@@ -109,13 +109,7 @@ final class TrainingJob {
         let reading = try storage.open(folder.model, beneath: nil)
         try storage.discard(formerModel.partial)
         let writing = try storage.create(formerModel.partial, mode: 0o640)
-        var position = 0
-        while true {
-            let piece = try reading.read(at: position, count: 1 << 20)
-            if piece.isEmpty { break }
-            try writing.append(piece)
-            position += piece.count
-        }
+        try writing.append(contentsOf: reading)
         try writing.synchronize()
         try storage.rename(formerModel.partial, to: formerModel, replacing: true)
         try storage.synchronizeDirectory(folder.path)

@@ -73,6 +73,19 @@ extension Storage {
     }
 }
 
+extension StorageFile {
+    /// Writes all that another file holds at the end.
+    public func append(contentsOf other: any StorageFile) throws(StorageError) {
+        var position = 0
+        while true {
+            let piece = try other.read(at: position, count: 1 << 20)
+            if piece.isEmpty { return }
+            try append(piece)
+            position += piece.count
+        }
+    }
+}
+
 extension FilePath {
     /// Where a file's next contents are written before they take its name: `.NAME.partial` beside it.
     public var partial: FilePath {

@@ -161,13 +161,7 @@ struct TextProvider {
         do {
             // The daemon is another user of a shared spool's group, and must read it whatever this user's mask.
             try storage.setMode(0o640, of: temporary)
-            var position = 0
-            while true {
-                let piece = try reading.read(at: position, count: 1 << 20)
-                if piece.isEmpty { break }
-                try writing.append(piece)
-                position += piece.count
-            }
+            try writing.append(contentsOf: reading)
             try writing.synchronize()
             try storage.rename(temporary, to: folder.path.appending(name), replacing: false)
         } catch {

@@ -179,12 +179,12 @@ pass "what others wrote stays in its line"
 
 # Texts that are handed over: under names that nobody takes before, and through no other's link.
 as_mallory sh -c "touch $corpora/.mine.txt.partial; ln -s /home/alice/open $corpora/sub"
-as_alice sh -c "mkdir -p ~/open ~/work/sub; cd ~/work; cp $corpora/gpl.txt mine.txt; cp mine.txt sub/other.txt
+as_alice sh -c "mkdir -p ~/open ~/mine/sub; cd ~/mine; cp $corpora/gpl.txt mine.txt; cp mine.txt sub/other.txt
     printf 'train: {corpus: mine.txt, hidden_size: 4, epochs: 1, seq_length: 8, batch_size: 2, max_chars: 400}\n' > mine.yaml
     sed 's,mine.txt,sub/other.txt,' mine.yaml > linked.yaml"
-as_alice sh -c "cd ~/work; charnn submit mine.yaml" || fail "a file of mallory's keeps alice from handing over a text"
+as_alice sh -c "cd ~/mine; charnn submit mine.yaml" || fail "a file of mallory's keeps alice from handing over a text"
 within 30 in_state "done" mine || fail "mine is not done"
-! as_alice sh -c "cd ~/work; charnn submit linked.yaml" 2>/tmp/why || fail "a text went through mallory's link"
+! as_alice sh -c "cd ~/mine; charnn submit linked.yaml" 2>/tmp/why || fail "a text went through mallory's link"
 grep -q 'leads out of the folder' /tmp/why || fail "no reason is told: $(cat /tmp/why)"
 [ -z "$(ls -A /home/alice/open)" ] || fail "a text was put where mallory's link leads"
 pass "texts are handed over past whatever another member made in corpora/"
