@@ -122,7 +122,7 @@ public struct SpoolCheck {
             if let passage = Passage(name) {
                 highest = max(highest, passage.sequence)
                 tell(.note, path, "a drop on its way into the queue, where the next daemon brings it", .recover)
-            } else if SpoolKeeper.isLeftover(name) {
+            } else if JobFiles.isLeftover(name) {
                 tell(.note, path, "a crash left it half written", .discard(path))
             } else if !name.hasPrefix(".") {
                 tell(.damage, path, "it is none of the queue's; the next daemon removes it", .recover)
@@ -137,7 +137,7 @@ public struct SpoolCheck {
         for name in names {
             let path = directory.appending(name)
             if name.hasPrefix(".") {
-                if SpoolKeeper.isLeftover(name) { tell(.note, path, "a crash left it half written", .discard(path)) }
+                if JobFiles.isLeftover(name) { tell(.note, path, "a crash left it half written", .discard(path)) }
                 continue
             }
             if state == .rejected, name.hasSuffix(".reason.txt") {
@@ -187,7 +187,7 @@ public struct SpoolCheck {
         guard try storage.status(of: folder)?.kind == .directory else {
             return tell(.damage, folder, "this is no directory; move it away, it keeps a name from being used")
         }
-        for left in try storage.list(folder).sorted() where SpoolKeeper.isLeftover(left) {
+        for left in try storage.list(folder).sorted() where JobFiles.isLeftover(left) {
             tell(.note, folder.appending(left), "a crash left it half written", .discard(folder.appending(left)))
         }
         let path = layout.status(of: name)

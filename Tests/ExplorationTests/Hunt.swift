@@ -124,15 +124,19 @@ struct Hunt {
             leftFolder
         ),
         (
-            "CharnnSpool/SpoolKeeper+Drops.swift", "synchronizeDirectory(layout.directory(.rejected))",
+            "CharnnSpool/Keeper/Rejections.swift", "synchronizeDirectory(layout.directory(.rejected))",
             [.directoryNotSynced], leftFolder
         ),
         (
-            "CharnnSpool/SpoolKeeper+Drops.swift", "synchronizeDirectory(layout.accepting)", [.directoryNotSynced],
+            "CharnnSpool/Keeper/Acceptance.swift", "synchronizeDirectory(layout.accepting)", [.directoryNotSynced],
             leftFolder
         ),
         (
-            "CharnnSpool/SpoolKeeper+Scan.swift", "synchronizeDirectory(layout.directory(state))",
+            "CharnnSpool/Keeper/JobFiles.swift", "synchronizeDirectory(layout.directory(state))",
+            [.directoryNotSynced], leftFolder
+        ),
+        (
+            "CharnnSpool/Keeper/Reconciler.swift", "synchronizeDirectory(layout.directory(state))",
             [.directoryNotSynced], leftFolder
         ),
         (
@@ -152,7 +156,7 @@ struct Hunt {
             "the next attempt writes it again, and the status of a job that is done goes into the same folder later"
         ),
         (
-            "CharnnSpool/SpoolKeeper+Run.swift", "storage.replace(layout.jobFile",
+            "CharnnSpool/Keeper/Attempts.swift", "storage.replace(layout.jobFile",
             [.directoryNotSynced, .publishedTooEarly],
             "the status goes into the same folder right after it, and the next attempt writes it again"
         ),
@@ -162,24 +166,35 @@ struct Hunt {
         ),
         // What recovery finds and does again.
         (
-            "CharnnSpool/SpoolKeeper+Drops.swift", "for directory in left", [.directoryNotSynced],
+            "CharnnSpool/Keeper/Acceptance.swift", "for directory in left", [.directoryNotSynced],
             "what is back in incoming/ has its name in accepting/ too, by which recovery knows it"
         ),
         (
-            "CharnnSpool/SpoolKeeper+Drops.swift", "synchronizeDirectory(path.removingLastComponent())",
+            "CharnnSpool/Keeper/Rejections.swift", "synchronizeDirectory(path.removingLastComponent())",
             [.directoryNotSynced], "what is back has its name in rejected/ too, by which recovery knows it"
         ),
         (
-            "CharnnSpool/SpoolKeeper+Drops.swift", "synchronizeDirectory(layout.directory(state))",
+            "CharnnSpool/Keeper/Acceptance.swift", "synchronizeDirectory(layout.directory(state))",
             [.directoryNotSynced], "a job's file is written anew from its folder"
         ),
         (
-            "CharnnSpool/SpoolKeeper+Scan.swift", "status.save(layout.status(of: job)",
+            "CharnnSpool/Keeper/JobRecords.swift", "status.save(layout.status(of: job)",
             [.directoryNotSynced, .publishedTooEarly],
             "a status that was lost is made again, and an edit that was not noted is seen again"
         ),
         (
-            "CharnnSpool/SpoolKeeper.swift", "storage.replace(path", [.directoryNotSynced, .publishedTooEarly],
+            "CharnnSpool/Keeper/Reconciler.swift", "status.save(layout.status(of: job)",
+            [.directoryNotSynced, .publishedTooEarly],
+            "a status that was lost is made again, and an edit that was not noted is seen again"
+        ),
+        (
+            "CharnnSpool/Keeper/Reconciler+Holding.swift", "status.save(layout.status(of: job)",
+            [.directoryNotSynced, .publishedTooEarly],
+            "a status that was lost is made again, and an edit that was not noted is seen again"
+        ),
+        (
+            "CharnnSpool/Keeper/SequenceNumbers.swift", "storage.replace(path",
+            [.directoryNotSynced, .publishedTooEarly],
             "numbers in use are found at the start"
         ),
         (
@@ -207,7 +222,7 @@ struct Hunt {
             "what the queue waits for is only said, and said anew by the next daemon"
         ),
         (
-            "CharnnSpool/SpoolKeeper+Scan.swift", "try storage.synchronizeDirectory(directory)", [.directoryNotSynced],
+            "CharnnSpool/Keeper/Acceptance.swift", "try storage.synchronizeDirectory(directory)", [.directoryNotSynced],
             "the drop's name in accepting/ is lost after its other one, where changes of one file keep their order"
         ),
         (
@@ -215,15 +230,15 @@ struct Hunt {
             "what is left of TensorBoard's file is cut to whole events when the job goes on, and nothing counts on it"
         ),
         (
-            "CharnnSpool/SpoolKeeper+Drops.swift", "storage.rename(drop.path, to: path", [.publishedTooEarly],
+            "CharnnSpool/Keeper/Acceptance.swift", "storage.rename(drop.path, to: path", [.publishedTooEarly],
             "what was not moved still lies in incoming/, and is taken again"
         ),
         (
-            "CharnnSpool/SpoolKeeper+Drops.swift", "storage.rename(path, to: destination", [.publishedTooEarly],
+            "CharnnSpool/Keeper/Rejections.swift", "storage.rename(path, to: destination", [.publishedTooEarly],
             "what was not moved is rejected again"
         ),
         (
-            "CharnnSpool/SpoolKeeper+Scan.swift", "storage.rename(layout.file(file, in: place)", [.publishedTooEarly],
+            "CharnnSpool/Keeper/JobFiles.swift", "storage.rename(layout.file(file, in: place)", [.publishedTooEarly],
             "the status says where the file belongs, and recovery moves it there"
         ),
         // What has its name before its contents are on disk, and is not believed before both are.

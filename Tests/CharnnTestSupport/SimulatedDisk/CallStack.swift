@@ -4,7 +4,7 @@ internal import Foundation
 public struct CallStack: Hashable, Sendable {
     /// A line of a file below `Sources/`.
     public struct Line: Hashable, Sendable, Comparable, CustomStringConvertible {
-        /// Such as `CharnnSpool/SpoolKeeper.swift`.
+        /// Such as `CharnnSpool/SpoolCheck.swift`.
         public var file: String
         public var line: Int
 

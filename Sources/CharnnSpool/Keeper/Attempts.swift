@@ -1,38 +1,62 @@
-public import CharnnStorage
-public import SystemPackage
+internal import CharnnStorage
+internal import SystemPackage
 
-/// A job that is to be run now.
-public struct Claim: Sendable, Equatable {
-    public let job: String
-    public let folder: FilePath
-    public let attempt: Int
-}
-
-// Running jobs.
-extension SpoolKeeper {
-    /// Outages in a row without a newer checkpoint after which a job is held.
-    static let mostOutages = 5
+/// Hands out jobs to be run, and decides what becomes of them when their workers have ended.
+///
+/// ```
+///   queued ──claim──▶ running ──▶ settled       the result record is there
+///      ▲                 │    ──▶ failed        the worker said that the job is bad
+///      ├─── requeued ────┤
+///      │                 └──────▶ held          three crashes without a newer checkpoint, or the status is lost
+///      └── a person's release
+/// ```
+///
+/// 1. One worker has one job folder: a job whose folder is locked is not claimed.
+/// 2. What a worker reads is `job.yaml` as it was when the job was claimed; a file that has become invalid by then is
+///    rejected, and a file that is another job's is no reason to read with that job's rights.
+/// 3. An attempt is counted durably before its worker is started, so that no crash makes attempts without number.
+/// 4. The result record decides before anything that is known of the worker's end; ``AttemptPolicy`` decides the rest.
+/// 5. What a person did with the file meanwhile counts: the table has the last word.
+/// 6. A GPU that fails again and again rests for all jobs that may use it, and for no other.
+///
+/// A crash can fall after the file's move to `active/` and before the attempt is counted (the job was interrupted at
+/// nothing, and is queued again), after the attempt is counted (an outage), and between a failed job's record and its
+/// file's move (the record decides).
+final class Attempts: SpoolRoom {
     /// Seconds before a job is tried again of which the folder cannot be used.
     static let oddDelay = 60.0
+
+    let spool: SpoolContext
+    private let records: JobRecords
+    private let rejections: Rejections
+    private let reconciler: Reconciler
+    private var gpuHealth = GPUHealth()
+
+    init(_ spool: SpoolContext, _ records: JobRecords, _ rejections: Rejections, _ reconciler: Reconciler) {
+        self.spool = spool
+        self.records = records
+        self.rejections = rejections
+        self.reconciler = reconciler
+    }
 
     /// Takes the job to run next: its file goes to `active/`, and what it says is fixed in `job.yaml`.
     ///
     /// A file that has become invalid since it was accepted is rejected, and the next one is taken.
-    public func claimNext() throws(StorageError) -> Claim? {
-        while let job = index.next(at: clock.wall()) {
-            guard let entry = index[job] else { continue }
-            if isOccupied(job) {
+    func claimNext() throws(StorageError) -> Claim? {
+        while let job = records.index.next(at: clock.wall()) {
+            guard let entry = records.index[job] else { continue }
+            if files.isOccupied(job) {
                 // Somebody works there outside the queue, such as `charnn run`.
-                index.update(job) { $0.notBefore = clock.wall() + 1 }
+                records.index.update(job) { $0.notBefore = clock.wall() + 1 }
                 continue
             }
             do {
-                try moveFile(entry.ticket.file, from: .queue, to: .active)
+                try files.move(entry.ticket.file, from: .queue, to: .active)
             } catch let error where error.code == .notFound || error.code == .alreadyExists {
-                try reconcile(job: job)
+                try reconciler.reconcile(job: job)
                 // Nothing the table could mend at once: not this one, until a scan finds it right.
-                if index[job]?.state == .queued, index[job]?.absentSince == nil {
-                    index.setAbsent(job, since: clock.monotonic())
+                if records.index[job]?.state == .queued, records.index[job]?.absentSince == nil {
+                    records.index.setAbsent(job, since: clock.monotonic())
                 }
                 continue
             }
@@ -44,8 +68,8 @@ extension SpoolKeeper {
             {
                 // Something odd in its folder, or a lease on its file, concerns no other job.
                 guarding("start \(job)") { () throws(StorageError) in throw error }
-                guarding(job) { () throws(StorageError) in try reconcile(job: job) }
-                index.update(job) { $0.notBefore = clock.wall() + Self.oddDelay }
+                guarding(job) { () throws(StorageError) in try reconciler.reconcile(job: job) }
+                records.index.update(job) { $0.notBefore = clock.wall() + Self.oddDelay }
             }
         }
         return nil
@@ -58,17 +82,18 @@ extension SpoolKeeper {
         do {
             let file = try storage.open(path, beneath: nil)
             found = try file.status()
-            guard found.size <= Self.largestFile else {
-                throw JobRejection("The file has \(found.size) bytes; a job file has at most \(Self.largestFile).")
+            guard found.size <= SpoolKeeper.largestFile else {
+                throw JobRejection(
+                    "The file has \(found.size) bytes; a job file has at most \(SpoolKeeper.largestFile).")
             }
-            bytes = try read(file)
-            if try isForeign(found, bytes, in: job, entry.ticket), let file = JobFileName(entry.ticket.file) {
+            bytes = try files.read(file)
+            if try records.isForeign(found, bytes, in: job, entry.ticket), let file = JobFileName(entry.ticket.file) {
                 // The job's own file is gone; it counts as removed.
-                try reject(path, as: file, Self.movedReason, isForeign: true)
-                try reconcile(job: job)
+                try rejections.reject(path, as: file, Rejections.movedReason, isForeign: true)
+                try reconciler.reconcile(job: job)
                 return nil
             }
-            _ = try check(bytes, entry.ticket.file)
+            _ = try spool.check(bytes, entry.ticket.file)
         } catch {
             let reason: String
             switch error {
@@ -86,10 +111,10 @@ extension SpoolKeeper {
             try storage.replace(layout.jobFile(of: job), with: bytes)
         }
         let daemon = try storage.status(of: layout.accepting)?.owner
-        let checkpoint = try newestCheckpoint(of: job)
+        let checkpoint = try files.newestCheckpoint(of: job)
         var attempt = 0
         let time = JobStatus.time(clock.wall())
-        let isChanged = try change(job, entry, to: .active) { status in
+        let isChanged = try reconciler.change(job, entry, to: .active) { status in
             status.attempts += 1
             attempt = status.attempts
             status.checkpointStep = checkpoint
@@ -100,7 +125,7 @@ extension SpoolKeeper {
             if found.owner != daemon { status.submitter = found.owner }
         }
         guard isChanged else { return nil }
-        index.update(job) { $0.state = .running }
+        records.index.update(job) { $0.state = .running }
         return Claim(job: job, folder: layout.folder(of: job), attempt: attempt)
     }
 
@@ -108,8 +133,8 @@ extension SpoolKeeper {
     private func rejectClaimed(_ job: String, _ entry: SpoolIndex.Entry, _ reason: String) throws(StorageError) {
         guard let file = JobFileName(entry.ticket.file) else { return }
         var changed = entry
-        changed.ticket.file = try reject(layout.file(entry.ticket.file, in: .active), as: file, reason)
-        try change(job, changed, to: .rejected) { $0.reason = reason }
+        changed.ticket.file = try rejections.reject(layout.file(entry.ticket.file, in: .active), as: file, reason)
+        try reconciler.change(job, changed, to: .rejected) { $0.reason = reason }
     }
 
     /// Decides what becomes of a job whose worker has ended.
@@ -117,17 +142,17 @@ extension SpoolKeeper {
     /// - Parameters:
     ///   - wasStopped: Whether the worker was asked to end.
     ///   - lastWords: The end of what it wrote to its standard error.
-    public func workerEnded(
+    func workerEnded(
         _ job: String, _ end: WorkerEnd, wasStopped: Bool, lastWords: String
     ) throws(StorageError) {
-        guard let entry = index[job], let status = try statusOrHold(job) else { return }
+        guard let entry = records.index[job], let status = try reconciler.statusOrHold(job) else { return }
         let recorded = status.recorded
         if status.state != .active, recorded != .succeeded, recorded != .broken {
             // Noted before something failed, and this is the second try: to decide anew would run the job again.
-            index.update(job) { $0.state = recorded }
-            return try reconcile(job: job)
+            records.index.update(job) { $0.state = recorded }
+            return try reconciler.reconcile(job: job)
         }
-        let checkpoint = try newestCheckpoint(of: job)
+        let checkpoint = try files.newestCheckpoint(of: job)
         let policy = AttemptPolicy(
             hasResult: recorded == .succeeded || recorded == .broken, wasStopped: wasStopped,
             hasProgress: (checkpoint ?? -1) > (status.checkpointStep ?? -1), crashes: status.crashes,
@@ -138,7 +163,7 @@ extension SpoolKeeper {
         let crashes = policy.crashes(after: outcome)
         switch outcome {
         case .settle:
-            index.update(job) {
+            records.index.update(job) {
                 $0.state = recorded
                 $0.isStopping = false
             }
@@ -149,32 +174,32 @@ extension SpoolKeeper {
             failed.ticket = entry.ticket
             try ResultRecord.commit(
                 failed, as: .failed, results: [], at: clock.wall(), to: layout.status(of: failed.job), on: storage)
-            index.update(job) { $0.state = .broken }
+            records.index.update(job) { $0.state = .broken }
         case .requeue(let cause, let reason, let delay):
             try moveIfActive(entry, to: .queue)
             let until = delay.map { clock.wall() + $0 }
-            let isQueued = try change(job, entry, to: .queue) { status in
+            let isQueued = try reconciler.change(job, entry, to: .queue) { status in
                 status.crashes = crashes
                 status.temporaryFailures = delay == nil ? nil : policy.temporaryFailures + 1
                 status.notBefore = until
                 status.reason = reason
                 if policy.hasProgress { status.outages = nil }
             }
-            if isQueued { events.append(.requeued(job: job, cause, reason: reason)) }
+            if isQueued { log.tell(.requeued(job: job, cause, reason: reason)) }
         case .hold(let reason):
             try moveIfActive(entry, to: .held)
-            try change(job, entry, to: .held) { status in
+            try reconciler.change(job, entry, to: .held) { status in
                 status.crashes = crashes
                 status.reason = reason
             }
-            events.append(.held(job: job, reason: reason))
+            log.tell(.held(job: job, reason: reason))
         }
         if entry.ticket.mayUseGPU {
             noteGPU(end, hasProgress: policy.hasProgress || recorded == .succeeded, lastWords: words)
         }
         // A person may have moved the file meanwhile; then that counts.
-        try reconcile(job: job)
-        try holdStranded()
+        try reconciler.reconcile(job: job)
+        try reconciler.holdStranded()
     }
 
     /// Lets the GPU rest where it fails again and again, and tells when it works again.
@@ -182,38 +207,17 @@ extension SpoolKeeper {
         let hadFailed = gpuHealth.failures >= GPUHealth.mostFailures
         let rest = gpuHealth.note(end, hasProgress: hasProgress)
         if hadFailed, gpuHealth.failures < GPUHealth.mostFailures {
-            index.endGPURest()
-            events.append(.gpuWorks)
+            records.index.endGPURest()
+            log.tell(.gpuWorks)
         }
         guard let rest else { return }
-        index.restGPU(until: clock.wall() + rest)
-        events.append(.gpuRests(seconds: rest, failures: gpuHealth.failures, reason: lastWords))
+        records.index.restGPU(until: clock.wall() + rest)
+        log.tell(.gpuRests(seconds: rest, failures: gpuHealth.failures, reason: lastWords))
     }
 
     private func moveIfActive(_ entry: SpoolIndex.Entry, to state: JobState) throws(StorageError) {
         do {
-            try moveFile(entry.ticket.file, from: .active, to: state)
+            try files.move(entry.ticket.file, from: .active, to: state)
         } catch let error where error.code == .notFound || error.code == .alreadyExists {}
-    }
-
-    /// How often in a row daemon or machine went down during a job that got no further.
-    func countOutage(_ job: String) throws(StorageError) -> Int? {
-        guard let status = try statusOrHold(job) else { return nil }
-        let checkpoint = try newestCheckpoint(of: job)
-        return (checkpoint ?? -1) > (status.checkpointStep ?? -1) ? 0 : (status.outages ?? 0) + 1
-    }
-
-    /// The step of the newest checkpoint, by its file's name.
-    func newestCheckpoint(of job: String) throws(StorageError) -> Int? {
-        let names: [String]
-        do {
-            names = try storage.list(layout.folder(of: job).appending("checkpoints"))
-        } catch let error where error.code == .notFound {
-            return nil
-        }
-        return names.compactMap { name -> Int? in
-            guard name.hasPrefix("step-"), name.hasSuffix(".safetensors") else { return nil }
-            return Int(name.dropFirst("step-".count).dropLast(".safetensors".count))
-        }.max()
     }
 }

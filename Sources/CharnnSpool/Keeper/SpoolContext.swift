@@ -1,0 +1,45 @@
+internal import CharnnStorage
+
+/// What all parts of a ``SpoolKeeper`` work with.
+struct SpoolContext {
+    let layout: SpoolLayout
+    let storage: any Storage
+    let clock: SpoolClock
+    let check: JobCheck
+    let sharing: SpoolLayout.Sharing
+    let log = TroubleLog()
+    let signs = SignsOfLife()
+}
+
+/// Lets others see that something long goes on.
+final class SignsOfLife {
+    /// Called again and again during whatever takes its time.
+    var give: () -> Void = {}
+    private var count = 0
+
+    /// Called for each of many, so it gives a sign for some of them only.
+    func giveForSome() {
+        count &+= 1
+        if count % 64 == 0 { give() }
+    }
+}
+
+/// A part of a ``SpoolKeeper``: it owns what it keeps, and knows those parts only that came before it.
+protocol SpoolRoom {
+    var spool: SpoolContext { get }
+}
+
+extension SpoolRoom {
+    var layout: SpoolLayout { spool.layout }
+    var storage: any Storage { spool.storage }
+    var clock: SpoolClock { spool.clock }
+    var log: TroubleLog { spool.log }
+    var files: JobFiles { JobFiles(layout: spool.layout, storage: spool.storage) }
+
+    /// See ``TroubleLog/guarding(_:_:)``.
+    @discardableResult
+    func guarding(_ name: String, _ body: () throws(StorageError) -> Void) -> Bool { spool.log.guarding(name, body) }
+
+    /// See ``SignsOfLife/giveForSome()``.
+    func giveSign() { spool.signs.giveForSome() }
+}
