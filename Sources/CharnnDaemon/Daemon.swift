@@ -20,7 +20,8 @@ public final class Daemon: Sendable {
         public var configurationFile: FilePath?
         /// Whether to end when all that is queued has been done.
         public var once = false
-        public var worker = WorkerCommand.own
+        /// How workers are started.
+        public var launcher: any WorkerLauncher = ProcessLauncher()
         /// What writes the spool's `index.html`; nil: nothing does.
         public var page: WorkerCommand?
         public var storage: any Storage = LocalStorage()
@@ -52,7 +53,7 @@ public final class Daemon: Sendable {
         /// Look at what is waiting: hints, drops, a job to start.
         case wake
         case tick
-        case worker(WorkerProcess.News, number: Int)
+        case worker(WorkerNews, number: Int)
         case stop
         case reload
         case pageEnded(complaint: String?)

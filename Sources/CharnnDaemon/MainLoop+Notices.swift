@@ -45,7 +45,7 @@ extension MainLoop {
                     "CHARNND_NOTICE": "job", "CHARNND_SPOOL": options.spool.root.string, "CHARNND_JOB": job.name,
                     "CHARNND_STATE": job.state.rawValue,
                     "CHARNND_REASON": PlainText.line(job.reason ?? "", atMost: Self.longestReason),
-                    "CHARNND_FOLDER": folder.string, "CHARNND_REPORT": folder.appending("report.html").string,
+                    "CHARNND_FOLDER": folder.string, "CHARNND_REPORT": folder.appending(.page).string,
                 ]), mayForget: true)
     }
 
@@ -90,7 +90,7 @@ extension MainLoop {
         var lines: [String] = []
         var bytes = 0
         for job in jobs.reversed() {
-            let report = options.spool.folder(of: job.name).appending("report.html")
+            let report = options.spool.folder(of: job.name).appending(.page)
             let line = "\(job.name)\t\(job.state.rawValue)\t\(report)"
             bytes += line.utf8.count + 1
             guard bytes <= Self.longestList else { break }

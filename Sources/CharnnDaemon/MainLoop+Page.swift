@@ -63,7 +63,7 @@ extension MainLoop {
 
     /// Takes note that it has ended.
     func pageEnded(_ complaint: String?) {
-        page.ended(at: clock.monotonic(), hasJob: running != nil)
+        page.ended(at: clock.monotonic(), hasJob: !running.isEmpty)
         if let complaint { announcer.trouble("The morning report index.html was not written: \(complaint)") }
     }
 }

@@ -4,55 +4,37 @@ internal import CharnnStorage
 internal import Logging
 internal import SystemPackage
 
-/// The job that is being run.
-struct Running {
-    let job: String
-    let number: Int
-    let process: WorkerProcess
-    /// What the worker told last.
-    var status: JobStatus?
-    /// When it was last heard of, on the monotonic clock.
-    var lastWord: Double
-    /// The last lines it wrote to its standard error.
-    var lastLines: [String] = []
-    /// When it was asked to end.
-    var stoppedAt: Double?
-    /// Until when it is given to end.
-    var killAt: Double?
-    var isHung = false
-    /// Whether a checkpoint is being written, as far as it told.
-    var isSaving = false
-    /// What it told that it waits for.
-    var wait: WorkerWait?
-    /// How it ended, until the spool has taken note.
-    var end: WorkerEnd?
-}
-
-// One worker for one job at a time.
+// The workers of the jobs that run.
 extension MainLoop {
     private static let keptLines = 5
     private static let longestLine = 500
 
-    func startNext() {
+    /// Starts the job whose turn it is.
+    ///
+    /// - Returns: Whether there was one.
+    func startNext() -> Bool {
+        var hasStarted = false
         attempt { () throws(StorageError) in
             guard let claim = try keeper.claimNext() else { return }
-            workersStarted += 1
-            let (number, send) = (workersStarted, daemon.send)
+            hasStarted = true
+            let send = daemon.send
             announcer.forgetProgress()
             let again = claim.attempt == 1 ? "" : ", attempt \(claim.attempt)"
             announcer.tell(
                 .jobStarted, .notice, job: claim.job, "Started\(again).", ["attempt": "\(claim.attempt)"])
             pageChanged()
-            let process = WorkerProcess(
-                options.worker, spool: options.spool.root, job: claim.job, orders: WorkerOrders(configuration)
-            ) { send.yield(.worker($0, number: number)) }
-            running = Running(job: claim.job, number: number, process: process, lastWord: clock.monotonic())
+            running.add(claim.job, at: clock.monotonic()) { number in
+                options.launcher.launch(
+                    spool: options.spool.root, job: claim.job, orders: WorkerOrders(configuration)
+                ) { send.yield(.worker($0, number: number)) }
+            }
         }
+        return hasStarted
     }
 
     /// Takes note of what a worker told.
-    func hear(_ news: WorkerProcess.News, _ number: Int) {
-        guard var current = running, current.number == number else { return }
+    func hear(_ news: WorkerNews, _ number: Int) {
+        guard var current = running[number] else { return }
         current.lastWord = clock.monotonic()
         switch news {
         case .started, .message(.alive): break
@@ -73,54 +55,62 @@ extension MainLoop {
             announcer.hear(line: text, job: current.job)
         case .ended(let end): current.end = current.isHung ? .hung : end
         }
-        running = current
+        running.update(number) { $0 = current }
     }
 
     /// Asks the worker of a job to write a checkpoint and end.
     func stopWorker(of job: String) {
-        guard running?.job == job, running?.stoppedAt == nil else { return }
-        let now = clock.monotonic()
-        running?.stoppedAt = now
-        running?.killAt = now + options.stopTimeout
-        running?.process.terminate()
+        guard let current = running.attempt(of: job), current.stoppedAt == nil else { return }
+        stop(current)
     }
 
-    /// Ends a worker that has given no sign of life for too long, or does not end when it should.
-    func watchWorker() {
-        guard let current = running, current.end == nil else { return }
+    /// Asks a worker to end, for the first time.
+    private func stop(_ current: Running, asHung: Bool = false) {
         let now = clock.monotonic()
-        if let killAt = current.killAt, now >= killAt {
-            current.process.kill()
-            // Should even that have no effect, as with a process in uninterruptible sleep, it is done again.
-            running?.killAt = now + 10
-        } else if current.stoppedAt == nil, now - current.lastWord > configuration.progressTimeout {
-            announcer.tell(
-                .workerHung, .error, job: current.job,
-                "The worker gave no sign of life for \(StatusLine.duration(now - current.lastWord)); it is ended.")
-            running?.isHung = true
-            running?.stoppedAt = now
-            running?.killAt = now + options.stopTimeout
-            current.process.terminate()
+        running.update(current.number) {
+            $0.stoppedAt = now
+            $0.killAt = now + options.stopTimeout
+            if asHung { $0.isHung = true }
         }
+        current.worker.terminate()
     }
 
-    /// Has the spool file the job of a worker that has ended; again, if that failed.
-    func settleWorker() {
-        guard let current = running, var end = current.end else { return }
-        if end == .exited(WorkerExit.temporary.rawValue) {
-            let bytes: UInt64 = if case .disk(let bytes)? = current.wait { bytes } else { 0 }
-            watchRoom(for: bytes, found: true)
-            if let shortage {
-                end = .lackedRoom(shortage.description)
-            } else if current.wait == .gpu {
-                end = .gpuFailed
+    /// Ends workers that have given no sign of life for too long, or do not end when they should.
+    func watchWorkers() {
+        for current in running.all where current.end == nil {
+            let now = clock.monotonic()
+            if let killAt = current.killAt, now >= killAt {
+                current.worker.kill()
+                // Should even that have no effect, as with a process in uninterruptible sleep, it is done again.
+                running.update(current.number) { $0.killAt = now + 10 }
+            } else if current.stoppedAt == nil, now - current.lastWord > configuration.progressTimeout {
+                announcer.tell(
+                    .workerHung, .error, job: current.job,
+                    "The worker gave no sign of life for \(StatusLine.duration(now - current.lastWord)); it is ended.")
+                stop(current, asHung: true)
             }
         }
-        attempt { () throws(StorageError) in
-            try keeper.workerEnded(
-                current.job, end, wasStopped: current.stoppedAt != nil && !current.isHung,
-                lastWords: current.lastLines.joined(separator: " | "))
-            running = nil
+    }
+
+    /// Has the spool file the jobs of workers that have ended; again, if that failed.
+    func settleWorkers() {
+        for current in running.all {
+            guard var end = current.end else { continue }
+            if end == .exited(WorkerExit.temporary.rawValue) {
+                let bytes: UInt64 = if case .disk(let bytes)? = current.wait { bytes } else { 0 }
+                watchRoom(for: bytes, found: true)
+                if let shortage {
+                    end = .lackedRoom(shortage.description)
+                } else if current.wait == .gpu {
+                    end = .gpuFailed
+                }
+            }
+            attempt { () throws(StorageError) in
+                try keeper.workerEnded(
+                    current.job, end, wasStopped: current.stoppedAt != nil && !current.isHung,
+                    lastWords: current.lastLines.joined(separator: " | "))
+                running.remove(current.number)
+            }
         }
     }
 }

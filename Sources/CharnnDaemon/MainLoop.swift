@@ -22,7 +22,7 @@ final class MainLoop {
     let clock: SpoolClock
     var announcer: Announcer
     var configuration: ServiceConfiguration
-    var running: Running?
+    var running = RunningJobs()
     var isStopping = false
     var page = PageSchedule()
     var hasFailures = false
@@ -31,8 +31,6 @@ final class MainLoop {
     /// Whether there was nothing to do at the end of the last turn; nil: before the first.
     var wasIdle: Bool?
     let notifier: Notifier
-    /// How many workers were started, to tell the news of one from another's.
-    var workersStarted = 0
     /// What the disk lacks; while it does, no job is started.
     var shortage: Shortage?
     /// The bytes for which the queue waits.
@@ -101,7 +99,7 @@ final class MainLoop {
             timer = nil
             timerDue = .infinity
             attempt { () throws(StorageError) in try keeper.tick() }
-            watchWorker()
+            watchWorkers()
             announcer.tellSums()
         case .worker(let news, let number): hear(news, number)
         case .stop: beginStopping()
@@ -125,12 +123,12 @@ final class MainLoop {
                 try keeper.acceptDrops()
                 if keeper.hasBacklog { try keeper.continueScan(within: SpoolKeeper.turn) }
             }
-            settleWorker()
+            settleWorkers()
         }
         report()
-        if running == nil, !isStopping, retryAt == nil, isRecovered {
+        if running.hasRoom, !isStopping, retryAt == nil, isRecovered {
             watchRoom()
-            if shortage == nil { startNext() }
+            while shortage == nil, running.hasRoom, startNext() {}
         }
         report()
         if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
@@ -144,7 +142,7 @@ final class MainLoop {
 
     /// Whether nothing runs and nothing can be started, now or later, without a person.
     private var isIdle: Bool {
-        running == nil && isRecovered && retryAt == nil && !isStopping && !keeper.hasDrops && !keeper.hasBacklog
+        running.isEmpty && isRecovered && retryAt == nil && !isStopping && !keeper.hasDrops && !keeper.hasBacklog
             && !keeper.isExpecting && keeper.nextDelay == nil
     }
 
@@ -247,7 +245,7 @@ final class MainLoop {
 
     private var statusText: String {
         StatusLine.text(
-            running: running.flatMap { $0.end == nil ? ($0.job, $0.status) : nil },
+            running: running.all.filter { $0.end == nil }.map { ($0.job, $0.status) },
             counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)), shortage: shortage,
             isWaitingForGPU: keeper.isWaitingForGPU)
     }
@@ -258,9 +256,9 @@ final class MainLoop {
             options.manager.isAlive()
             lastSign = now
         }
-        if isStopping { options.manager.extendTimeout(seconds: running?.isSaving == true ? 120 : 30) }
+        if isStopping { options.manager.extendTimeout(seconds: running.isSaving ? 120 : 30) }
         let text = statusText
-        guard text != lastStatus.0, now - lastStatus.time >= 1 || running == nil else { return }
+        guard text != lastStatus.0, now - lastStatus.time >= 1 || running.isEmpty else { return }
         options.manager.status(text)
         lastStatus = (text, now)
     }
@@ -270,7 +268,7 @@ final class MainLoop {
     private func setTimer() {
         let now = clock.monotonic()
         let isBusy =
-            running != nil || keeper.isExpecting || announcer.isCounting || retryAt != nil || watch == nil
+            !running.isEmpty || keeper.isExpecting || announcer.isCounting || retryAt != nil || watch == nil
             || shortage != nil
         var due = now + (isBusy ? Self.tickInterval.busy : Self.tickInterval.idle)
         if let interval = options.manager.watchdogInterval { due = min(due, now + interval / 3) }
@@ -291,19 +289,21 @@ final class MainLoop {
     private func beginStopping() {
         guard !isStopping else { return }
         isStopping = true
-        options.manager.stopping(running.map { "Stopping; \($0.job) writes a checkpoint" } ?? "Stopping")
-        announcer.tell(.stopping, .info, running.map { "Stopping; \($0.job) writes a checkpoint." } ?? "Stopping.")
-        if let job = running?.job { stopWorker(of: job) }
+        let jobs = running.names
+        let whose = jobs.map { "; \($0) writes a checkpoint" }.joined()
+        options.manager.stopping("Stopping\(whose)")
+        announcer.tell(.stopping, .info, "Stopping\(whose).")
+        for job in jobs { stopWorker(of: job) }
     }
 
     private var isFinished: Bool {
         // The page shows how all of it ended.
-        isStopping ? running == nil : isDone && !page.isPending
+        isStopping ? running.isEmpty : isDone && !page.isPending
     }
 
     /// Whether, with `once`, nothing is left to do.
     private var isDone: Bool {
-        guard options.once, running == nil, !keeper.hasDrops, !keeper.hasBacklog, !keeper.isExpecting, retryAt == nil
+        guard options.once, running.isEmpty, !keeper.hasDrops, !keeper.hasBacklog, !keeper.isExpecting, retryAt == nil
         else { return false }
         // What waits for a time, for a person or for what failed does not hold the program up.
         if keeper.count(.queue) > 0 || keeper.hasTrouble { hasFailures = true }

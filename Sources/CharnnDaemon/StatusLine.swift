@@ -3,21 +3,25 @@ internal import CharnnSpool
 /// The one line by which `systemctl status` tells how things stand.
 enum StatusLine {
     /// - Parameters:
-    ///   - running: The running job and what its worker told last.
+    ///   - running: The running jobs and what their workers told last.
     ///   - counts: How many jobs are queued, held and failed.
     ///   - shortage: What the disk lacks, for which the queue waits.
     ///   - isWaitingForGPU: Whether jobs wait for the GPU, as it has failed again and again.
     static func text(
-        running: (job: String, status: JobStatus?)?, counts: (queued: Int, held: Int, failed: Int),
+        running: [(job: String, status: JobStatus?)], counts: (queued: Int, held: Int, failed: Int),
         shortage: Shortage? = nil, isWaitingForGPU: Bool = false
     ) -> String {
         let rest = "\(counts.queued) queued, \(counts.held) held, \(counts.failed) failed"
-        guard let (job, status) = running else {
+        guard !running.isEmpty else {
             let waiting =
                 shortage.map { "Waiting for the disk: \($0)" }
                 ?? (isWaitingForGPU ? "Waiting for the GPU, which has failed again and again" : "Idle")
             return "\(waiting); \(rest)"
         }
+        return (running.map(progress) + [rest]).joined(separator: "; ")
+    }
+
+    private static func progress(of job: String, _ status: JobStatus?) -> String {
         var parts = ["\(job): \(status?.phase ?? "starting")"]
         if let step = status?.step {
             let total = status?.totalSteps.map { "/\($0) (\($0 > 0 ? 100 * step / $0 : 100) %)" } ?? ""
@@ -26,7 +30,7 @@ enum StatusLine {
         if let loss = status?.trainLoss { parts.append("loss \(decimal(loss))") }
         if let loss = status?.validationLoss { parts.append("validation loss \(decimal(loss))") }
         if let left = status?.secondsLeft, left.isFinite, left >= 0 { parts.append("\(duration(left)) left") }
-        return parts.joined(separator: ", ") + "; \(rest)"
+        return parts.joined(separator: ", ")
     }
 
     /// Three decimals, without Foundation's formats.

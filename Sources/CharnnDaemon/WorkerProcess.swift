@@ -5,7 +5,7 @@ internal import Subprocess
 internal import Synchronization
 public import SystemPackage
 
-/// How workers are started.
+/// A program that is started as a process.
 public struct WorkerCommand: Sendable {
     /// The program and what stands before a worker's own arguments.
     public var executable: FilePath
@@ -21,16 +21,7 @@ public struct WorkerCommand: Sendable {
 }
 
 /// One running worker, as its daemon sees it.
-final class WorkerProcess: Sendable {
-    /// What a worker is heard of.
-    enum News: Sendable {
-        case started(process: Int32)
-        case message(WorkerMessage)
-        /// A line on standard error, or one on standard output that is no message.
-        case line(String)
-        case ended(WorkerEnd)
-    }
-
+final class WorkerProcess: RunningWorker {
     private struct State {
         var execution: (@Sendable (Signal) -> Void)?
         var waiting: Signal?
@@ -43,7 +34,7 @@ final class WorkerProcess: Sendable {
     /// Its standard input is a pipe that this process holds open: it ends when this process does, whatever ends it.
     init(
         _ command: WorkerCommand, spool: FilePath, job: String, orders: WorkerOrders,
-        news: @escaping @Sendable (News) -> Void
+        news: @escaping @Sendable (WorkerNews) -> Void
     ) {
         let arguments = command.arguments + ["--spool", spool.string, "--", job]
         var options = PlatformOptions()
@@ -87,10 +78,8 @@ final class WorkerProcess: Sendable {
         }
     }
 
-    /// Asks the worker to checkpoint and end.
     func terminate() { send(.terminate) }
 
-    /// Ends the worker at once.
     func kill() { send(.kill) }
 
     private func send(_ signal: Signal) {

@@ -39,10 +39,15 @@ public struct EngineChoice: Sendable, Hashable {
     public var precision: PrecisionChoice
     /// nil: all cores the process may use.
     public var threads: Int?
+    /// Which of the GPUs that the process may see, from 0.
+    public var ordinal: Int
 
-    public init(device: DeviceChoice = .auto, precision: PrecisionChoice = .auto, threads: Int? = nil) {
+    public init(
+        device: DeviceChoice = .auto, precision: PrecisionChoice = .auto, threads: Int? = nil, ordinal: Int = 0
+    ) {
         self.device = device
         self.precision = precision
         self.threads = threads
+        self.ordinal = ordinal
     }
 }

@@ -40,7 +40,7 @@ public struct JobEnvironment: Sendable {
         switch reference {
         case .job(let name):
             let born = SpoolLayout.bornName(of: name, in: jobs, on: storage)
-            let path = jobs.appending(born).appending("model.safetensors")
+            let path = jobs.appending(born).appending(.model)
             var found: FileStatus?
             do {
                 if FilePath.Component(name) != nil { found = try storage.status(of: path) }

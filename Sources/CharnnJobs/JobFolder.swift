@@ -16,24 +16,24 @@ public struct JobFolder: Sendable {
         self.storage = storage
     }
 
-    public var jobFile: FilePath { path.appending("job.yaml") }
-    public var resolved: FilePath { path.appending("resolved.yaml") }
-    public var statusFile: FilePath { path.appending("status.json") }
-    public var log: FilePath { path.appending("log.txt") }
-    public var metrics: FilePath { path.appending("metrics.csv") }
-    public var corpus: FilePath { path.appending("corpus.bin") }
-    public var model: FilePath { path.appending("model.safetensors") }
-    public var lastModel: FilePath { path.appending("last.safetensors") }
-    public var samples: FilePath { path.appending("samples") }
-    public var generated: FilePath { path.appending("generated") }
-    public var evaluation: FilePath { path.appending("evaluation.json") }
-    public var comparison: FilePath { path.appending("comparison.json") }
-    public var copies: FilePath { path.appending("copies.json") }
-    public var page: FilePath { path.appending("report.html") }
+    public var jobFile: FilePath { path.appending(.jobFile) }
+    public var resolved: FilePath { path.appending(.resolved) }
+    public var statusFile: FilePath { path.appending(.status) }
+    public var log: FilePath { path.appending(.log) }
+    public var metrics: FilePath { path.appending(.metrics) }
+    public var corpus: FilePath { path.appending(.corpus) }
+    public var model: FilePath { path.appending(.model) }
+    public var lastModel: FilePath { path.appending(.lastModel) }
+    public var samples: FilePath { path.appending(.samples) }
+    public var generated: FilePath { path.appending(.generated) }
+    public var evaluation: FilePath { path.appending(.evaluation) }
+    public var comparison: FilePath { path.appending(.comparison) }
+    public var copies: FilePath { path.appending(.copies) }
+    public var page: FilePath { path.appending(.page) }
     /// Where a job has more results than its record lists: one line for each of the others, as `sha256sum` has them.
-    public var manifest: FilePath { path.appending("manifest.sha256") }
+    public var manifest: FilePath { path.appending(.manifest) }
     public var events: FilePath { path.appending(EventFile.name) }
-    public var checkpoints: CheckpointFolder { CheckpointFolder(path.appending("checkpoints"), in: storage) }
+    public var checkpoints: CheckpointFolder { CheckpointFolder(path.appending(.checkpoints), in: storage) }
 
     /// The status as last written; nil where there is none or it cannot be read.
     public func status() -> JobStatus? {

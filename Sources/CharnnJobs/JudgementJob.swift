@@ -77,7 +77,7 @@ struct JudgementJob {
             if let index = groups.firstIndex(where: { $0.owner == owner }) {
                 groups[index].texts += texts
             } else if let owner {
-                let corpus = runner.environment.jobs.appending(owner).appending("corpus.bin")
+                let corpus = runner.environment.jobs.appending(owner).appending(.corpus)
                 groups.append(Group(corpus: corpus, owner: owner, texts: texts))
             }
         }
@@ -117,7 +117,7 @@ struct JudgementJob {
 
     /// The `train` section of the job that made a model.
     private func section(of job: String) throws -> TrainSection? {
-        let path = runner.environment.jobs.appending(job).appending("resolved.yaml")
+        let path = runner.environment.jobs.appending(job).appending(.resolved)
         guard let bytes = try storage.contents(of: path, limit: YAMLDocument.largestFile) else { return nil }
         return try JobFile.parse(bytes, fileName: path.string).train
     }

@@ -289,7 +289,7 @@ public enum TextScoring {
             paths: files.map(\.path.string), encoding: encoding ?? model.encoding, stripsGutenberg: false,
             maximumCharacters: nil)
         let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop)
-        let path = folder.appending(".evaluation.bin")
+        let path = folder.appending(.partialEvaluation)
         let unknown: CorpusEncoder.Unknown
         let corpus: EncodedCorpus
         do {

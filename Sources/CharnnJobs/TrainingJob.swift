@@ -101,7 +101,7 @@ final class TrainingJob {
 
     /// The best model as of the newest checkpoint, where a better one has come since: a run that goes on from there
     /// takes it back.
-    private var formerModel: FilePath { folder.path.appending(".model-of-checkpoint.safetensors") }
+    private var formerModel: FilePath { folder.path.appending(.modelOfCheckpoint) }
 
     private func keepFormerModel() throws {
         guard !isFormerKept, let known = checkpointedBest, known == bestSHA256 else { return }
@@ -122,8 +122,8 @@ final class TrainingJob {
         isFormerKept = false
     }
 
-    private static let modelName = "model.safetensors"
-    private static let metricsName = "metrics.csv"
+    private static let modelName = JobFolderFile.model.rawValue
+    private static let metricsName = JobFolderFile.metrics.rawValue
 
     private func sha256(of file: FilePath) throws -> String {
         try runner.storage.sha256(of: try runner.storage.open(file, beneath: nil)).sha256
@@ -434,7 +434,7 @@ final class TrainingJob {
         if progress.bestStep == nil { try last.write(to: folder.model, in: runner.storage) }
         try discardFormerModel()
         let best = try Model(reading: folder.model, in: runner.storage)
-        return LoadedModel(model: best, name: "model.safetensors")
+        return LoadedModel(model: best, name: Self.modelName)
     }
 }
 

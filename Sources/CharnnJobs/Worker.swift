@@ -29,7 +29,7 @@ public enum Worker {
         // Held until the process ends: never two workers at one job.
         let lock: (any StorageLock)?
         do {
-            lock = try storage.lock(folder.path.appending(".lock"))
+            lock = try storage.lock(folder.path.appending(.lock))
         } catch {
             reporter.event(WorkerEvent(.failed, .error, "Cannot lock the job folder: \(error)"))
             return .temporary
@@ -55,7 +55,8 @@ public enum Worker {
                 let environment = JobEnvironment(
                     corpora: corpora, jobs: jobs, roots: [corpora, jobs] + configuration.corpusRoots,
                     submitter: status.submitter, configuration: configuration)
-                let file = try JobFile.parse(bytes, fileName: "job.yaml", memory: configuration.memoryLimit)
+                let file = try JobFile.parse(
+                    bytes, fileName: JobFolderFile.jobFile.rawValue, memory: configuration.memoryLimit)
                 let runner = JobRunner(
                     file, status: status, folder: folder, environment: environment, storage: storage, engines: engines,
                     reporter: reporter, stop: stop, pulse: Pulse { reporter.alive() })

@@ -14,7 +14,8 @@ public struct Engines: EngineProvider {
         switch try Self.device(for: choice) {
         case .cuda:
             return try CUDAEngine(
-                architecture: architecture, parameters: parameters, precision: Self.graphicsPrecision(choice.precision))
+                architecture: architecture, parameters: parameters, precision: Self.graphicsPrecision(choice.precision),
+                ordinal: choice.ordinal)
         case .cpu:
             guard let precision = Self.processorPrecision(choice.precision) else {
                 throw EngineError(
@@ -50,7 +51,7 @@ public struct Engines: EngineProvider {
             // Only the CPU engine has it.
             if choice.precision == .bf16 { return .cpu }
             do {
-                _ = try CUDAEngine.device()
+                _ = try CUDAEngine.device(ordinal: choice.ordinal)
                 return .cuda
             } catch {
                 guard error.code == .unavailable else { throw error }
@@ -76,14 +77,14 @@ public struct Engines: EngineProvider {
             var reason: String?
             if hasGraphics, choice.precision != .bf16 {
                 do {
-                    _ = try CUDAEngine.device()
+                    _ = try CUDAEngine.device(ordinal: choice.ordinal)
                 } catch {
                     reason = "The GPU is not used: \(error.description)"
                 }
             }
             return (resolved, reason)
         }
-        let device = try CUDAEngine.device()
+        let device = try CUDAEngine.device(ordinal: choice.ordinal)
         let needed = CUDAEngine.predictedBytes(
             architecture, batchSize: batchSize, sequenceLength: sequenceLength,
             precision: Self.graphicsPrecision(choice.precision), multiprocessors: device.multiprocessors)

@@ -1,3 +1,4 @@
+internal import CharnnSpool
 public import CharnnStorage
 public import CharnnTraining
 public import SystemPackage
@@ -8,7 +9,7 @@ public import SystemPackage
 /// missing and nothing else.
 public final class EventFile {
     /// TensorBoard reads every file that has `tfevents` in its name.
-    public static let name = "events.out.tfevents.charnnd"
+    public static let name = JobFolderFile.events.rawValue
 
     private let file: any StorageFile
 

@@ -74,26 +74,26 @@ public struct JobRecord: Sendable {
         in storage: some Storage, includingTexts: Bool = true
     ) {
         self.name = name
-        let status = status ?? (try? JobStatus.read(folder.appending("status.json"), on: storage)) ?? nil
+        let status = status ?? (try? JobStatus.read(folder.appending(.status), on: storage)) ?? nil
         self.status = status
         self.state = state ?? status?.state ?? .active
         isRunning = self.state == .active
-        rows = (try? MetricsFile.rows(of: folder.appending("metrics.csv"), in: storage)) ?? []
-        readSettings(text(folder.appending("resolved.yaml"), in: storage) ?? "")
-        comparison = decoded(folder.appending("comparison.json"), in: storage)
-        copies = decoded(folder.appending("copies.json"), in: storage)
-        readEvaluation(text(folder.appending("evaluation.json"), in: storage) ?? "")
+        rows = (try? MetricsFile.rows(of: folder.appending(.metrics), in: storage)) ?? []
+        readSettings(text(folder.appending(.resolved), in: storage) ?? "")
+        comparison = decoded(folder.appending(.comparison), in: storage)
+        copies = decoded(folder.appending(.copies), in: storage)
+        readEvaluation(text(folder.appending(.evaluation), in: storage) ?? "")
         guard includingTexts else { return }
         let isUnicode = setting("train.encoding").map { $0 == "utf-8" } ?? true
-        let samples = numbered(folder.appending("samples"), after: "step-", in: storage)
+        let samples = numbered(folder.appending(.samples), after: "step-", in: storage)
         sampleCount = samples.count
         self.samples = Self.spread(samples, Self.mostTexts).compactMap {
-            read($0.file, "samples", step: $0.number, isUnicode, folder, storage)
+            read($0.file, .samples, step: $0.number, isUnicode, folder, storage)
         }
-        let generated = numbered(folder.appending("generated"), after: "", in: storage)
+        let generated = numbered(folder.appending(.generated), after: "", in: storage)
         generatedCount = generated.count
         self.generated = generated.prefix(Self.mostTexts).compactMap {
-            read($0.file, "generated", step: nil, isUnicode, folder, storage)
+            read($0.file, .generated, step: nil, isUnicode, folder, storage)
         }
     }
 
@@ -114,7 +114,8 @@ public struct JobRecord: Sendable {
     }
 
     private func read(
-        _ file: String, _ kind: String, step: Int?, _ isUnicode: Bool, _ folder: FilePath, _ storage: some Storage
+        _ file: String, _ kind: JobFolderFile, step: Int?, _ isUnicode: Bool, _ folder: FilePath,
+        _ storage: some Storage
     ) -> Text? {
         let path = folder.appending(kind).appending(file)
         guard let bytes = (try? storage.contents(of: path, limit: Self.longestText)) ?? nil,
@@ -125,7 +126,7 @@ public struct JobRecord: Sendable {
             ? String(decoding: bytes, as: UTF8.self)
             : String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
         return Text(
-            file: "\(kind)/\(file)", step: step, text: text, wholeSize: size > Self.longestText ? size : nil)
+            file: "\(kind.rawValue)/\(file)", step: step, text: text, wholeSize: size > Self.longestText ? size : nil)
     }
 
     private func text(_ path: FilePath, in storage: some Storage) -> String? {

@@ -143,9 +143,7 @@ public struct SpoolClient: Sendable {
         }
         return jobs.sorted { a, b in
             if a.rank != b.rank { return a.rank < b.rank }
-            if a.state == .queue, a.priority != b.priority { return a.priority > b.priority }
-            let (first, second) = (a.status?.sequence ?? .max, b.status?.sequence ?? .max)
-            return first != second ? first < second : a.name < b.name
+            return a.inQueue < b.inQueue
         }
     }
 
@@ -399,7 +397,11 @@ extension SpoolClient.Job {
         }
     }
 
-    fileprivate var priority: Int { status?.ticket?.priority ?? 0 }
+    /// Among jobs of its state: waiting ones as they are run, the others as they came.
+    fileprivate var inQueue: QueueRank {
+        let priority = state == .queue ? status?.ticket?.priority ?? 0 : 0
+        return QueueRank(job: name, priority: priority, sequence: status?.sequence)
+    }
 
     /// What a person may do with it instead.
     fileprivate var remedy: String {

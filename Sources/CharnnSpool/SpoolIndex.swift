@@ -20,15 +20,9 @@ struct SpoolIndex {
         var absentSince: Double?
         /// Told already that it must stop.
         var isStopping = false
-    }
 
-    private struct Place: Comparable {
-        let priority: Int
-        let sequence: UInt64
-        let job: String
-
-        static func < (a: Place, b: Place) -> Bool {
-            a.priority != b.priority ? a.priority > b.priority : a.sequence < b.sequence
+        func rank(of job: String) -> QueueRank {
+            QueueRank(job: job, priority: ticket.priority, sequence: sequence)
         }
     }
 
@@ -73,7 +67,7 @@ struct SpoolIndex {
     /// Predecessors looked at so far because the job that they name changed.
     private(set) var standingsJudged = 0
     /// Jobs that may run, and leftovers of such that no longer may, which are dropped when they come up.
-    private var runnable = Heap<Place>()
+    private var runnable = Heap<QueueRank>()
     /// Jobs that wait for a time: after a temporary failure, or for a model's job to be dropped.
     private var delayed: Set<String> = []
     /// Jobs whose file lies nowhere at the moment.
@@ -160,7 +154,7 @@ struct SpoolIndex {
         for job in delayed {
             guard let entry = entries[job], Self.isDue(earliest(job, entry) ?? 0, at: wall) else { continue }
             delayed.remove(job)
-            runnable.insert(Place(priority: entry.ticket.priority, sequence: entry.sequence, job: job))
+            runnable.insert(entry.rank(of: job))
         }
         while let first = runnable.min {
             if let entry = entries[first.job], isCurrent(first, entry) {
@@ -235,9 +229,8 @@ struct SpoolIndex {
         return nil
     }
 
-    private func isCurrent(_ place: Place, _ entry: Entry) -> Bool {
-        entry.state == .queued && entry.sequence == place.sequence && entry.ticket.priority == place.priority
-            && entry.absentSince == nil
+    private func isCurrent(_ rank: QueueRank, _ entry: Entry) -> Bool {
+        entry.state == .queued && entry.absentSince == nil && rank == entry.rank(of: rank.job)
     }
 
     private func blocker(_ entry: Entry) -> Blocker? {
@@ -264,7 +257,7 @@ struct SpoolIndex {
             if earliest(job, entry) != nil {
                 delayed.insert(job)
             } else {
-                runnable.insert(Place(priority: entry.ticket.priority, sequence: entry.sequence, job: job))
+                runnable.insert(entry.rank(of: job))
             }
         }
     }

@@ -66,16 +66,16 @@ public struct SpoolLayout: Sendable, Hashable {
     }
 
     /// The job file as it was when its worker was started: what the worker reads.
-    public func jobFile(of job: String) -> FilePath { folder(of: job).appending("job.yaml") }
+    public func jobFile(of job: String) -> FilePath { folder(of: job).appending(.jobFile) }
 
     /// A job's `status.json`.
-    public func status(of job: String) -> FilePath { folder(of: job).appending("status.json") }
+    public func status(of job: String) -> FilePath { folder(of: job).appending(.status) }
 
     /// A job's `log.txt`.
-    public func log(of job: String) -> FilePath { folder(of: job).appending("log.txt") }
+    public func log(of job: String) -> FilePath { folder(of: job).appending(.log) }
 
     /// Held locked by the one worker of a job, which takes it before it touches anything else in the folder.
-    public func lock(of job: String) -> FilePath { folder(of: job).appending(".lock") }
+    public func lock(of job: String) -> FilePath { folder(of: job).appending(.lock) }
 
     /// Who may do what in the spool's directories.
     public enum Sharing: Sendable {

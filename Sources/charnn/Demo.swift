@@ -78,7 +78,7 @@ struct Demo: ParsableCommand {
                 layout: layout, beside: corpus.removingLastComponent(), storage: storage, isQuiet: true
             ).run()
             guard exit == .done else { throw ExitCode(exit == .checkpointed ? exit.rawValue : 1) }
-            let written = try storage.contents(of: folder.appending("generated").appending("1.txt")) ?? []
+            let written = try storage.contents(of: folder.appending(.generated).appending("1.txt")) ?? []
             Terminal.line()
             let heading = prompt.map { "What the model writes after \"\($0)\":" } ?? "What the model writes:"
             Terminal.line(Terminal.bold(heading))

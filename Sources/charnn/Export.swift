@@ -1,6 +1,7 @@
 import ArgumentParser
 import CharnnEngine
 import CharnnModel
+import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
@@ -68,7 +69,7 @@ struct Export: ParsableCommand {
         }
     }
 
-    private static func weights(in folder: FilePath) -> FilePath { folder.appending("model.safetensors") }
+    private static func weights(in folder: FilePath) -> FilePath { folder.appending(.model) }
 
     private static func program(in folder: FilePath) -> FilePath { folder.appending("generate.py") }
 }

@@ -23,14 +23,14 @@ struct ModelArgument: ParsableArguments {
         if let file = FilePath(model).lastComponent.flatMap({ JobFileName($0.string) }) {
             throw Failure("\(model) is a job file; say the job's name, \(file.name.text)", status: 66)
         }
-        let candidates = [FilePath(model), FilePath(model).appending("model.safetensors")]
+        let candidates = [FilePath(model), FilePath(model).appending(.model)]
         for path in candidates {
             if try storage.status(of: path.absolute.real)?.kind == .regular {
                 return try Model(reading: path.absolute.real, in: storage)
             }
         }
         let layout = try spool.layout
-        let ofJob = layout.folder(of: model).appending("model.safetensors")
+        let ofJob = layout.folder(of: model).appending(.model)
         guard FilePath.Component(model) != nil, try storage.status(of: ofJob) != nil else {
             let names = Self.jobs(in: layout, storage)
             throw Failure(
@@ -44,7 +44,7 @@ struct ModelArgument: ParsableArguments {
     /// Jobs that have a model, the first ten.
     private static func jobs(in layout: SpoolLayout, _ storage: any Storage) -> [String] {
         let names = ((try? storage.list(layout.jobs)) ?? []).filter { name in
-            (try? storage.status(of: layout.folder(of: name).appending("model.safetensors"))) != nil
+            (try? storage.status(of: layout.folder(of: name).appending(.model))) != nil
         }.sorted()
         return names.count > 10 ? names.prefix(10) + ["\(names.count - 10) more"] : names
     }

@@ -1,6 +1,7 @@
 public import ArgumentParser
 public import CharnnEngine
 import CharnnModel
+import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
@@ -35,7 +36,7 @@ struct Import: ParsableCommand {
     var vocabulary: String?
 
     @Option(name: .long, help: ArgumentHelp("The model to write.", valueName: "file"))
-    var output = "model.safetensors"
+    var output = JobFolderFile.model.rawValue
 
     @Option(name: .long, help: "utf-8, latin-1 or bytes. Default: what the metadata says, or utf-8.")
     var encoding: TextEncoding?

@@ -16,7 +16,7 @@ enum JobNames {
         guard let layout = try? layout(words) else { return [] }
         let storage = LocalStorage()
         return ((try? storage.list(layout.jobs)) ?? []).filter { name in
-            (try? storage.status(of: layout.folder(of: name).appending("model.safetensors"))) != nil
+            (try? storage.status(of: layout.folder(of: name).appending(.model))) != nil
         }.sorted()
     }
 

@@ -33,7 +33,7 @@ struct List: ParsableCommand {
                     // Curves are for people: elsewhere nobody reads a thousand files for them.
                     let losses =
                         Terminal.isInteractive && Terminal.isUnicode
-                        ? Sparkline.losses(of: layout.folder(of: job.name).appending("metrics.csv"), in: storage) : []
+                        ? Sparkline.losses(of: layout.folder(of: job.name).appending(.metrics), in: storage) : []
                     return JobRow(job, losses: losses).cells
                 }
                 Terminal.line(Table(columns: JobRow.columns, rows: rows).text(room: Terminal.room))

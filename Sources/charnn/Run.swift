@@ -84,7 +84,7 @@ struct ForegroundJob {
         }
         let jobFolder = JobFolder(folder, in: storage)
         try storage.createDirectories(folder, mode: 0o750)
-        guard let lock = try storage.lock(folder.appending(".lock")) else {
+        guard let lock = try storage.lock(folder.appending(.lock)) else {
             throw Failure("another worker is at \(folder); wait for it, or give --output another folder", status: 75)
         }
         let known = try JobStatus.read(jobFolder.statusFile, on: storage)

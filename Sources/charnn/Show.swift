@@ -30,7 +30,7 @@ struct Show: ParsableCommand {
             }
             if json { return Terminal.write(String(decoding: status.encoded, as: UTF8.self)) }
             let state = found?.state ?? status.state
-            let losses = Sparkline.losses(of: folder.appending("metrics.csv"), in: storage)
+            let losses = Sparkline.losses(of: folder.appending(.metrics), in: storage)
             for case (let name, let value?) in facts(status, state) + curve(losses) + [("folder", folder.string)] {
                 line(name, value, name == "state" ? state.colour : name == "curve" ? .cyan : nil)
             }

@@ -25,7 +25,8 @@ final class DaemonFixture: Sendable {
 
     func options() -> Daemon.Options {
         var options = Daemon.Options(spool: layout)
-        options.worker = WorkerCommand(executable: "/bin/sh", arguments: [folder.path.appending("worker.sh").string])
+        options.launcher = ProcessLauncher(
+            WorkerCommand(executable: "/bin/sh", arguments: [folder.path.appending("worker.sh").string]))
         let (log, manager) = (log, manager)
         options.logger = Logger(label: "test") { _ in JournalLogHandler(.capture { log.add($0) }) }
         options.manager = ServiceManager { manager.add($0) }

@@ -58,9 +58,9 @@ struct StatusLineTests {
         status.trainLoss = 1.9204
         status.secondsLeft = 8010
         #expect(
-            StatusLine.text(running: ("kjv", status), counts: (7, 1, 0))
+            StatusLine.text(running: [("kjv", status)], counts: (7, 1, 0))
                 == "kjv: training, step 120/4000 (3 %), loss 1.920, 2 h 13 min left; 7 queued, 1 held, 0 failed")
-        #expect(StatusLine.text(running: nil, counts: (0, 0, 2)) == "Idle; 0 queued, 0 held, 2 failed")
+        #expect(StatusLine.text(running: [], counts: (0, 0, 2)) == "Idle; 0 queued, 0 held, 2 failed")
     }
 
     @Test(arguments: [(1.0, "1.000"), (-0.0004, "0.000"), (12.3456, "12.346"), (-2.5, "-2.500"), (.nan, "nan")])

@@ -352,8 +352,8 @@ final class Acceptance: SpoolRoom {
         try files.removeFolder(folder)
         try storage.createDirectory(folder, mode: 0o750)
         let files = [
-            copied, try write(bytes, to: folder.appending("job.yaml")),
-            try write(status.encoded, to: folder.appending("status.json")),
+            copied, try write(bytes, to: folder.appending(.jobFile)),
+            try write(status.encoded, to: folder.appending(.status)),
         ]
         // Here, and not when it is published: the next of the batch may wait for it, or want its name.
         records.index.insert(

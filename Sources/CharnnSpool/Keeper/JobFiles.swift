@@ -85,7 +85,7 @@ struct JobFiles {
     func newestCheckpoint(of job: String) throws(StorageError) -> Int? {
         let names: [String]
         do {
-            names = try storage.list(layout.folder(of: job).appending("checkpoints"))
+            names = try storage.list(layout.folder(of: job).appending(.checkpoints))
         } catch let error where error.code == .notFound {
             return nil
         }
