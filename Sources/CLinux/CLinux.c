@@ -50,6 +50,10 @@ long charnn_access_list(const char *path, void *buffer, size_t size) {
     return lgetxattr(path, "system.posix_acl_access", buffer, size);
 }
 
+int charnn_set_access_list(const char *path, const void *list, size_t size) {
+    return lsetxattr(path, "system.posix_acl_access", list, size, 0);
+}
+
 int charnn_set_mode(const char *path, unsigned mode) {
     return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
 }

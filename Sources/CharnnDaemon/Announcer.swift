@@ -4,6 +4,14 @@ internal import CharnnStorage
 internal import Logging
 internal import SystemPackage
 
+/// Whose a job is, and who may know more of it than that.
+struct Discretion {
+    /// The owner's name; nil: nobody knows, or there is one only.
+    var owner: String?
+    /// Whether it is its owner's alone.
+    var isPrivate = false
+}
+
 /// Tells what happens: to the journal, and for jobs to `log.txt` in their folder.
 struct Announcer {
     /// Seconds between two lines about the progress of a job.
@@ -13,6 +21,8 @@ struct Announcer {
     private let layout: SpoolLayout
     private let storage: any Storage
     private let clock: SpoolClock
+    /// What a job's line in the journal may say.
+    var discretion: (String) -> Discretion = { _ in Discretion() }
     private var flood = FloodGate()
     private var lastProgress: Double?
     /// The last trouble and when it was told.
@@ -34,10 +44,18 @@ struct Announcer {
     func tell(
         _ kind: EventKind, _ level: Logger.Level, job: String, _ message: String, _ fields: [String: String] = [:]
     ) {
-        var metadata = metadata(kind, fields)
+        let discretion = discretion(job)
+        // Of what is its owner's alone the journal, which others read too, says how it stands and no more.
+        var metadata = metadata(kind, discretion.isPrivate ? [:] : fields)
         metadata["job"] = "\(job)"
+        if let owner = discretion.owner { metadata["owner"] = "\(owner)" }
         let text = Self.fit(message)
-        logger.log(level: level, "\(job): \(text)", metadata: metadata)
+        if !discretion.isPrivate {
+            logger.log(level: level, "\(job): \(text)", metadata: metadata)
+        } else if let state = kind.state {
+            let whose = discretion.owner.map { " (of \($0))" } ?? ""
+            logger.log(level: level, "\(job)\(whose): \(state)", metadata: metadata)
+        }
         let time = JobStatus.time(clock.wall())
         let line = "\(time) \(level.rawValue): \(text)\n"
         // The log is for people; that it cannot be written, as on a full disk, must not hinder the job.
@@ -87,10 +105,13 @@ struct Announcer {
         let now = clock.monotonic()
         func passes(_ kind: EventKind) -> Bool { flood.passes(kind, at: now) }
         switch event {
-        case .accepted(let job, let sequence, let file):
+        case .accepted(let job, let sequence, let file, let person):
             guard passes(.accepted) else { return }
             let renamed = file.hasPrefix("\(job).") ? "" : ", dropped as \(file) (the name was taken)"
-            tell(.accepted, .info, job: job, "Accepted as number \(sequence)\(renamed).", ["sequence": "\(sequence)"])
+            let whose = person.map { " of \($0)" } ?? ""
+            tell(
+                .accepted, .info, job: job, "Accepted\(whose) as number \(sequence)\(renamed).",
+                ["sequence": "\(sequence)"])
         case .rejected(let file, let reason):
             guard passes(.rejected) else { return }
             tell(.rejected, .warning, "Rejected \(file): \(reason)", ["file": file, "reason": reason])
@@ -99,16 +120,35 @@ struct Announcer {
             tell(
                 .ignored, .warning, "Left \(PlainText.line(file)) in place: \(PlainText.line(reason))",
                 ["file": file, "reason": reason])
-        case .held(let job, let reason):
+        case .held(let job, let reason, let person):
             let level: Logger.Level = reason == nil ? .info : .warning
-            tell(.held, level, job: job, "Held\(reason.map { ": \($0)" } ?? " by a person.")")
-        case .released(let job): tell(.released, .info, job: job, "Released.")
-        case .cancelled(let job): tell(.cancelled, .notice, job: job, "Cancelled by a person.")
-        case .again(let job): tell(.again, .info, job: job, "Goes on by a person's wish.")
-        case .requeued(let job, let cause, let reason):
+            tell(.held, level, job: job, "Held\(reason.map { ": \($0)" } ?? " by \(person ?? "a person").")")
+        case .released(let job, let person):
+            tell(.released, .info, job: job, "Released\(person.map { " by \($0)" } ?? "").")
+        case .cancelled(let job, let person):
+            tell(.cancelled, .notice, job: job, "Cancelled by \(person ?? "a person").")
+        case .again(let job, let person):
+            tell(.again, .info, job: job, person.map { "Goes on: \($0) wants it so." } ?? "Goes on by a person's wish.")
+        case .edited(let job, let person): tell(.edited, .info, job: job, "Its job file was changed by \(person).")
+        case .refused(let request, let person, let reason):
+            guard passes(.refused) else { return }
+            let what = request.map { request in
+                "\(person) asked to \(request.verb.words)\(request.verb.isForAll ? "" : ", \(PlainText.line(request.job))")"
+            }
+            tell(
+                .refused, .warning, "\(what ?? "A request of \(person)") was not done: \(reason).",
+                ["person": person, "reason": reason])
+        case .paused(let pause):
+            tell(
+                .paused, .notice, "The queue is paused by \(pause.by)\(pause.end); `charnn resume` lets it go on.",
+                ["person": pause.by])
+        case .resumed(let person):
+            tell(.resumed, .notice, "The queue goes on\(person.map { ": \($0) wants it so" } ?? ", as was said").")
+        case .requeued(let job, let cause, let reason, let person):
             tell(
                 cause == .crashed ? .workerCrashed : .requeued, reason == nil ? .info : .warning, job: job,
-                "Back in the queue, to go on from the newest checkpoint\(reason.map { ": \($0)" } ?? ".")")
+                "Back in the queue\(person.map { " by \($0)" } ?? ""), to go on from the newest checkpoint"
+                    + (reason.map { ": \($0)" } ?? "."))
         case .movedBack(let job, let from, let to):
             guard passes(.movedBack) else { return }
             let message = "Moved from \(from.rawValue)/ to \(to.rawValue)/, where it belongs."

@@ -26,6 +26,7 @@ public final class Daemon: Sendable {
         public var page: WorkerCommand?
         public var storage: any Storage = LocalStorage()
         public var clock = SpoolClock.system
+        public var people = People.system
         public var manager = ServiceManager.current()
         public var logger = Logger(label: "charnnd") { _ in JournalLogHandler() }
         public var version = "0"
@@ -80,11 +81,13 @@ public final class Daemon: Sendable {
     public func run() async throws -> Outcome {
         // A worker that has ended already reads no orders; that must not end the daemon.
         signal(SIGPIPE, SIG_IGN)
+        let isShared = try (options.sharing ?? options.spool.sharing(on: options.storage)) == .group
         let opened = try SpoolKeeper.open(
             options.spool, sharing: options.sharing, storage: options.storage, clock: options.clock,
+            people: options.people, rules: options.configuration.rules(isShared: isShared, options.people),
             check: JobFile.requirements)
         guard let keeper = opened else { return .spoolTaken }
-        let loop = MainLoop(self, keeper)
+        let loop = MainLoop(self, keeper, isShared: isShared)
         return await loop.run()
     }
 

@@ -35,6 +35,14 @@ public struct EventKind: Hashable, Sendable {
     public static let cancelled = EventKind(name: "cancelled", messageID: "24d20a3fc4cc12d010b855573c9a7545")
     /// A finished job goes on by a person's wish.
     public static let again = EventKind(name: "again", messageID: "6de6e95869bfa1e92c269a0ff46dbde2")
+    /// A job file was replaced at a person's request.
+    public static let edited = EventKind(name: "edited", messageID: "5a0e6c1fd2b94e7f8b3d47a1c96e0283")
+    /// A person's request was not done.
+    public static let refused = EventKind(name: "refused", messageID: "c6f1b8e3405d4d9ca27e935b1f80d64c")
+    /// No job is started until a time, or until somebody says so.
+    public static let paused = EventKind(name: "paused", messageID: "81d3f5a7c20e4b69958c6e2d740bfa13")
+    /// Jobs are started again.
+    public static let resumed = EventKind(name: "resumed", messageID: "e92b7d604c1f4a38b05af3d86c17e459")
     /// A job went back to the queue.
     public static let requeued = EventKind(name: "requeued", messageID: "996397c47b93218bd24f208e3f468f35")
     /// A move of a job file that means nothing was undone.
@@ -69,10 +77,27 @@ public struct EventKind: Hashable, Sendable {
     /// Every kind of event of the daemon itself.
     public static let daemon: [EventKind] = [
         .started, .ready, .stopping, .reloaded, .reloadFailed, .accepted, .rejected, .ignored, .flood, .held,
-        .released, .cancelled, .again, .requeued, .movedBack, .restored, .jobStarted, .jobDone, .jobFailed,
+        .released, .cancelled, .again, .edited, .refused, .paused, .resumed, .requeued, .movedBack, .restored, .jobStarted, .jobDone, .jobFailed,
         .workerCrashed, .workerHung, .workerOutput, .diskFull, .roomAgain, .gpuRests, .gpuWorks,
         .notifyFailed, .trouble,
     ]
+
+    /// What a job's line says of how it stands where more is not for everybody; nil: nothing.
+    var state: String? {
+        switch self {
+        case .accepted: "Accepted."
+        case .jobStarted: "Started."
+        case .held: "Held."
+        case .released: "Released."
+        case .cancelled: "Cancelled."
+        case .again: "Goes on."
+        case .edited: "Its job file was changed."
+        case .requeued, .workerCrashed: "Back in the queue."
+        case .jobDone: "Done."
+        case .jobFailed: "Failed."
+        default: nil
+        }
+    }
 
     /// The kind of an event that a worker tells of.
     public static func worker(_ kind: WorkerEvent.Kind) -> EventKind {

@@ -20,9 +20,9 @@ struct EndedJob: Sendable {
     init?(_ event: SpoolEvent) {
         switch event {
         case .finished(let job, let state, let reason): self.init(name: job, state: state, reason: reason)
-        case .cancelled(let job): self.init(name: job, state: .cancelled)
+        case .cancelled(let job, _): self.init(name: job, state: .cancelled)
         // A person who holds a job knows.
-        case .held(let job, let reason?): self.init(name: job, state: .held, reason: reason)
+        case .held(let job, let reason?, _): self.init(name: job, state: .held, reason: reason)
         default: return nil
         }
     }
@@ -44,7 +44,9 @@ extension MainLoop {
                 variables: [
                     "CHARNND_NOTICE": "job", "CHARNND_SPOOL": options.spool.root.string, "CHARNND_JOB": job.name,
                     "CHARNND_STATE": job.state.rawValue,
-                    "CHARNND_REASON": PlainText.line(job.reason ?? "", atMost: Self.longestReason),
+                    "CHARNND_OWNER": keeper.submitter(of: job.name).map { options.people.name(of: $0) } ?? "",
+                    "CHARNND_REASON": keeper.isPrivate(job.name)
+                        ? "" : PlainText.line(job.reason ?? "", atMost: Self.longestReason),
                     "CHARNND_FOLDER": folder.string, "CHARNND_REPORT": folder.appending(.page).string,
                 ]), mayForget: true)
     }

@@ -43,7 +43,7 @@ extension MainLoop {
     /// Takes note of what the page shows.
     func notePage(_ event: SpoolEvent) {
         switch event {
-        case .ignored, .stop, .trouble, .movedBack: return
+        case .ignored, .stop, .trouble, .movedBack, .refused: return
         default: pageChanged()
         }
     }

@@ -25,11 +25,15 @@ extension MainLoop {
             pageChanged()
             running.add(claim.job, at: clock.monotonic()) { number in
                 options.launcher.launch(
-                    spool: options.spool.root, job: claim.job, orders: WorkerOrders(configuration)
+                    spool: options.spool.root, job: claim.job, orders: orders(for: claim.job)
                 ) { send.yield(.worker($0, number: number)) }
             }
         }
         return hasStarted
+    }
+
+    private func orders(for job: String) -> WorkerOrders {
+        WorkerOrders(configuration, caps: keeper.rules.caps(keeper.submitter(of: job)))
     }
 
     /// Takes note of what a worker told.

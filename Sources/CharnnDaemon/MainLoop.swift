@@ -48,21 +48,28 @@ final class MainLoop {
     /// What people's tools were told, nil before; and how the GPU failed the last time.
     private var toldWaits: QueueWaits?
     private var gpuReason: String?
+    private let isShared: Bool
     private var timer: Task<Void, Never>?
     private var timerDue = Double.infinity
     private var lastStatus = ("", time: -Double.infinity)
     private var lastSign = -Double.infinity
 
-    init(_ daemon: Daemon, _ keeper: SpoolKeeper) {
+    init(_ daemon: Daemon, _ keeper: SpoolKeeper, isShared: Bool) {
         self.daemon = daemon
         self.keeper = keeper
+        self.isShared = isShared
         options = daemon.options
         clock = options.clock
         configuration = options.configuration
         announcer = Announcer(options.logger, options.spool, options.storage, options.clock)
-        let telling = announcer
+        let (people, options) = (options.people, options)
         notifier = Notifier { why in
+            let telling = Announcer(options.logger, options.spool, options.storage, options.clock)
             telling.tell(.notifyFailed, .warning, "The command under notify failed: \(why).", ["reason": why])
+        }
+        announcer.discretion = { [keeper] job in
+            Discretion(
+                owner: isShared ? keeper.submitter(of: job).map(people.name) : nil, isPrivate: keeper.isPrivate(job))
         }
     }
 
@@ -122,28 +129,37 @@ final class MainLoop {
             attempt { () throws(StorageError) in
                 try keeper.acceptDrops()
                 if keeper.hasBacklog { try keeper.continueScan(within: SpoolKeeper.turn) }
+                if keeper.hasRequests { try keeper.answerRequests() }
             }
             settleWorkers()
         }
         report()
-        if running.hasRoom, !isStopping, retryAt == nil, isRecovered {
+        heedPause()
+        if running.hasRoom, !isStopping, retryAt == nil, isRecovered, keeper.pause == nil {
             watchRoom()
             while shortage == nil, running.hasRoom, startNext() {}
         }
         report()
         if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
         leaveWaits()
-        if keeper.hasDrops || keeper.hasBacklog || !takenHints.isEmpty, retryAt == nil { daemon.send.yield(.wake) }
+        if keeper.hasDrops || keeper.hasBacklog || keeper.hasRequests || !takenHints.isEmpty, retryAt == nil { daemon.send.yield(.wake) }
         writePage(finally: isDone)
         noteIdleness(isIdle: isIdle)
         tellManager()
         setTimer()
     }
 
+    /// Has what runs write a checkpoint while the queue is paused.
+    private func heedPause() {
+        guard keeper.pause != nil else { return }
+        for job in running.names { stopWorker(of: job) }
+    }
+
     /// Whether nothing runs and nothing can be started, now or later, without a person.
     private var isIdle: Bool {
         running.isEmpty && isRecovered && retryAt == nil && !isStopping && !keeper.hasDrops && !keeper.hasBacklog
-            && !keeper.isExpecting && keeper.nextDelay == nil
+            && !keeper.hasRequests && !keeper.isExpecting && keeper.nextDelay == nil
+            && (keeper.pause == nil || keeper.count(.queue) == 0)
     }
 
     /// Runs something that touches the spool; if it fails, that is told and everything is looked at again later.
@@ -222,7 +238,7 @@ final class MainLoop {
             case .stop(let job): stopWorker(of: job)
             case .rejected: hasFailures = true
             case .finished(_, let state, _): if state != .done { hasFailures = true }
-            case .held(_, let reason): if reason != nil { hasFailures = true }
+            case .held(_, let reason, _): if reason != nil { hasFailures = true }
             case .gpuRests(_, _, let reason): gpuReason = reason.isEmpty ? nil : reason
             default: break
             }
@@ -239,14 +255,24 @@ final class MainLoop {
         waits.gpuReason = waits.gpuUntil == nil ? nil : gpuReason
         // The numbers in it change all the time; the first will do.
         waits.disk = shortage.map { toldWaits?.disk ?? $0.description }
+        // In whole minutes, as they are told.
+        let seconds = keeper.ownerSeconds.mapValues { ($0 / 60).rounded() * 60 }.filter { $0.value > 0 }
+        if isShared, !seconds.isEmpty {
+            waits.ownerSeconds = Dictionary(uniqueKeysWithValues: seconds.map { ("\($0.key)", $0.value) })
+        }
+        let inherited = keeper.inheritedPriorities
+        if !inherited.isEmpty { waits.inherited = inherited.count > 1000 ? nil : inherited }
         guard waits != toldWaits, isRecovered else { return }
         if (try? waits.save(options.spool, on: options.storage)) != nil { toldWaits = waits }
     }
 
     private var statusText: String {
         StatusLine.text(
-            running: running.all.filter { $0.end == nil }.map { ($0.job, $0.status) },
-            counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)), shortage: shortage,
+            running: running.all.filter { $0.end == nil }.map { running in
+                (running.job, keeper.isPrivate(running.job) ? nil : running.status)
+            },
+            counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)), pause: keeper.pause,
+            shortage: shortage,
             isWaitingForGPU: keeper.isWaitingForGPU)
     }
 
@@ -273,6 +299,7 @@ final class MainLoop {
         var due = now + (isBusy ? Self.tickInterval.busy : Self.tickInterval.idle)
         if let interval = options.manager.watchdogInterval { due = min(due, now + interval / 3) }
         if let time = page.due, !page.isRunning, !isStopping { due = min(due, max(now + 0.05, time)) }
+        if let end = keeper.pause?.until { due = min(due, now + max(0.05, end - clock.wall())) }
         if let delay = keeper.nextDelay { due = min(due, now + max(0.05, delay - clock.wall())) }
         guard timer == nil || due < timerDue - 0.01 else { return }
         timer?.cancel()
@@ -303,7 +330,8 @@ final class MainLoop {
 
     /// Whether, with `once`, nothing is left to do.
     private var isDone: Bool {
-        guard options.once, running.isEmpty, !keeper.hasDrops, !keeper.hasBacklog, !keeper.isExpecting, retryAt == nil
+        guard options.once, running.isEmpty, !keeper.hasDrops, !keeper.hasBacklog, !keeper.hasRequests,
+            !keeper.isExpecting, retryAt == nil
         else { return false }
         // What waits for a time, for a person or for what failed does not hold the program up.
         if keeper.count(.queue) > 0 || keeper.hasTrouble { hasFailures = true }
@@ -319,6 +347,7 @@ final class MainLoop {
         }
         do {
             configuration = try Daemon.configuration(from: path, options.storage)
+            keeper.rules = configuration.rules(isShared: isShared, options.people)
             announcer.tell(.reloaded, .notice, "The configuration was read again from \(path).")
         } catch {
             announcer.tell(

@@ -5,16 +5,17 @@ enum StatusLine {
     /// - Parameters:
     ///   - running: The running jobs and what their workers told last.
     ///   - counts: How many jobs are queued, held and failed.
+    ///   - pause: That nothing is started.
     ///   - shortage: What the disk lacks, for which the queue waits.
     ///   - isWaitingForGPU: Whether jobs wait for the GPU, as it has failed again and again.
     static func text(
         running: [(job: String, status: JobStatus?)], counts: (queued: Int, held: Int, failed: Int),
-        shortage: Shortage? = nil, isWaitingForGPU: Bool = false
+        pause: QueuePause? = nil, shortage: Shortage? = nil, isWaitingForGPU: Bool = false
     ) -> String {
         let rest = "\(counts.queued) queued, \(counts.held) held, \(counts.failed) failed"
         guard !running.isEmpty else {
             let waiting =
-                shortage.map { "Waiting for the disk: \($0)" }
+                pause.map { "Paused by \($0.by)\($0.end)" } ?? shortage.map { "Waiting for the disk: \($0)" }
                 ?? (isWaitingForGPU ? "Waiting for the GPU, which has failed again and again" : "Idle")
             return "\(waiting); \(rest)"
         }

@@ -13,6 +13,10 @@ struct BeatingStorage: Storage {
 
     func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? { try base.accessList(of: path) }
 
+    func setAccessList(_ list: AccessList, of path: FilePath) throws(StorageError) {
+        try base.setAccessList(list, of: path)
+    }
+
     func list(_ directory: FilePath) throws(StorageError) -> [String] {
         pulse.beat()
         return try base.list(directory)

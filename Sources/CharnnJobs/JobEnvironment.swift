@@ -78,9 +78,9 @@ public struct JobEnvironment: Sendable {
                     + "lost); drop the job file again")
         }
         guard submitter != getuid(), submitter != 0 else { return CorpusFile(path: path, root: root) }
-        let access: Submitter.Access
+        let access: Reader.Access
         do throws(StorageError) {
-            access = try Submitter(submitter).access(to: path, below: root, in: storage)
+            access = try Reader(user: submitter).access(to: path, below: root, in: storage)
         } catch {
             throw JobError(
                 error.isTransient ? .temporary : .noInput,
@@ -95,69 +95,5 @@ public struct JobEnvironment: Sendable {
                 .noInput,
                 "the \(what) \(given) may not be read by the user who submitted the job; give them the right to")
         }
-    }
-}
-
-/// A user on whose behalf files are read, so that nobody reads through the daemon what they cannot read themselves.
-struct Submitter {
-    private let user: UInt32
-    private let groups: Set<UInt32>
-
-    init(_ user: UInt32) {
-        self.user = user
-        var groups: Set<UInt32> = []
-        var entry = passwd()
-        var found: UnsafeMutablePointer<passwd>?
-        var buffer = [CChar](repeating: 0, count: 1 << 14)
-        if getpwuid_r(user, &entry, &buffer, buffer.count, &found) == 0, found != nil, let name = entry.pw_name {
-            var list = [gid_t](repeating: 0, count: 1024)
-            var count = Int32(list.count)
-            if getgrouplist(name, entry.pw_gid, &list, &count) >= 0 { groups = Set(list.prefix(Int(count))) }
-        }
-        self.groups = groups
-    }
-
-    /// What a user may do with a file.
-    enum Access {
-        /// What is opened later must be what was found to be theirs to read.
-        case allowed(FileStatus)
-        /// There is none, in a folder into which the user may look.
-        case missing
-        case refused
-    }
-
-    /// Whether the user may read the file at `path` and pass the folders between it and `root`.
-    func access(
-        to path: FilePath, below root: FilePath, in storage: any Storage
-    ) throws(StorageError) -> Access {
-        var relative = path
-        guard relative.removePrefix(root) else { return .refused }
-        var current = root
-        for component in relative.components {
-            current.append(component)
-            do throws(StorageError) {
-                guard let status = try storage.status(of: current) else { return .missing }
-                guard try permits(status, current == path ? 4 : 1, current, storage) else { return .refused }
-                // What stands behind a link is not looked at on anybody's behalf; that none is followed, the opening says.
-                if current == path || status.kind == .link { return .allowed(status) }
-            } catch {
-                if error.code == .denied { return .refused }
-                throw error
-            }
-        }
-        return .refused
-    }
-
-    /// - Parameter right: 4 to read, 1 to pass.
-    private func permits(
-        _ status: FileStatus, _ right: UInt32, _ path: FilePath, _ storage: any Storage
-    ) throws(StorageError) -> Bool {
-        if let bytes = try storage.accessList(of: path) {
-            return AccessList(bytes)?
-                .permits(right, user: user, groups: groups, owner: status.owner, group: status.group) ?? false
-        }
-        if status.owner == user { return status.mode.bits >> 6 & right != 0 }
-        if groups.contains(status.group) { return status.mode.bits >> 3 & right != 0 }
-        return status.mode.bits & right != 0
     }
 }

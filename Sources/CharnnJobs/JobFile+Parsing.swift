@@ -1,6 +1,7 @@
 import CharnnEngine
 import CharnnModel
 import CharnnReports
+import CharnnSpool
 import CharnnTraining
 
 extension JobFile {
@@ -23,6 +24,7 @@ extension JobFile {
             }
             job.after = after
         }
+        root.read("share", &job.share)
         if let device = root.choice("device", DeviceChoice.self) { job.device = device }
         job.threads = root.integer("threads", in: 1...4096)
         if let seed = root.seed("seed") { job.seed = seed }
@@ -95,6 +97,12 @@ extension TrainSection {
         check(reader, memory: memory)
     }
 
+    /// Bytes of memory that it needs whatever the text is.
+    var leastMemory: Double {
+        MemoryEstimate.least(
+            architecture(vocabularySize: 1), batchSize: settings.batchSize, sequenceLength: settings.sequenceLength)
+    }
+
     /// What no key can tell alone.
     private func check(_ reader: SectionReader, memory: UInt64) {
         if nonlinearity == .relu, cell != .rnn, from == nil {
@@ -112,8 +120,7 @@ extension TrainSection {
             }
         }
         // The vocabulary is not known before the corpus was read; the weights of the layers are the larger part.
-        let needed = MemoryEstimate.least(
-            architecture(vocabularySize: 1), batchSize: settings.batchSize, sequenceLength: settings.sequenceLength)
+        let needed = leastMemory
         if needed > Double(memory), from == nil {
             let key = ["hidden_size", "embedding_size", "batch_size", "seq_length"].first { given.contains($0) }
             reader.report(

@@ -1,3 +1,4 @@
+import CharnnModel
 public import CharnnSpool
 
 extension JobFile {
@@ -5,8 +6,18 @@ extension JobFile {
     public static let requirements: JobCheck = { bytes, fileName throws(JobRejection) in
         do throws(JobFileError) {
             let file = try JobFile.parse(bytes, fileName: fileName)
-            return JobRequirements(
+            var requirements = JobRequirements(
                 priority: file.priority, after: file.after, modelJobs: file.modelJobs, mayUseGPU: file.device != .cpu)
+            requirements.share = file.share
+            requirements.texts = (file.train?.corpus ?? []) + (file.evaluate?.corpus ?? [])
+            requirements.modelPaths = file.modelReferences.compactMap { if case .path(let path) = $0 { path } else { nil } }
+            requirements.textLength = file.generate.map(\.request.length).max() ?? 0
+            requirements.textCount = file.generate.reduce(0) { sum, section in
+                let (more, isTooMuch) = sum.addingReportingOverflow(section.request.count)
+                return isTooMuch ? .max : more
+            }
+            requirements.memory = file.train.map { $0.from == nil ? UInt64(min($0.leastMemory, 0x1p62)) : 0 } ?? 0
+            return requirements
         } catch {
             throw JobRejection(error.description)
         }

@@ -1,5 +1,6 @@
 public import CharnnEngine
 public import CharnnModel
+public import CharnnSpool
 public import CharnnTraining
 
 /// The devices a job may ask for.
@@ -23,6 +24,8 @@ public struct JobFile: Sendable, Equatable {
     public var priority = 0
     /// Names of jobs that must have succeeded first.
     public var after: [String] = []
+    /// Who may read in a shared spool what the job makes.
+    public var share = Share.auto
     public var device = DeviceChoice.auto
     /// nil: all cores the process may use.
     public var threads: Int?
@@ -37,12 +40,15 @@ public struct JobFile: Sendable, Equatable {
 
     public init() {}
 
+    /// What stands at `model:` and `from:`.
+    var modelReferences: [ModelReference] {
+        [train?.from].compactMap(\.self) + generate.compactMap(\.model) + [evaluate?.model].compactMap(\.self)
+    }
+
     /// Names that stand at `model:` or `from:` and are not paths: implicit predecessors if such jobs are not done.
     public var modelJobs: [String] {
-        let references =
-            [train?.from].compactMap(\.self) + generate.compactMap(\.model) + [evaluate?.model].compactMap(\.self)
         var seen: Set<String> = []
-        return references.compactMap { reference in
+        return modelReferences.compactMap { reference in
             guard case .job(let name) = reference, seen.insert(name).inserted else { return nil }
             return name
         }

@@ -1,6 +1,8 @@
+import CharnnReports
 public import CharnnSpool
 public import CharnnStorage
 import CharnnTraining
+import SystemPackage
 
 /// Runs one job in its folder, from wherever an earlier attempt left it to its result record.
 ///
@@ -16,6 +18,9 @@ public final class JobRunner {
     let clock: SpoolClock
     let page: PageWriter
     let pulse: Pulse
+    /// How large the folder was when it was last looked at, and when that is done again, on the monotonic clock.
+    private var folderSize: UInt64 = 0
+    private var nextMeasurement = -Double.infinity
 
     /// - Parameters:
     ///   - status: How the job stands, as the caller knows it; counted on from there.
@@ -110,7 +115,36 @@ public final class JobRunner {
         pulse.beat()
         if stop.isSet { return .requested }
         if let limit = job.timeLimit, keeper.elapsed >= limit { return .timeLimit }
+        if brokenCap() != nil { return .timeLimit }
         return nil
+    }
+
+    /// The cap of its owner that the job has come to, as a person is told; nil: none.
+    private func brokenCap() -> String? {
+        let caps = environment.configuration.caps.all
+        if let cap = caps.time, keeper.elapsed >= cap.value {
+            return "the job has had \(duration(keeper.elapsed)) of work, and may have \(duration(cap.value)) (\(cap.key))"
+        }
+        guard let cap = caps.disk else { return nil }
+        let now = clock.monotonic()
+        if now >= nextMeasurement {
+            folderSize = Self.size(of: folder.path, in: storage)
+            nextMeasurement = now + Self.measureEvery
+        }
+        guard folderSize > cap.value else { return nil }
+        return "the job's folder has \(byteCount(folderSize)), and may have \(byteCount(cap.value)) (\(cap.key))"
+    }
+
+    /// Seconds between two looks at how large the folder is.
+    private static let measureEvery = 30.0
+
+    /// Bytes of all files below a folder; what cannot be looked at counts as none.
+    private static func size(of folder: FilePath, in storage: any Storage) -> UInt64 {
+        ((try? storage.list(folder)) ?? []).reduce(0) { sum, name in
+            let path = folder.appending(name)
+            guard let found = (try? storage.status(of: path)) ?? nil else { return sum }
+            return sum + (found.kind == .directory ? size(of: path, in: storage) : UInt64(found.size))
+        }
     }
 
     var shouldPause: Bool { pause() != nil }
@@ -118,6 +152,11 @@ public final class JobRunner {
     /// Ends the attempt for the reason that ``pause()`` gives.
     func paused() -> JobError {
         if stop.isSet { return JobError(.checkpointed, "stopped on request") }
+        if let cap = brokenCap() {
+            return JobError(
+                .badData,
+                "\(cap); the best model so far and a checkpoint are kept. An administrator can raise the cap; then retry")
+        }
         return JobError(
             .badData,
             "the job's time_limit is over; the best model so far and a checkpoint are kept. "

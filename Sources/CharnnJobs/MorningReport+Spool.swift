@@ -1,6 +1,7 @@
 public import CharnnReports
 public import CharnnSpool
 public import CharnnStorage
+import Glibc
 import SystemPackage
 
 extension MorningReport {
@@ -20,7 +21,8 @@ extension MorningReport {
     ) throws(SpoolClientError) -> MorningReport {
         var report = MorningReport(
             spool: layout.root.string, time: JobStatus.time(now), since: JobStatus.time(since))
-        let client = SpoolClient(layout, storage: storage)
+        let people = People.system
+        let client = SpoolClient(layout, storage: storage, people: people)
         let jobs = try client.list()
         var states: [String: JobState] = [:]
         for job in jobs { states[job.name] = job.state }
@@ -30,6 +32,12 @@ extension MorningReport {
 
         var clock: Double? = 0
         for job in jobs {
+            if job.isClosed(to: geteuid()) {
+                let owner = job.status?.owner ?? job.owner.map { people.name(of: $0) } ?? ""
+                report.closed.append(Closed(name: job.name, state: job.state, owner: owner))
+                if job.state == .active { clock = nil }
+                continue
+            }
             switch job.state {
             case .active:
                 report.ran.append(record(job, layout, storage))

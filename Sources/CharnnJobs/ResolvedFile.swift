@@ -1,5 +1,6 @@
 import CharnnEngine
 import CharnnModel
+import CharnnSpool
 import CharnnStorage
 import CharnnTraining
 import SystemPackage
@@ -14,6 +15,7 @@ struct ResolvedFile {
             "# What this job ran with. Computed on \(engine.deviceName) with \(engine.method).",
             "priority: \(job.priority)",
             "after: \(Self.list(job.after))",
+            "share: \(job.share.rawValue)",
             "device: \(engine.device)",
             "threads: \(engine.threads)",
             "seed: \(job.seed)",

@@ -20,6 +20,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var notifyCommand: String?
     /// Seconds after which that command is ended.
     public var notifyTimeout: Double = 60
+    /// The most that people may ask for.
+    public var caps = CapSections()
 
     public init() {}
 
@@ -54,6 +56,10 @@ public struct ServiceConfiguration: Sendable, Equatable {
             reader.report(key: "notify", "found nothing that can be run; allowed: a command line for /bin/sh")
         }
         configuration.notifyTimeout = reader.duration("notify_timeout") ?? configuration.notifyTimeout
+        if let section = reader.section("caps") {
+            configuration.caps = CapSections(section)
+            reader.take(section.problems)
+        }
         reader.finish()
         guard reader.problems.isEmpty else { throw JobFileError(problems: reader.problems.map(\.text)) }
         return configuration
@@ -62,7 +68,7 @@ public struct ServiceConfiguration: Sendable, Equatable {
 
 extension SectionReader {
     /// A number of bytes such as `8G` or `512M`, in powers of 1024 as systemd counts them.
-    fileprivate func size(_ key: String) -> UInt64? {
+    func size(_ key: String) -> UInt64? {
         let allowed = "a size such as 512M or 8G"
         guard let text = string(key, allowed: allowed) else { return nil }
         let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]

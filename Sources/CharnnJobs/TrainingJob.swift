@@ -337,6 +337,12 @@ final class TrainingJob {
         let needed = runner.engines.predictedBytes(
             choice, architecture: model.architecture, batchSize: settings.batchSize,
             sequenceLength: settings.sequenceLength)
+        if let cap = runner.environment.configuration.caps.all.memory, needed > cap.value {
+            throw JobError(
+                .badJob,
+                "the job would need \(byteCount(needed)) of memory, and may have \(byteCount(cap.value)) (\(cap.key)); "
+                    + "make hidden_size, num_layers, batch_size or seq_length smaller")
+        }
         let limit = runner.environment.configuration.memoryLimit ?? Machine.memory
         guard needed <= limit else {
             throw JobError(
@@ -353,6 +359,12 @@ final class TrainingJob {
                 .temporary,
                 "checkpoints and models will take \(byteCount(disk)) in \(folder.path), and only \(byteCount(free)) "
                     + "are free; make room on that disk", waitingFor: .disk(bytes: disk))
+        }
+        if let cap = runner.environment.configuration.caps.all.disk, disk > cap.value {
+            throw JobError(
+                .badJob,
+                "checkpoints and models would take \(byteCount(disk)), and the job's folder may have "
+                    + "\(byteCount(cap.value)) (\(cap.key)); make the network or keep_checkpoints smaller")
         }
     }
 

@@ -13,8 +13,30 @@ public struct WorkerOrders: Codable, Sendable, Equatable {
     var device: String
     var threads: Int?
     var memoryLimit: UInt64?
+    /// What the job's owner may ask for, and what says so.
+    var time: Limit<Double>?
+    var memory: Limit<UInt64>?
+    var disk: Limit<UInt64>?
 
-    public init(_ configuration: ServiceConfiguration) {
+    /// A cap on its way to a worker.
+    struct Limit<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
+        var value: Value
+        var key: String
+
+        init?(_ cap: Caps.Cap<Value>?) {
+            guard let cap else { return nil }
+            value = cap.value
+            key = cap.key
+        }
+
+        var cap: Caps.Cap<Value> { Caps.Cap(value, key) }
+    }
+
+    /// - Parameter caps: Those of the job's owner.
+    public init(_ configuration: ServiceConfiguration, caps: Caps = .none) {
+        time = Limit(caps.time)
+        memory = Limit(caps.memory)
+        disk = Limit(caps.disk)
         corpusRoots = configuration.corpusRoots.map(\.string)
         device = configuration.device.rawValue
         threads = configuration.threads
@@ -36,6 +58,9 @@ public struct WorkerOrders: Codable, Sendable, Equatable {
         configuration.device = device
         configuration.threads = threads
         configuration.memoryLimit = memoryLimit
+        configuration.caps.all.time = time?.cap
+        configuration.caps.all.memory = memory?.cap
+        configuration.caps.all.disk = disk?.cap
         return configuration
     }
 }

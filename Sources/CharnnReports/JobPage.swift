@@ -79,6 +79,7 @@ public struct JobPage {
         }
         if record.isRunning, let left = status?.secondsLeft { facts.append(("left", duration(left), "as estimated")) }
         if let device = record.computedOn { facts.append(("computed on", device, "")) }
+        if let owner = status?.owner { facts.append(("owner", owner, "")) }
         for (name, value) in [
             ("accepted", status?.acceptedAt), ("started", status?.startedAt), ("ended", status?.endedAt),
         ] {

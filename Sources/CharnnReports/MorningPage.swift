@@ -17,6 +17,7 @@ public struct MorningPage {
             \(problems)
             \(ran)
             \(waiting)
+            \(closed)
             \(earlier)
             <footer>Written by charnnd at \(Page.day(report.time)). The same in a terminal: charnn report.</footer>
             """
@@ -78,6 +79,7 @@ public struct MorningPage {
         var words = [job.network, job.rows.isEmpty ? nil : job.verdict.short].compactMap(\.self)
         if job.state == .active, let left = job.status?.secondsLeft { words.append("\(about(left)) left") }
         if let elapsed = job.status?.elapsedSeconds { words.append("worked \(duration(elapsed))") }
+        if let owner = job.status?.owner { words.append("of \(owner)") }
         let state: HTML =
             job.state == .done
             ? .nothing : "<span class=\"state \(job.state.rawValue)\">\(job.state.words)</span>"
@@ -104,6 +106,16 @@ public struct MorningPage {
             <p class="note">Times are estimates from the speed that was measured here.</p>
             """
         return "<section><h2>What comes next</h2>\(table)\(note)</section>"
+    }
+
+    private var closed: HTML {
+        guard !report.closed.isEmpty else { return .nothing }
+        let rows = report.closed.map { job -> HTML in
+            "<tr><td>\(job.name)</td><td>\(job.owner)</td><td><span class=\"state \(job.state.rawValue)\">\(job.state.words)</span></td></tr>"
+        }
+        return """
+            <section><h2>Their owners’ alone</h2><table><thead><tr><th>Job</th><th>Owner</th><th>State</th></tr></thead>\(rows)</table></section>
+            """
     }
 
     private var earlier: HTML {

@@ -31,6 +31,11 @@ extension MorningReport {
                 })
             lines.append("")
         }
+        if !closed.isEmpty {
+            lines += Self.aligned(
+                ["THEIR OWNERS' ALONE", "OWNER", "STATE"], closed.map { [$0.name, $0.owner, $0.state.words] })
+            lines.append("")
+        }
         if let drops, drops > 0 {
             lines += ["\(drops) job file\(drops == 1 ? " lies" : "s lie") in incoming/ for a daemon.", ""]
         }

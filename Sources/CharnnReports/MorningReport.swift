@@ -46,6 +46,19 @@ public struct MorningReport: Sendable {
         }
     }
 
+    /// A job that is its owner's alone.
+    public struct Closed: Sendable {
+        public var name: String
+        public var state: JobState
+        public var owner: String
+
+        public init(name: String, state: JobState, owner: String) {
+            self.name = name
+            self.state = state
+            self.owner = owner
+        }
+    }
+
     public var spool: String
     /// When it was made, ISO 8601.
     public var time: String
@@ -57,6 +70,8 @@ public struct MorningReport: Sendable {
     public var waiting: [Waiting]
     /// Jobs that ended before: name, state, best validation loss in bits, end.
     public var earlier: [(name: String, state: JobState, bits: Double?, endedAt: String?)]
+    /// Jobs of which only this may be told.
+    public var closed: [Closed] = []
     /// Job files in `incoming/`; nil where this user may not look.
     public var drops: Int?
 

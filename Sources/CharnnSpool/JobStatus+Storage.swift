@@ -75,6 +75,20 @@ extension JobStatus {
         Date(timeIntervalSince1970: secondsSince1970).formatted(.iso8601)
     }
 
+    /// Seconds since 1970 of a point in time as the status has it; nil for what is none.
+    public static func seconds(of time: String) -> Double? {
+        (try? Date(time, strategy: .iso8601))?.timeIntervalSince1970
+    }
+
+    /// The most times that are kept.
+    private static let mostWork = 256
+
+    /// Takes note of what a worker did, and forgets what is older than a day.
+    mutating func note(_ work: Work, at wall: Double) {
+        let kept = (worked ?? []).filter { $0.ends > wall - OwnerLedger.window }.suffix(Self.mostWork - 1)
+        worked = kept + [work]
+    }
+
     /// What a status read from disk says of its job, while no worker is at it.
     public var recorded: RecordedState { RecordedState(state, isFiled: filed == true) }
 }
@@ -87,6 +101,10 @@ struct QueuedStatus: Decodable {
     var sequence: UInt64?
     var notBefore: Double?
     var ticket: JobTicket?
+    var submitter: UInt32?
+    var attempts: Int?
+    var isPrivate: Bool?
+    var worked: [JobStatus.Work]?
 
     var recorded: RecordedState { RecordedState(state, isFiled: filed == true) }
 

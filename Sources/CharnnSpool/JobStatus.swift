@@ -20,6 +20,23 @@ public struct JobStatus: Codable, Sendable, Equatable {
         }
     }
 
+    /// A time in which a worker was at the job.
+    public struct Work: Codable, Sendable, Equatable {
+        /// Seconds since 1970 when it began.
+        public var from: Double
+        public var seconds: Double
+
+        public init(from: Double, seconds: Double) {
+            self.from = from
+            self.seconds = seconds
+        }
+
+        var ends: Double { from + seconds }
+
+        /// The part of it that came after a time.
+        func seconds(after time: Double) -> Double { max(0, min(seconds, ends - time)) }
+    }
+
     public var job: String
     public var state: JobState
     /// What is going on within the state, such as `encoding`, `training`, `evaluating`, `generating`, `checkpointing`.
@@ -50,8 +67,15 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var startedAt: String?
     public var endedAt: String?
     public var updatedAt: String?
-    /// Numeric user id of who dropped the file.
+    /// Numeric user id of who dropped the file, and their name when they did.
     public var submitter: UInt32?
+    public var owner: String?
+    /// Whether it is its owner's alone.
+    public var isPrivate: Bool?
+    /// Since when a worker is at it, seconds since 1970.
+    public var claimedAt: Double?
+    /// What workers did in the last day.
+    public var worked: [Work]?
     /// Why the job is held, failed or cancelled, or what it waits for.
     public var reason: String?
     public var warnings: [String]

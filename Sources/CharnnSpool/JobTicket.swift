@@ -10,6 +10,17 @@ public struct JobRequirements: Sendable, Equatable {
     public var modelJobs: [String]
     /// Whether it may use the GPU; false only where it says that it does not.
     public var mayUseGPU: Bool
+    /// Who may read what the job makes.
+    public var share = Share.auto
+    /// Texts that it reads, as written: relative ones lie in `corpora/`.
+    public var texts: [String] = []
+    /// Models that it reads and that are no job's.
+    public var modelPaths: [String] = []
+    /// Characters of the longest text that it writes, and how many texts it writes.
+    public var textLength = 0
+    public var textCount = 0
+    /// Bytes of memory that it needs at the least, as far as its file tells.
+    public var memory: UInt64 = 0
 
     public init(priority: Int = 0, after: [String] = [], modelJobs: [String] = [], mayUseGPU: Bool = true) {
         self.priority = priority
@@ -17,6 +28,14 @@ public struct JobRequirements: Sendable, Equatable {
         self.modelJobs = modelJobs
         self.mayUseGPU = mayUseGPU
     }
+}
+
+/// Who may read what a job makes in a shared spool.
+public enum Share: String, Sendable, CaseIterable {
+    /// Its owner alone, if a text or model that it reads cannot be read by the whole group; else the group.
+    case auto
+    case group
+    case owner
 }
 
 /// Why a job file cannot be run, as a person is told.

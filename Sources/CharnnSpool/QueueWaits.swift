@@ -9,6 +9,10 @@ public struct QueueWaits: Codable, Equatable, Sendable {
     public var gpuReason: String?
     /// What the disk lacks.
     public var disk: String?
+    /// Seconds of work that each owner's jobs had in the last day, by numeric user id; whose turn it is follows from it.
+    public var ownerSeconds: [String: Double]?
+    /// Jobs that have the priority of one that waits for them.
+    public var inherited: [String: Int]?
     /// The daemon's process.
     private var daemon = getpid()
 
@@ -19,7 +23,7 @@ public struct QueueWaits: Codable, Equatable, Sendable {
 
     /// What a spool's daemon left; nothing where there is none or it cannot be read.
     static func read(_ layout: SpoolLayout, on storage: some Storage) -> QueueWaits {
-        let bytes = (try? storage.contents(of: layout.waits, limit: 1 << 16)) ?? nil
+        let bytes = (try? storage.contents(of: layout.waits, limit: 1 << 20)) ?? nil
         return bytes.flatMap { try? JSONDecoder().decode(Self.self, from: Data($0)) }?.current ?? QueueWaits()
     }
 

@@ -51,9 +51,11 @@ public struct SpoolCheck {
     private mutating func lookAtDirectories() throws(StorageError) -> Bool {
         let home = try storage.status(of: layout.accepting)
         var areThere = true
-        for (path, mode) in layout.directories(try layout.sharing(on: storage)) {
+        let sharing = try layout.sharing(on: storage)
+        let administrators = sharing == .group ? People.group(named: People.administratorsGroup) : nil
+        for (path, rights) in layout.directories(sharing) {
             guard let found = try storage.status(of: path) else {
-                tell(.damage, path, "the directory is missing", .makeDirectory(path, mode))
+                tell(.damage, path, "the directory is missing", .makeDirectory(path, rights.mode))
                 areThere = false
                 continue
             }
@@ -62,7 +64,7 @@ public struct SpoolCheck {
                 areThere = false
                 continue
             }
-            if path != layout.root { lookAtRights(path, found, wanted: mode) }
+            if path != layout.root { try lookAtRights(path, found, rights, administrators) }
             guard let home else { continue }
             if path != layout.corpora, found.device != home.device {
                 tell(.damage, path, "it lies on another file system than \(layout.accepting); the spool must be one")
@@ -79,14 +81,38 @@ public struct SpoolCheck {
 
     /// People may narrow or widen who reads; what is told is what opens the spool to more writers, shows the daemon's
     /// own directory, or keeps something from working.
-    private mutating func lookAtRights(_ path: FilePath, _ found: FileStatus, wanted: CharnnStorage.FileMode) {
+    private mutating func lookAtRights(
+        _ path: FilePath, _ found: FileStatus, _ rights: SpoolLayout.Rights, _ administrators: UInt32?
+    ) throws(StorageError) {
+        let wanted = rights.mode
+        let list = try storage.accessList(of: path).flatMap { AccessList($0) }
+        // Where there is a list the bits of the group are its mask.
+        let group = list?.rights(of: .owningGroup).map { $0 << 3 } ?? found.mode.bits & 0o070
+        let found = CharnnStorage.FileMode(found.mode.bits & ~0o070 | group)
+        if rights.areAdministrators, let administrators {
+            let strangers = list?.entries.filter { entry in
+                guard entry.rights & 2 != 0 else { return false }
+                switch entry.who {
+                case .user: return true
+                case .group(let named): return named != administrators
+                default: return false
+                }
+            }
+            if strangers?.isEmpty == false || list?.rights(of: .group(administrators)) != 7 {
+                tell(
+                    .damage, path,
+                    "its access list does not let the administrators (\(People.administratorsGroup)) and nobody else write",
+                    .setAccessList(path, rights.accessList(administrators)))
+                return
+            }
+        }
         let open: UInt32 = path == layout.accepting ? 0o077 : 0o022
-        let isOpen = found.mode.bits & ~wanted.bits & open != 0
-        let isShut = wanted.bits & ~found.mode.bits != 0
+        let isOpen = found.bits & ~wanted.bits & open != 0
+        let isShut = wanted.bits & ~found.bits != 0
         guard isOpen || isShut else { return }
         tell(
             .damage, path,
-            "its rights are 0\(String(found.mode.bits, radix: 8)), not 0\(String(wanted.bits, radix: 8))",
+            "its rights are 0\(String(found.bits, radix: 8)), not 0\(String(wanted.bits, radix: 8))",
             .setRights(path, wanted))
     }
 

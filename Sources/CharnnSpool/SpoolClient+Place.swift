@@ -1,5 +1,3 @@
-internal import HeapModule
-
 /// Where a queued job stands in line.
 public struct QueuePlace: Sendable, Equatable {
     /// The running job.
@@ -22,7 +20,10 @@ extension SpoolClient {
     public func place(of name: String) throws(SpoolClientError) -> QueuePlace? {
         let jobs = try list()
         let waits = queueWaits
-        guard waits.disk == nil, var before = Self.order(jobs, until: name) else { return nil }
+        guard waits.disk == nil, queuePause == nil else { return nil }
+        let turns = Self.turns(jobs, waits, at: clock.wall())
+        guard let own = turns.firstIndex(where: { $0.name == name }) else { return nil }
+        var before = Array(turns[..<own])
         let rest = waits.gpuUntil.flatMap { $0 > clock.wall() ? $0 : nil }
         let mayUseGPU = jobs.first { $0.name == name }?.status?.ticket?.mayUseGPU == true
         // Those that wait for the GPU are overtaken.
@@ -45,43 +46,66 @@ extension SpoolClient {
         return place
     }
 
-    /// The queued jobs that run before one, as the daemon would take them if each succeeds; nil if that one's turn does
-    /// not come by itself.
-    private static func order(_ jobs: [Job], until name: String) -> [Job]? {
+    /// The queued jobs in the order in which the daemon would run them if each succeeds and takes as long as foreseen;
+    /// without those whose turn does not come by itself.
+    static func turns(_ jobs: [Job], _ waits: QueueWaits, at wall: Double) -> [Job] {
         let queued = jobs.filter { $0.state == .queue }
-        guard queued.contains(where: { $0.name == name }) else { return nil }
+        guard !queued.isEmpty else { return [] }
         let states = Dictionary(jobs.map { ($0.name, $0.state) }, uniquingKeysWith: { first, _ in first })
+        let positions = Dictionary(
+            queued.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })
         var dependents: [String: [Int]] = [:]
-        var waits = [Int](repeating: 0, count: queued.count)
-        var ready = Heap<Int>()
+        var blocking = [Int](repeating: 0, count: queued.count)
+        var ready = TurnQueue()
+        func insert(_ index: Int) {
+            let job = queued[index]
+            ready.insert(
+                TurnQueue.Place(
+                    job: job.name, priority: waits.priority(of: job), sequence: job.status?.sequence ?? .max,
+                    hasBegun: (job.status?.attempts ?? 0) > 0, owner: job.owner))
+        }
         for (index, job) in queued.enumerated() {
             for predecessor in job.status?.ticket?.predecessors ?? [] {
                 let state = states[predecessor.job]
                 // A model may be a file instead of a job.
                 if state == .done || (state == nil && predecessor.isModel) { continue }
-                waits[index] += 1
+                blocking[index] += 1
                 dependents[predecessor.job, default: []].append(index)
             }
-            if waits[index] == 0 { ready.insert(index) }
+            if blocking[index] == 0 { insert(index) }
         }
         func settle(_ job: String) {
             for index in dependents[job] ?? [] {
-                waits[index] -= 1
-                if waits[index] == 0 { ready.insert(index) }
+                blocking[index] -= 1
+                if blocking[index] == 0 { insert(index) }
             }
         }
         for job in jobs where job.state == .active { settle(job.name) }
-        var order: [Job] = []
-        while let index = ready.popMin() {
-            if queued[index].name == name { return order }
-            order.append(queued[index])
-            settle(queued[index].name)
+        var seconds: [UInt32: Double] = [:]
+        for (user, had) in waits.ownerSeconds ?? [:] { if let user = UInt32(user) { seconds[user] = had } }
+        let typical = typicalSeconds(jobs) ?? 60
+        for job in jobs where job.state == .active {
+            if let owner = job.owner { seconds[owner, default: 0] += job.status?.secondsLeft ?? typical }
         }
-        return nil
+        var order: [Job] = []
+        while let place = ready.next(seconds: { $0.flatMap { seconds[$0] } ?? 0 }, isCurrent: { _ in true }) {
+            ready.drop(place)
+            guard let index = positions[place.job] else { continue }
+            let job = queued[index]
+            order.append(job)
+            if let owner = job.owner { seconds[owner, default: 0] += job.status?.secondsLeft ?? typical }
+            settle(job.name)
+        }
+        return order
     }
 
     private static func typicalSeconds(_ jobs: [Job]) -> Double? {
         let times = jobs.filter { $0.state == .done }.compactMap { $0.status?.elapsedSeconds }.sorted()
         return times.isEmpty ? nil : times[times.count / 2]
     }
+}
+
+extension QueueWaits {
+    /// The priority by which a job is run: its own, or that of one that waits for it.
+    func priority(of job: SpoolClient.Job) -> Int { inherited?[job.name] ?? job.status?.ticket?.priority ?? 0 }
 }

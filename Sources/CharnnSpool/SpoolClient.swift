@@ -28,20 +28,27 @@ public struct SpoolClientError: Error, Hashable, CustomStringConvertible {
     }
 }
 
-/// A person's side of the spool: everything is a rename that `mv` could do too, whether a daemon runs or not.
+/// A person's side of the spool, whether a daemon runs or not: in a spool of one's own a rename that `mv` could do too,
+/// in a shared one a request that the daemon answers.
 public struct SpoolClient: Sendable {
     public let layout: SpoolLayout
-    private let storage: any Storage
+    let storage: any Storage
     let clock: SpoolClock
+    let people: People
 
-    public init(_ layout: SpoolLayout, storage: any Storage = LocalStorage(), clock: SpoolClock = .system) {
+    public init(
+        _ layout: SpoolLayout, storage: any Storage = LocalStorage(), clock: SpoolClock = .system,
+        people: People = .system
+    ) {
         self.layout = layout
         self.storage = storage
         self.clock = clock
+        self.people = people
     }
 
     /// A job as a person sees it.
     public struct Job: Sendable, Equatable {
+
         public var name: String
         /// The state in whose directory the file lies.
         public var state: JobState
@@ -49,6 +56,18 @@ public struct SpoolClient: Sendable {
         public var file: String
         /// The job's status, if it can be read; its `state` may lag behind a move that the daemon has not seen.
         public var status: JobStatus?
+        /// The user whom an access list names, where the status cannot be read.
+        var reader: UInt32?
+        /// Whether what was asked for it is still to be done by the daemon.
+        public var isAsked = false
+
+        /// Who submitted it; nil: that cannot be told.
+        public var owner: UInt32? { status?.submitter ?? reader }
+
+        /// Whether it is somebody's alone, and not that user's.
+        public func isClosed(to user: UInt32) -> Bool {
+            (status?.isPrivate == true && status?.submitter != user) || (status == nil && reader != nil && reader != user)
+        }
     }
 
     /// Copies a job file durably into `incoming/`, complete under its name at once.
@@ -116,13 +135,23 @@ public struct SpoolClient: Sendable {
             let files = status?.ticket.map { [$0.file] } ?? JobFileName.endings.map { "\(name).\($0)" }
             for state in JobState.allCases {
                 for file in files where try storage.status(of: layout.file(file, in: state))?.kind == .regular {
-                    return Job(name: name, state: state, file: file, status: status)
+                    return Job(
+                        name: name, state: state, file: file, status: status,
+                        reader: status == nil ? reader(of: name) : nil)
                 }
             }
             return nil
         } catch {
             throw SpoolClientError(error)
         }
+    }
+
+    /// Whose a job is that is its owner's alone: the folder's access list names them, for everybody to see.
+    private func reader(of job: String) -> UInt32? {
+        guard let bytes = (try? storage.accessList(of: layout.folder(of: job))) ?? nil, let list = AccessList(bytes)
+        else { return nil }
+        for case .user(let user) in list.entries.map(\.who) { return user }
+        return nil
     }
 
     /// Every job, those that run first, then waiting ones in their order, then the others by arrival.
@@ -135,16 +164,34 @@ public struct SpoolClient: Sendable {
                     // A numbered file of rejected/ can bear a name that differs from its job's.
                     let status = try? JobStatus.read(layout.status(of: job), on: storage)
                     let isOwn = status?.ticket.map { $0.file == name } ?? true
-                    jobs.append(Job(name: job, state: state, file: name, status: isOwn ? status : nil))
+                    jobs.append(
+                        Job(
+                            name: job, state: state, file: name, status: isOwn ? status : nil,
+                            reader: status == nil ? reader(of: job) : nil))
                 }
             }
         } catch {
             throw SpoolClientError(error)
         }
-        return jobs.sorted { a, b in
+        return ordered(jobs)
+    }
+
+    /// Jobs as they are listed: what runs, then what waits in its order, then the others by arrival.
+    private func ordered(_ jobs: [Job]) -> [Job] {
+        let waits = queueWaits
+        let sorted = jobs.sorted { a, b in
             if a.rank != b.rank { return a.rank < b.rank }
-            return a.inQueue < b.inQueue
+            let (one, other) = (waits.priority(of: a), waits.priority(of: b))
+            if a.state == .queue, one != other { return one > other }
+            let (first, second) = (a.status?.sequence ?? .max, b.status?.sequence ?? .max)
+            return first != second ? first < second : a.name < b.name
         }
+        // Those first whose turn comes by itself.
+        let turns = Self.turns(sorted, waits, at: clock.wall())
+        let inTurn = Set(turns.map(\.name))
+        let rest = sorted.filter { $0.state != .queue || !inTurn.contains($0.name) }
+        let place = rest.firstIndex { $0.rank > 0 } ?? rest.endIndex
+        return rest[..<place] + turns + rest[place...]
     }
 
     /// Runs without a daemon, by `charnn run` or `charnn demo`, that have a job folder here: no jobs of the queue.
@@ -166,7 +213,7 @@ public struct SpoolClient: Sendable {
     /// - Returns: The job as it was.
     @discardableResult
     public func cancel(_ name: String) throws(SpoolClientError) -> Job {
-        try move(name, from: [.queue, .held, .active], to: .cancelled, called: "cancelled")
+        try change(name, .cancel, from: [.queue, .held, .active], to: .cancelled, called: "cancelled")
     }
 
     /// Lets a waiting or running job wait for ``release(_:)``; a running one ends with a checkpoint.
@@ -174,7 +221,7 @@ public struct SpoolClient: Sendable {
     /// - Returns: The job as it was.
     @discardableResult
     public func hold(_ name: String) throws(SpoolClientError) -> Job {
-        try move(name, from: [.queue, .active], to: .held, called: "held")
+        try change(name, .hold, from: [.queue, .active], to: .held, called: "held")
     }
 
     /// Lets a held job run.
@@ -182,7 +229,7 @@ public struct SpoolClient: Sendable {
     /// - Returns: The job as it was.
     @discardableResult
     public func release(_ name: String) throws(SpoolClientError) -> Job {
-        try move(name, from: [.held], to: .queue, called: "released")
+        try change(name, .release, from: [.held], to: .queue, called: "released")
     }
 
     /// Lets a finished job go on from its newest checkpoint.
@@ -190,7 +237,8 @@ public struct SpoolClient: Sendable {
     /// - Returns: The job as it was.
     @discardableResult
     public func retry(_ name: String) throws(SpoolClientError) -> Job {
-        try move(name, from: [.failed, .cancelled, .done, .rejected], to: .queue, called: "tried again")
+        try change(
+            name, .retry, from: [.failed, .cancelled, .done, .rejected], to: .queue, called: "tried again")
     }
 
     /// One sentence on why a job is where it is.
@@ -259,12 +307,35 @@ public struct SpoolClient: Sendable {
                 + "`charnn doctor` looks at it, and jobs with device: cpu go on."
         }
         if let time = again { return "\(job.name) is tried again at \(JobStatus.time(time)).\(reason)" }
+        if let pause = queuePause {
+            return "\(job.name) waits, as the whole queue does: it is paused by \(pause.by)\(pause.end); `charnn resume` "
+                + "lets it go on."
+        }
         if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool." }
         if let disk = waits.disk { return "\(job.name) waits, as the whole queue does, for the disk: \(disk)." }
         let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue && !rests($0) }.count
-        if before > 0 { return "\(job.name) is queued behind \(before) other\(before == 1 ? "" : "s").\(reason)" }
+        let turn = turn(of: job, jobs, waits)
+        if before > 0 { return "\(job.name) is queued behind \(before) other\(before == 1 ? "" : "s").\(turn)\(reason)" }
         let running = jobs.first { $0.state == .active }
-        return "\(job.name) is next" + (running.map { " after \($0.name)." } ?? ".") + reason
+        return "\(job.name) is next" + (running.map { " after \($0.name)." } ?? ".") + turn + reason
+    }
+
+    /// Whose turn it is, where several people's jobs of one priority wait; empty where one only waits.
+    private func turn(of job: Job, _ jobs: [Job], _ waits: QueueWaits) -> String {
+        let priority = waits.priority(of: job)
+        var words = ""
+        if let inherited = waits.inherited?[job.name] {
+            words += " It has the priority \(inherited) of a job that waits for it."
+        }
+        let equal = jobs.filter { $0.state == .queue && waits.priority(of: $0) == priority }
+        let owners = Set(equal.compactMap(\.owner))
+        guard owners.count > 1, let owner = job.owner else { return words }
+        if (job.status?.attempts ?? 0) > 0 { return words + " It has begun, and so goes before those that have not." }
+        let had = owners.map { user in (name: people.name(of: user), seconds: waits.ownerSeconds?["\(user)"] ?? 0) }
+            .sorted { ($0.seconds, $0.name) < ($1.seconds, $1.name) }
+        let told = had.prefix(5).map { "\($0.name) \(Int(($0.seconds / 60).rounded())) min" }.joined(separator: ", ")
+        return words + " Among equal priorities the owner goes first whose jobs had the least work in the last day (\(told)"
+            + "); this one is \(people.name(of: owner))'s."
     }
 
     /// What the daemon says that the queue waits for; what a daemon left that has ended says nothing any more.
@@ -361,34 +432,10 @@ public struct SpoolClient: Sendable {
         }
         try storage.removeDirectory(folder)
     }
-
-    private func move(
-        _ name: String, from states: [JobState], to state: JobState, called word: String
-    ) throws(SpoolClientError) -> Job {
-        // One that still lies in incoming/ has a sentence of its own.
-        guard let job = try find(name) else { throw SpoolClientError(.notFound, try why(name)) }
-        guard states.contains(job.state) else {
-            let sought = states.map { "\($0.rawValue)/" }.joined(separator: " or ")
-            throw SpoolClientError(
-                .wrongState,
-                "\(name) is in \(job.state.rawValue)/, and only a job in \(sought) can be \(word)\(job.remedy)")
-        }
-        do throws(StorageError) {
-            try storage.rename(
-                layout.file(job.file, in: job.state), to: layout.file(job.file, in: state), replacing: false)
-        } catch {
-            // The daemon or another person moved it in the same moment.
-            if error.code == .notFound { return try move(name, from: states, to: state, called: word) }
-            throw SpoolClientError(error)
-        }
-        try? storage.synchronizeDirectory(layout.directory(state))
-        try? storage.synchronizeDirectory(layout.directory(job.state))
-        return job
-    }
 }
 
 extension SpoolClient.Job {
-    fileprivate var rank: Int {
+    var rank: Int {
         switch state {
         case .active: 0
         case .queue: 1
@@ -397,14 +444,9 @@ extension SpoolClient.Job {
         }
     }
 
-    /// Among jobs of its state: waiting ones as they are run, the others as they came.
-    fileprivate var inQueue: QueueRank {
-        let priority = state == .queue ? status?.ticket?.priority ?? 0 : 0
-        return QueueRank(job: name, priority: priority, sequence: status?.sequence)
-    }
 
     /// What a person may do with it instead.
-    fileprivate var remedy: String {
+    var remedy: String {
         switch state {
         case .done, .failed, .cancelled, .rejected: "; `charnn retry \(name)` lets it go on"
         case .held: "; `charnn release \(name)` lets it run"

@@ -1,15 +1,23 @@
 /// Something that happened in the spool and that its people are told of.
 public enum SpoolEvent: Sendable, Equatable {
-    case accepted(job: String, sequence: UInt64, file: String)
+    /// - by: Here and below who did it, where it was not whoever may move files in a spool of their own.
+    case accepted(job: String, sequence: UInt64, file: String, by: String? = nil)
     case rejected(file: String, reason: String)
     /// A drop that stays where it is; told once.
     case ignored(file: String, reason: String)
-    case held(job: String, reason: String?)
-    case released(job: String)
-    case cancelled(job: String)
+    case held(job: String, reason: String?, by: String? = nil)
+    case released(job: String, by: String? = nil)
+    case cancelled(job: String, by: String? = nil)
     /// A finished job goes on by a person's wish.
-    case again(job: String)
-    case requeued(job: String, RequeueCause, reason: String?)
+    case again(job: String, by: String? = nil)
+    /// Its job file was replaced by a person's request.
+    case edited(job: String, by: String)
+    /// A request that was not done; nil: one that could not be read.
+    case refused(request: SpoolRequest?, by: String, reason: String)
+    case paused(QueuePause)
+    /// - by: nil: its time has come.
+    case resumed(by: String?)
+    case requeued(job: String, RequeueCause, reason: String?, by: String? = nil)
     /// A move that means nothing was undone, or an interrupted one completed.
     case movedBack(job: String, from: JobState, to: JobState)
     /// A removed file was written anew from the job folder.

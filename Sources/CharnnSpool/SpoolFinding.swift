@@ -30,6 +30,7 @@ public struct SpoolFinding: Sendable, Hashable {
 public enum SpoolRepair: Sendable, Hashable {
     case makeDirectory(FilePath, CharnnStorage.FileMode)
     case setRights(FilePath, CharnnStorage.FileMode)
+    case setAccessList(FilePath, AccessList)
     /// Removes a hidden file, or a hidden folder with such, that was never finished.
     case discard(FilePath)
     /// Renames to `NAME.damaged`.
@@ -51,6 +52,7 @@ public enum SpoolRepair: Sendable, Hashable {
     public var description: String {
         switch self {
         case .makeDirectory: "made"
+        case .setAccessList: "given its access list"
         case .setRights(_, let mode): "given the rights 0\(String(mode.bits, radix: 8))"
         case .discard: "removed"
         case .setAside(let path): "set aside as \(path.lastComponent?.string ?? "").damaged"
@@ -70,6 +72,7 @@ public enum SpoolRepair: Sendable, Hashable {
             try storage.createDirectories(path, mode: 0o700)
             try storage.setMode(mode, of: path)
         case .setRights(let path, let mode): try storage.setMode(mode, of: path)
+        case .setAccessList(let path, let list): try storage.setAccessList(list, of: path)
         case .discard(let path): try Self.discard(path, on: storage)
         case .setAside(let path): try Self.setAside(path, on: storage)
         case .beginNumbers(let path, let number): try storage.replace(path, with: Array("\(number)\n".utf8))

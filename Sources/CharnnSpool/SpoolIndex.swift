@@ -1,10 +1,8 @@
-internal import HeapModule
-
 /// What the daemon knows of every job, in memory, ordered so that the next one to run is found without a scan.
 ///
 /// The spool's directories and statuses are the truth; this follows them.
 ///
-/// Complexity: finding the next job is O(log n) amortised. Of each predecessor of each job is kept how it stands, so
+/// Complexity: finding the next job is O(owners + log n) amortised. Of each predecessor of each job is kept how it stands, so
 /// that a change of a job costs O(1) for each job that waits for it, whatever else these wait for.
 struct SpoolIndex {
     struct Entry {
@@ -18,12 +16,25 @@ struct SpoolIndex {
         var patience: Double?
         /// Since when the file lies nowhere, on the monotonic clock.
         var absentSince: Double?
+        /// Who submitted it; nil: nobody knows.
+        var submitter: UInt32?
+        /// Whether a worker was at it already.
+        var hasBegun = false
+        /// Whether it is its owner's alone.
+        var isPrivate = false
         /// Told already that it must stop.
         var isStopping = false
 
-        func rank(of job: String) -> QueueRank {
-            QueueRank(job: job, priority: ticket.priority, sequence: sequence)
-        }
+        /// The only user who may read what is its; nil: the spool's group may.
+        var onlyReader: UInt32? { isPrivate ? submitter ?? 0 : nil }
+    }
+
+    /// Whose word counts for whose job.
+    struct Authority {
+        /// Whether a user administers the spool.
+        var isAdministrator: (UInt32) -> Bool = { _ in false }
+        /// The highest priority that a user may give.
+        var highestPriority: (UInt32?) -> Int = { _ in .max }
     }
 
     /// How a predecessor stands, as far as it decides whether the job that names it may run.
@@ -67,7 +78,7 @@ struct SpoolIndex {
     /// Predecessors looked at so far because the job that they name changed.
     private(set) var standingsJudged = 0
     /// Jobs that may run, and leftovers of such that no longer may, which are dropped when they come up.
-    private var runnable = Heap<QueueRank>()
+    private var runnable = TurnQueue()
     /// Jobs that wait for a time: after a temporary failure, or for a model's job to be dropped.
     private var delayed: Set<String> = []
     /// Jobs whose file lies nowhere at the moment.
@@ -77,6 +88,17 @@ struct SpoolIndex {
     /// Jobs that run or were interrupted.
     private(set) var active: Set<String> = []
     private(set) var counts: [RecordedState: Int] = [:]
+    /// How many jobs of each owner wait, held ones among them.
+    private(set) var waitingOf: [UInt32?: Int] = [:]
+    /// The work that was done for each owner.
+    var ledger = OwnerLedger()
+    /// Jobs whose priority is that of one that waits for them.
+    private(set) var inherited: [String: Int] = [:]
+    /// Jobs in the queue that wait for others.
+    private var waiters: Set<String> = []
+    /// Whether priorities may have to be inherited anew, and from when on that is looked at.
+    private var isInheritanceStale = false
+    private var nextInheritance = -Double.infinity
     /// Until when no job is started that may use the GPU, seconds since 1970; nil: any is.
     private(set) var gpuRest: Double?
     /// Jobs that could be started but for that.
@@ -88,7 +110,7 @@ struct SpoolIndex {
         remove(job)
         entries[job] = entry
         jobOfFile[entry.ticket.file] = job
-        counts[entry.state, default: 0] += 1
+        count(entry, 1)
         note(job, entry)
         link(job, entry.ticket.predecessors)
         place(job)
@@ -100,12 +122,14 @@ struct SpoolIndex {
         unlink(job, entry.ticket.predecessors)
         entries[job] = nil
         if jobOfFile[entry.ticket.file] == job { jobOfFile[entry.ticket.file] = nil }
-        counts[entry.state, default: 0] -= 1
+        count(entry, -1)
         delayed.remove(job)
         resting.remove(job)
         absent.remove(job)
         stranded.remove(job)
         active.remove(job)
+        inherited[job] = nil
+        if waiters.remove(job) != nil { isInheritanceStale = true }
         judgeDependents(of: job)
     }
 
@@ -120,9 +144,13 @@ struct SpoolIndex {
             if jobOfFile[old.ticket.file] == job { jobOfFile[old.ticket.file] = nil }
         }
         jobOfFile[entry.ticket.file] = job
-        counts[old.state, default: 0] -= 1
-        counts[entry.state, default: 0] += 1
+        count(old, -1)
+        count(entry, 1)
         note(job, entry)
+        if isRelinked || entry.state != old.state || entry.ticket.priority != old.ticket.priority {
+            // It passes on another priority, or may have to take one.
+            if !entry.ticket.predecessors.isEmpty || dependents[job] != nil { isInheritanceStale = true }
+        }
         if isRelinked { link(job, entry.ticket.predecessors) }
         place(job)
         if entry.sequence != old.sequence {
@@ -139,6 +167,11 @@ struct SpoolIndex {
 
     mutating func setStopping(_ job: String) { entries[job]?.isStopping = true }
 
+    /// Takes note of work that was done on a job.
+    mutating func note(_ work: JobStatus.Work, of owner: UInt32?, at wall: Double) {
+        ledger.add([work], for: owner, at: wall)
+    }
+
     /// What keeps a queued job from being started now.
     func blocker(of job: String, at wall: Double) -> Blocker? {
         guard let entry = entries[job] else { return nil }
@@ -149,24 +182,78 @@ struct SpoolIndex {
     }
 
     /// The queued job to run next.
-    mutating func next(at wall: Double) -> String? {
+    mutating func next(at wall: Double, _ authority: Authority = Authority()) -> String? {
         if let time = gpuRest, Self.isDue(time, at: wall) { endGPURest() }
+        if isInheritanceStale, wall >= nextInheritance || wall < nextInheritance - Self.inheritancePause {
+            inherit(authority, at: wall)
+        }
         for job in delayed {
             guard let entry = entries[job], Self.isDue(earliest(job, entry) ?? 0, at: wall) else { continue }
             delayed.remove(job)
-            runnable.insert(entry.rank(of: job))
+            runnable.insert(turn(of: job, entry))
         }
-        while let first = runnable.min {
-            if let entry = entries[first.job], isCurrent(first, entry) {
-                switch blocker(of: first.job, at: wall) {
-                case nil: return first.job
-                case .lacksGPU: resting.insert(first.job)
-                default: break
+        // Taken out for as long as it looks at the rest.
+        var runnable = TurnQueue()
+        swap(&runnable, &self.runnable)
+        defer { swap(&runnable, &self.runnable) }
+        while true {
+            let next = runnable.next(
+                seconds: { ledger.seconds($0, at: wall) },
+                isCurrent: { place in entries[place.job].map { isCurrent(place, $0) } ?? false })
+            guard let next else { return nil }
+            switch blocker(of: next.job, at: wall) {
+            case nil: return next.job
+            case .lacksGPU: resting.insert(next.job)
+            default: break
+            }
+            runnable.drop(next)
+        }
+    }
+
+    /// Seconds between two looks at inherited priorities where many jobs wait for many.
+    private static let inheritancePause = 10.0
+    /// Predecessors above which that is so.
+    private static let manyEdges = 20_000
+
+    /// Gives jobs the priority of those that wait for them: of the same owner's, and of administrators'. It goes on from
+    /// job to job, is at most what the owner may give, and does not come from held jobs.
+    ///
+    /// - Complexity: O(n log n) in the jobs that wait for others, and O(their predecessors): each is followed once from
+    ///   its highest waiter, and once for itself.
+    private mutating func inherit(_ authority: Authority, at wall: Double) {
+        isInheritanceStale = false
+        let sources = waiters.compactMap { job in entries[job].map { (job: job, priority: $0.ticket.priority) } }
+            .sorted { $0.priority != $1.priority ? $0.priority > $1.priority : $0.job < $1.job }
+        var found: [String: Int] = [:]
+        var edges = 0
+        for source in sources {
+            var reached = [(job: source.job, priority: source.priority)]
+            while let (job, priority) = reached.popLast() {
+                guard let entry = entries[job], entry.state == .queued, let owner = entry.submitter else { continue }
+                edges += entry.ticket.predecessors.count
+                for predecessor in entry.ticket.predecessors {
+                    let name = predecessor.job
+                    guard found[name] == nil, let other = entries[name], other.state == .queued,
+                        predecessor.sequence == other.sequence,
+                        other.submitter == owner || authority.isAdministrator(owner)
+                    else { continue }
+                    let given = min(priority, authority.highestPriority(other.submitter))
+                    guard given > other.ticket.priority else { continue }
+                    found[name] = given
+                    reached.append((name, given))
                 }
             }
-            runnable.removeMin()
         }
-        return nil
+        nextInheritance = edges > Self.manyEdges ? wall + Self.inheritancePause : -.infinity
+        let changed = Set(found.keys).union(inherited.keys).filter { found[$0] != inherited[$0] }
+        inherited = found
+        for job in changed { place(job) }
+    }
+
+    private func turn(of job: String, _ entry: Entry) -> TurnQueue.Place {
+        TurnQueue.Place(
+            job: job, priority: inherited[job] ?? entry.ticket.priority, sequence: entry.sequence,
+            hasBegun: entry.hasBegun, owner: entry.submitter)
     }
 
     /// Whether a delayed job may run. One that would have to wait for longer than any delay was given its time by a
@@ -229,8 +316,16 @@ struct SpoolIndex {
         return nil
     }
 
-    private func isCurrent(_ rank: QueueRank, _ entry: Entry) -> Bool {
-        entry.state == .queued && entry.absentSince == nil && rank == entry.rank(of: rank.job)
+    private func isCurrent(_ place: TurnQueue.Place, _ entry: Entry) -> Bool {
+        guard entry.state == .queued, entry.absentSince == nil else { return false }
+        let now = turn(of: place.job, entry)
+        return now == place && now.priority == place.priority && now.hasBegun == place.hasBegun
+            && now.owner == place.owner
+    }
+
+    private mutating func count(_ entry: Entry, _ change: Int) {
+        counts[entry.state, default: 0] += change
+        if entry.state.isWaiting { waitingOf[entry.submitter, default: 0] += change }
     }
 
     private func blocker(_ entry: Entry) -> Blocker? {
@@ -243,6 +338,11 @@ struct SpoolIndex {
     private mutating func note(_ job: String, _ entry: Entry) {
         if entry.state == .running || entry.state == .interrupted { active.insert(job) } else { active.remove(job) }
         if entry.absentSince != nil { absent.insert(job) } else { absent.remove(job) }
+        if entry.state == .queued, !entry.ticket.predecessors.isEmpty {
+            if waiters.insert(job).inserted { isInheritanceStale = true }
+        } else if waiters.remove(job) != nil {
+            isInheritanceStale = true
+        }
     }
 
     /// Puts a job where it belongs by what it waits for.
@@ -257,7 +357,7 @@ struct SpoolIndex {
             if earliest(job, entry) != nil {
                 delayed.insert(job)
             } else {
-                runnable.insert(entry.rank(of: job))
+                runnable.insert(turn(of: job, entry))
             }
         }
     }
@@ -326,6 +426,7 @@ struct SpoolIndex {
                 entries[dependent]?.ticket.predecessors[index].sequence == nil
             {
                 entries[dependent]?.ticket.predecessors[index].sequence = sequence
+                isInheritanceStale = true
             }
             judge(dependent, at: index)
         }

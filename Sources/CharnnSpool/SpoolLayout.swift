@@ -6,6 +6,8 @@ public struct SpoolLayout: Sendable, Hashable {
     public let root: FilePath
     /// Where people drop job files.
     public let incoming: FilePath
+    /// What people ask of their jobs, one small file each: ``SpoolRequest``.
+    public let requests: FilePath
     /// The daemon's own: a drop on its way to `queue/`, as `SEQ.NAME.yaml`.
     public let accepting: FilePath
     /// One output folder a job.
@@ -22,6 +24,7 @@ public struct SpoolLayout: Sendable, Hashable {
         self.root = root
         self.relocation = relocation
         incoming = root.appending("incoming")
+        requests = root.appending("requests")
         accepting = root.appending("accepting")
         jobs = root.appending("jobs")
         corpora = root.appending("corpora")
@@ -37,6 +40,8 @@ public struct SpoolLayout: Sendable, Hashable {
     public var index: FilePath { root.appending("index.html") }
     /// ``QueueWaits``, for those who may read the jobs.
     var waits: FilePath { jobs.appending(".waits.json") }
+    /// ``QueuePause``, as long as nothing is started.
+    var pause: FilePath { jobs.appending(".paused.json") }
     /// Held locked by the daemon of this spool.
     public var lock: FilePath { accepting.appending(".lock") }
     /// The same in a shared spool, for those to ask who may not look into `accepting/`.
@@ -81,8 +86,23 @@ public struct SpoolLayout: Sendable, Hashable {
     public enum Sharing: Sendable {
         /// A user's own spool.
         case personal
-        /// The system's: members of the submitters' group drop and move jobs and read results.
+        /// The system's: members of the submitters' group drop jobs, ask for what is to become of their own, and read
+        /// results; moves are the administrators'.
         case group
+    }
+
+    /// The rights of a directory.
+    public struct Rights: Sendable, Hashable {
+        /// What owner, group and others have.
+        public var mode: CharnnStorage.FileMode
+        /// Whether ``People/administrators`` may do everything there.
+        public var areAdministrators = false
+
+        /// The access list that says so, where the group of administrators has that number.
+        func accessList(_ administrators: UInt32?) -> AccessList {
+            let named = administrators.map { [(who: AccessList.Who.group($0), rights: UInt32(7))] } ?? []
+            return AccessList(mode, named: areAdministrators ? named : [])
+        }
     }
 
     /// Every directory with its rights.
@@ -90,13 +110,15 @@ public struct SpoolLayout: Sendable, Hashable {
     /// In a shared spool `incoming/` can be written but not listed by submitters, and is sticky, so that nobody removes
     /// or replaces what another has dropped. The set-group-id bit hands the group on to what is made inside: the daemon
     /// is a member, and so can read a drop that is not open to everybody.
-    public func directories(_ sharing: Sharing) -> [(path: FilePath, mode: CharnnStorage.FileMode)] {
+    public func directories(_ sharing: Sharing) -> [(path: FilePath, rights: Rights)] {
         let isShared = sharing == .group
-        let own: CharnnStorage.FileMode = 0o700
+        func rights(_ mode: CharnnStorage.FileMode, administrators: Bool = false) -> Rights {
+            isShared ? Rights(mode: mode, areAdministrators: administrators) : Rights(mode: 0o700)
+        }
         return [
-            (root, isShared ? 0o755 : own), (accepting, own), (incoming, isShared ? 0o3730 : own),
-            (jobs, isShared ? 0o2750 : own), (corpora, isShared ? 0o3770 : own),
-        ] + JobState.allCases.map { (directory($0), isShared ? 0o2770 : own) }
+            (root, rights(0o755)), (accepting, rights(0o700)), (incoming, rights(0o3730)), (requests, rights(0o3730)),
+            (jobs, rights(0o2750, administrators: true)), (corpora, rights(0o3770)),
+        ] + JobState.allCases.map { (directory($0), rights(0o2750, administrators: true)) }
     }
 
     /// How a spool is shared, by the rights of its `incoming/`; one that is not there yet is personal.
@@ -108,7 +130,8 @@ public struct SpoolLayout: Sendable, Hashable {
     /// Makes the directories that are missing; those that exist keep the rights they have.
     public func create(_ sharing: Sharing, on storage: some Storage) throws(StorageError) {
         try requireOwn(on: storage)
-        for (path, mode) in directories(sharing) where try storage.status(of: path) == nil {
+        for (path, rights) in directories(sharing) where try storage.status(of: path) == nil {
+            let mode = rights.mode
             try storage.createDirectories(path, mode: path == root ? mode : 0o700)
             // Somebody else may have been there first.
             if path == root { try requireOwn(on: storage) }
@@ -121,11 +144,36 @@ public struct SpoolLayout: Sendable, Hashable {
         try? storage.synchronizeDirectory(root.removingLastComponent())
     }
 
+    /// Gives the administrators' directories of a shared spool the rights they have to have, also those of version 0.1.0,
+    /// in which every member moved everyone's jobs. Called by the daemon, whose directories they are.
+    ///
+    /// - Returns: What could not be done, for people to be told; nil: nothing.
+    func secure(_ administrators: UInt32?, on storage: some Storage) throws(StorageError) -> String? {
+        var complaint: String?
+        for (path, rights) in directories(.group) where rights.areAdministrators {
+            let wanted = rights.accessList(administrators)
+            guard let found = try storage.status(of: path) else { continue }
+            let attribute = try storage.accessList(of: path)
+            if (attribute.map { AccessList($0) } ?? AccessList(found.mode)) == wanted { continue }
+            do {
+                try storage.setAccessList(wanted, of: path)
+                try storage.synchronizeDirectory(path)
+            } catch let error where error.code == .unsupported {
+                // Without lists the administrators ask like everybody else.
+                if found.mode.bits & 0o777 != rights.mode.bits & 0o777 { try storage.setMode(rights.mode, of: path) }
+                complaint =
+                    "The file system of \(root) has no access lists: members of \(People.administratorsGroup) cannot "
+                    + "move jobs with mv, and private texts cannot be kept from the group"
+            }
+        }
+        return complaint
+    }
+
     /// Refuses a spool in parts: between file systems no rename is whole, and none can be synced together.
     func requireOneFileSystem(on storage: some Storage) throws(StorageError) {
         // With a dot behind it a path that is a link is followed.
         guard let home = try storage.status(of: accepting.appending(".")) else { return }
-        for path in [incoming, jobs] + JobState.allCases.map(directory) {
+        for path in [incoming, requests, jobs] + JobState.allCases.map(directory) {
             guard let found = try storage.status(of: path.appending(".")), found.device != home.device else { continue }
             throw StorageError(.otherFileSystem, call: "rename", path: path, beside: accepting, errno: .improperLink)
         }

@@ -32,6 +32,13 @@ public struct LocalStorage: Storage {
         throw StorageError(last: "lgetxattr", path)
     }
 
+    public func setAccessList(_ list: AccessList, of path: FilePath) throws(StorageError) {
+        let bytes = list.bytes
+        guard charnn_set_access_list(path.string, bytes, bytes.count) == 0 else {
+            throw StorageError(last: "lsetxattr", path)
+        }
+    }
+
     /// The most that Linux keeps in one attribute.
     private static let largestAccessList = 1 << 16
 
@@ -385,6 +392,7 @@ extension StorageError {
             case EACCES, EPERM: .denied
             case ENOSPC, EDQUOT: .noSpace
             case EROFS: .readOnly
+            case EOPNOTSUPP: .unsupported
             case EXDEV: .otherFileSystem
             case EAGAIN: .busy
             default: .other

@@ -14,6 +14,11 @@ public protocol Storage: Sendable {
     /// The POSIX access list of what stands at `path`, as the kernel hands it out; nil where permission bits say all.
     func accessList(of path: FilePath) throws(StorageError) -> [UInt8]?
 
+    /// Gives what stands at `path` an access list, of which its permission bits follow.
+    ///
+    /// - Throws: ``StorageError/Code/unsupported`` where the file system has none.
+    func setAccessList(_ list: AccessList, of path: FilePath) throws(StorageError)
+
     /// The names in a directory, without `.` and `..`, in no order.
     func list(_ directory: FilePath) throws(StorageError) -> [String]
 
@@ -87,6 +92,11 @@ public protocol Storage: Sendable {
 extension Storage {
     /// None.
     public func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? { nil }
+
+    /// Fails: there are none.
+    public func setAccessList(_ list: AccessList, of path: FilePath) throws(StorageError) {
+        throw StorageError(.unsupported, call: "setxattr", path: path, errno: .notSupported)
+    }
 
     /// None: a disk of this machine.
     public func networkFileSystem(at path: FilePath) throws(StorageError) -> String? { nil }

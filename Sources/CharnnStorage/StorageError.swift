@@ -6,7 +6,7 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
         private enum Kind {
             case notFound, alreadyExists, notRegular, outsideRoot, denied, noSpace, readOnly, otherFileSystem
-            case networkFileSystem, notOwn, damaged, busy, other
+            case networkFileSystem, notOwn, damaged, busy, unsupported, other
         }
         private let kind: Kind
         public static let notFound = Code(kind: .notFound)
@@ -29,6 +29,8 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         public static let notOwn = Code(kind: .notOwn)
         /// Somebody has a lease on the file, and may take it again as often as he likes.
         public static let busy = Code(kind: .busy)
+        /// The file system has no access lists.
+        public static let unsupported = Code(kind: .unsupported)
         public static let other = Code(kind: .other)
     }
 
@@ -80,13 +82,13 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     private var done: String {
         switch call {
         case "open", "openat", "openat2": "opened"
-        case "access", "fstat", "lgetxattr", "lstat", "statfs", "statvfs": "looked at"
+        case "access", "fstat", "getxattr", "lgetxattr", "lstat", "statfs", "statvfs": "looked at"
         case "opendir", "readdir": "listed"
         case "pread", "mmap": "read"
         case "mkdir": "made"
         case "rename", "link": "moved"
         case "unlink", "rmdir": "removed"
-        case "chmod": "given its rights"
+        case "chmod", "lsetxattr", "setxattr": "given its rights"
         case "ftruncate": "shortened"
         case "write": "written"
         case "flock", "fcntl": "locked"

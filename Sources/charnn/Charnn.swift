@@ -27,7 +27,7 @@ struct Charnn: ParsableCommand {
                 name: "The queue",
                 subcommands: [
                     Submit.self, List.self, Show.self, Follow.self, Why.self, Cancel.self, Hold.self, Release.self,
-                    Retry.self, Clean.self,
+                    Retry.self, Edit.self, Pause.self, Resume.self, Clean.self,
                 ]),
             CommandGroup(name: "The morning after", subcommands: [Report.self, Compare.self, Plot.self]),
             CommandGroup(

@@ -217,16 +217,20 @@ extension SpoolEvent {
     /// What the queue's recovery has done, for a person who asked for a repair.
     fileprivate var repair: String? {
         switch self {
-        case .accepted(let job, let sequence, _): "\(job): accepted as number \(sequence)"
+        case .accepted(let job, let sequence, _, _): "\(job): accepted as number \(sequence)"
         case .rejected(let file, let reason): "\(file): rejected: \(reason)"
-        case .held(let job, let reason): "\(job): held\(reason.map { ": \($0)" } ?? "")"
-        case .released(let job): "\(job): released"
-        case .cancelled(let job): "\(job): cancelled"
-        case .again(let job): "\(job): goes on"
-        case .requeued(let job, _, _): "\(job): back in the queue"
+        case .held(let job, let reason, _): "\(job): held\(reason.map { ": \($0)" } ?? "")"
+        case .released(let job, _): "\(job): released"
+        case .cancelled(let job, _): "\(job): cancelled"
+        case .again(let job, _): "\(job): goes on"
+        case .requeued(let job, _, _, _): "\(job): back in the queue"
         case .movedBack(let job, let from, let to): "\(job): moved from \(from.rawValue)/ to \(to.rawValue)/"
         case .restored(let job, let to): "\(job): its file is written anew into \(to.rawValue)/"
         case .finished(let job, let state, _): "\(job): filed as \(state.rawValue)"
+        case .edited(let job, let person): "\(job): its file is changed, as \(person) asked"
+        case .refused(_, let person, let reason): "a request of \(person) is not done: \(reason)"
+        case .paused(let pause): "the queue is paused, as \(pause.by) asked"
+        case .resumed: "the queue goes on"
         case .trouble(let text): text
         // Drops are the daemon's to take, and there is no worker.
         case .ignored, .stop, .gpuRests, .gpuWorks: nil

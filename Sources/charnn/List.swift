@@ -27,14 +27,20 @@ struct List: ParsableCommand {
             let layout = try spool.existing(storage)
             let client = SpoolClient(layout)
             let jobs = try client.list()
-            if json { return Terminal.line(try JobRow.json(jobs.map { JobRow($0) })) }
+            let people = People.system
+            if json { return Terminal.line(try JobRow.json(jobs.map { JobRow($0, people) })) }
+            if let pause = client.queuePause {
+                Terminal.line(
+                    Terminal.coloured(
+                        "The queue is paused by \(Terminal.oneLine(pause.by))\(pause.end): nothing is started.", .yellow))
+            }
             if !jobs.isEmpty {
                 let rows = jobs.map { job in
                     // Curves are for people: elsewhere nobody reads a thousand files for them.
                     let losses =
                         Terminal.isInteractive && Terminal.isUnicode
                         ? Sparkline.losses(of: layout.folder(of: job.name).appending(.metrics), in: storage) : []
-                    return JobRow(job, losses: losses).cells
+                    return JobRow(job, people, losses: losses).cells
                 }
                 Terminal.line(Table(columns: JobRow.columns, rows: rows).text(room: Terminal.room))
             }
@@ -61,8 +67,11 @@ struct List: ParsableCommand {
 /// A job as `list` shows it.
 private struct JobRow: Encodable {
     var name: String
+    var owner: String?
     var state: String
     var phase: String?
+    /// Seconds of work over all attempts.
+    var elapsedSeconds: Double?
     var step: Int?
     var totalSteps: Int?
     var trainLoss: Double?
@@ -73,11 +82,13 @@ private struct JobRow: Encodable {
     private var place: JobState
 
     private enum CodingKeys: String, CodingKey {
-        case name, state, phase, step, totalSteps, trainLoss, bestValidationLoss, secondsLeft, reason
+        case name, owner, state, phase, elapsedSeconds, step, totalSteps, trainLoss, bestValidationLoss, secondsLeft, reason
     }
 
-    init(_ job: SpoolClient.Job, losses: [Double] = []) {
+    init(_ job: SpoolClient.Job, _ people: People, losses: [Double] = []) {
         name = job.name
+        owner = job.owner.map { people.name(of: $0) }
+        elapsedSeconds = job.status?.elapsedSeconds
         state = job.state.rawValue
         place = job.state
         phase = job.state == .active ? job.status?.phase : nil
@@ -98,9 +109,10 @@ private struct JobRow: Encodable {
     }
 
     static let columns = [
-        Table.Column("JOB", giving: 3, least: 8), Table.Column("STATE", giving: 4, least: 4),
+        Table.Column("JOB", giving: 3, least: 8), Table.Column("OWNER", giving: 1), Table.Column("STATE", giving: 4, least: 4),
         Table.Column("DONE", isRight: true, giving: 2),
-        Table.Column("BITS/CHAR", isRight: true, giving: 2), Table.Column("LEFT", isRight: true, giving: 2),
+        Table.Column("BITS/CHAR", isRight: true, giving: 2), Table.Column("TIME", isRight: true, giving: 1),
+        Table.Column("LEFT", isRight: true, giving: 2),
         Table.Column("LOSS", giving: 1), Table.Column("", giving: 1, least: 12),
     ]
 
@@ -108,8 +120,8 @@ private struct JobRow: Encodable {
         let part = step.flatMap { step in totalSteps.map { $0 > 0 ? percent(step, of: $0) : "" } } ?? ""
         let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
         return [
-            Table.Cell(name), Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
-            Table.Cell(loss), Table.Cell(secondsLeft.map(duration) ?? ""),
+            Table.Cell(name), Table.Cell(owner ?? ""), Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
+            Table.Cell(loss), Table.Cell(elapsedSeconds.map(duration) ?? ""), Table.Cell(secondsLeft.map(duration) ?? ""),
             Table.Cell(Sparkline.text(losses, width: 16), .cyan),
             Table.Cell(reason.map { DisplayWidth.cut($0, to: 200) } ?? ""),
         ]

@@ -41,7 +41,7 @@ struct SpoolOptions: ParsableArguments {
         try whereAllowed(layout) {
             if let incoming = try storage.status(of: layout.incoming), incoming.owner != geteuid() { return }
             if try layout.directories(.personal).contains(where: { try storage.status(of: $0.path) == nil }) {
-                try layout.create(.personal, on: storage)
+                try layout.create(try layout.sharing(on: storage), on: storage)
             }
         }
         return layout

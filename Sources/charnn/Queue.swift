@@ -18,11 +18,14 @@ struct JobArgument: ParsableArguments {
 
     /// Asks something of the job and says in one line what comes of it.
     func ask(
-        _ request: (SpoolClient) -> (String) throws -> SpoolClient.Job, _ answer: (SpoolClient.Job) -> String
+        _ request: (SpoolClient) -> (String) throws -> SpoolClient.Job, _ word: String,
+        _ answer: (SpoolClient.Job) -> String
     ) throws {
         try reporting {
             let client = try client()
-            let line = answer(try request(client)(name))
+            let result = try request(client)(name)
+            if result.isAsked { return Terminal.line(Terminal.oneLine(Asked.line(result.name, word, client))) }
+            let line = answer(result)
             let remedy = client.hasDaemon() == false ? " No daemon works here now: `charnnd` starts one." : ""
             Terminal.line(Terminal.oneLine(line + remedy))
         }
@@ -40,7 +43,7 @@ struct Cancel: ParsableCommand {
     @OptionGroup var job: JobArgument
 
     func run() throws {
-        try job.ask(SpoolClient.cancel) { job in
+        try job.ask(SpoolClient.cancel, "cancelled") { job in
             job.state == .active
                 ? "\(job.name) ends with a checkpoint and is cancelled; `charnn retry \(job.name)` lets it go on."
                 : "\(job.name) is cancelled; `charnn retry \(job.name)` lets it run after all."
@@ -59,7 +62,7 @@ struct Hold: ParsableCommand {
     @OptionGroup var job: JobArgument
 
     func run() throws {
-        try job.ask(SpoolClient.hold) { job in
+        try job.ask(SpoolClient.hold, "held") { job in
             job.state == .active
                 ? "\(job.name) stops with a checkpoint and is held; `charnn release \(job.name)` lets it go on."
                 : "\(job.name) is held; `charnn release \(job.name)` lets it run."
@@ -78,7 +81,7 @@ struct Release: ParsableCommand {
     @OptionGroup var job: JobArgument
 
     func run() throws {
-        try job.ask(SpoolClient.release) { job in
+        try job.ask(SpoolClient.release, "released") { job in
             "\(job.name) is queued again, in its old place; `charnn why \(job.name)` says when it starts."
         }
     }
@@ -97,7 +100,7 @@ struct Retry: ParsableCommand {
     @OptionGroup var job: JobArgument
 
     func run() throws {
-        try job.ask(SpoolClient.retry) { job in
+        try job.ask(SpoolClient.retry, "tried again") { job in
             let step = job.status?.step ?? 0
             // A job that is done has made all the steps that its file asks for, unless that was edited.
             let end = job.state == .done ? ", if its file asks for more than its \(grouped(step)) steps" : ""

@@ -28,14 +28,38 @@ struct ServiceFindings {
                 "Spool", "you may not drop jobs into \(layout.incoming)",
                 "sudo adduser $USER charnnd-submit, then log in again; or name a spool of your own with --spool")
         }
-        let locked = JobState.allCases.filter { access(layout.directory($0).string, R_OK | W_OK | X_OK) != 0 }
-        if let state = locked.first {
-            return .mend(
-                "Spool",
-                "\(layout.directory(state)) cannot be read and changed by you, so jobs cannot be held or retried",
-                "sudo systemd-tmpfiles --create charnnd.conf, or charnn fsck --repair as its owner")
+        let storage = LocalStorage()
+        let isShared = (try? layout.sharing(on: storage)) == .group
+        let wanted = isShared ? R_OK | X_OK : R_OK | W_OK | X_OK
+        let remedy = "sudo systemd-tmpfiles --create charnnd.conf, or charnn fsck --repair as its owner"
+        if let state = JobState.allCases.first(where: { access(layout.directory($0).string, wanted) != 0 }) {
+            return .mend("Spool", "\(layout.directory(state)) cannot be used by you", remedy)
         }
-        return .ok("Spool", "\(layout.root), you may submit, hold, cancel and retry")
+        if access(layout.requests.string, W_OK | X_OK) != 0 {
+            return .mend("Spool", "you may not ask anything in \(layout.requests)", remedy)
+        }
+        guard isShared else { return .ok("Spool", "\(layout.root), you may submit, hold, cancel and retry") }
+        return rights(storage, remedy)
+    }
+
+    /// Whether the shared spool keeps people's jobs from each other.
+    private func rights(_ storage: LocalStorage, _ remedy: String) -> Finding {
+        let people = People.system
+        for path in [layout.jobs] + JobState.allCases.map(layout.directory) {
+            guard let found = (try? storage.status(of: path)) ?? nil else { continue }
+            let list = ((try? storage.accessList(of: path)) ?? nil).flatMap { AccessList($0) } ?? AccessList(found.mode)
+            if let rights = list.rights(of: .owningGroup), rights & 2 != 0 {
+                return .mend("Spool", "every member may move others' jobs in \(path)", remedy)
+            }
+            if let group = people.administrators, list.rights(of: .group(group)) != 7 {
+                return .mend(
+                    "Spool",
+                    "\(path) has no access list for \(People.administratorsGroup): administrators ask like everybody else, "
+                        + "and texts that are their owners' alone cannot be kept so where the file system has none", remedy)
+            }
+        }
+        let whose = people.isAdministrator(getuid()) ? "all jobs" : "your own jobs"
+        return .ok("Spool", "\(layout.root), you may submit, and hold, release, cancel, retry and edit \(whose)")
     }
 
     private func corpora() -> Finding? {

@@ -155,12 +155,17 @@ struct TextProvider {
 
     private func copy(_ source: FilePath, into folder: LocalFolder, as name: String) throws {
         let reading = try storage.open(source, beneath: nil)
+        let daemon = try onlyReader(of: source)
         // A name that another member could guess could be taken before.
         let temporary = folder.path.appending(".\(UInt64.random(in: 0 ... .max)).partial")
-        let writing = try storage.create(temporary, mode: 0o640)
+        let writing = try storage.create(temporary, mode: daemon == nil ? 0o640 : 0o600)
         do {
-            // The daemon is another user of a shared spool's group, and must read it whatever this user's mask.
-            try storage.setMode(0o640, of: temporary)
+            if let daemon {
+                try keep(temporary, for: daemon, source)
+            } else {
+                // The daemon is another user of a shared spool's group, and must read it whatever this user's mask.
+                try storage.setMode(0o640, of: temporary)
+            }
             try writing.append(contentsOf: reading)
             try writing.synchronize()
             try storage.rename(temporary, to: folder.path.appending(name), replacing: false)
@@ -170,6 +175,27 @@ struct TextProvider {
         }
         // In a shared spool only the daemon may open the folder; a text that a power failure takes is copied again.
         try? storage.synchronizeDirectory(folder.path)
-        Terminal.line("\(source): copied into \(layout.corpora)")
+        let whose = daemon == nil ? "" : ", where only you and the service read it"
+        Terminal.line("\(source): copied into \(layout.corpora)\(whose)")
+    }
+
+    /// The daemon's user, where a text cannot be read by every member of a shared spool's group, and its copy must not be
+    /// either; nil: they may.
+    private func onlyReader(of source: FilePath) throws -> UInt32? {
+        guard try layout.sharing(on: storage) == .group, let spool = try storage.status(of: layout.jobs) else { return nil }
+        if case .allowed = try Reader(membersOf: spool.group).access(to: source, below: "/", in: storage) { return nil }
+        return spool.owner
+    }
+
+    /// Lets the daemon read a file of this user's, and nobody else.
+    private func keep(_ copy: FilePath, for daemon: UInt32, _ source: FilePath) throws {
+        do {
+            try storage.setAccessList(AccessList(0o600, named: [(.user(daemon), 4)]), of: copy)
+        } catch let error as StorageError where error.code == .unsupported {
+            throw Failure(
+                "\(source) is for you alone, and the file system of \(layout.corpora) has no access lists to keep a copy so: "
+                    + "let the group read it (chmod o+r, and o+x for its folders), or use a spool of your own (--spool)",
+                status: 77)
+        }
     }
 }

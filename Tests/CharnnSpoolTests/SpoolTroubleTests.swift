@@ -23,7 +23,7 @@ struct SpoolTroubleTests {
     }
 
     private func accepted(_ keeper: SpoolKeeper) -> [String] {
-        keeper.takeEvents().compactMap { if case .accepted(let job, _, _) = $0 { job } else { nil } }
+        keeper.takeEvents().compactMap { if case .accepted(let job, _, _, _) = $0 { job } else { nil } }
     }
 
     @Test func `drops stay where they are while none can be accepted, and none is lost`() throws {

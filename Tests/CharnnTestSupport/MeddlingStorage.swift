@@ -25,6 +25,10 @@ public final class MeddlingStorage: Storage {
 
     public func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? { accessLists[path] }
 
+    public func setAccessList(_ list: AccessList, of path: FilePath) throws(StorageError) {
+        try real.setAccessList(list, of: path)
+    }
+
     private func meddle(_ call: String, _ path: FilePath) { meddler.withLock { $0 }?(call, path) }
 
     public func status(of path: FilePath) throws(StorageError) -> FileStatus? {

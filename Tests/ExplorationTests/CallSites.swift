@@ -14,7 +14,7 @@ struct CallSites {
         "CharnnStorage/Storage+Durable.swift",
     ]
     private static let operations =
-        "status|accessList|list|open|create|openForAppending|createDirectory|createDirectories|rename|remove|removeDirectory"
+        "status|accessList|setAccessList|list|open|create|openForAppending|createDirectory|createDirectories|rename|remove|removeDirectory"
         + "|setMode|synchronizeDirectory|space|lock|replace|swap|discard|contents"
 
     static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

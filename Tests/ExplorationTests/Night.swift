@@ -97,7 +97,7 @@ final class Night {
 
     private func listen() {
         for event in keeper?.takeEvents() ?? [] {
-            if case .accepted(_, let sequence, _) = event { promise(.sequence(sequence)) }
+            if case .accepted(_, let sequence, _, _) = event { promise(.sequence(sequence)) }
         }
     }
 

@@ -32,7 +32,8 @@ extension Scenario {
         Scenario(name: "first start", prepare: { _ in }).acting { $0.turn() },
         Scenario(name: "first start of a shared spool", sharing: .group, prepare: { _ in }).acting { $0.turn() },
         Scenario(name: "start after a first one that was killed", prepare: { _ in }).acting { night in
-            for (path, mode) in night.layout.directories(.personal) {
+            for (path, rights) in night.layout.directories(.personal) {
+                let mode = rights.mode
                 try? night.disk.createDirectory(path, mode: mode)
             }
             night.turn()

@@ -34,6 +34,9 @@ int charnn_wait_for_writes(int descriptor);
 /// lgetxattr of a file's POSIX access list; -1 with ENODATA or EOPNOTSUPP where it has none.
 long charnn_access_list(const char *path, void *buffer, size_t size);
 
+/// lsetxattr of a file's POSIX access list; its mode follows.
+int charnn_set_access_list(const char *path, const void *list, size_t size);
+
 /// chmod of what stands at `path` itself; a link is refused.
 int charnn_set_mode(const char *path, unsigned mode);
 

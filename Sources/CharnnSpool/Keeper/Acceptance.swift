@@ -115,7 +115,8 @@ final class Acceptance: SpoolRoom {
         guard let job, let entry = records.index[job] else { return false }
         if try files.places(of: entry.ticket.file).isEmpty, entry.state == .queued || entry.state == .held {
             let state: JobState = entry.state == .held ? .held : .queue
-            try files.place(job, entry.ticket.file, in: state, sequence: passage.sequence)
+            try files.place(
+                job, entry.ticket.file, in: state, sequence: passage.sequence, onlyFor: entry.onlyReader)
             try storage.synchronizeDirectory(layout.directory(state))
             let path = layout.file(entry.ticket.file, in: state)
             guard let published = try storage.status(of: path) else { return false }
@@ -124,7 +125,10 @@ final class Acceptance: SpoolRoom {
         if entry.state.isWaiting { try storage.synchronizeDirectory(layout.directory(entry.state.home)) }
         try storage.discard(layout.accepting.appending(passage.text))
         // Told when the original is removed, and so not before.
-        log.tell(.accepted(job: job, sequence: passage.sequence, file: "\(passage.file)"))
+        log.tell(
+            .accepted(
+                job: job, sequence: passage.sequence, file: "\(passage.file)",
+                by: entry.submitter.flatMap { spool.sharing == .group ? spool.people.name(of: $0) : nil }))
         return true
     }
 
@@ -285,7 +289,9 @@ final class Acceptance: SpoolRoom {
                 try storage.discard(layout.accepting.appending(job.passage.text))
                 unfinished.remove(job.passage.sequence)
                 log.tell(
-                    .accepted(job: job.name, sequence: job.passage.sequence, file: "\(job.passage.file)"))
+                    .accepted(
+                        job: job.name, sequence: job.passage.sequence, file: "\(job.passage.file)",
+                        by: spool.sharing == .group ? job.owner : nil))
             }
         }
     }
@@ -294,6 +300,8 @@ final class Acceptance: SpoolRoom {
     private struct NewJob {
         let passage: Passage
         let name: String
+        /// The name of who dropped it.
+        let owner: String
         let ticket: JobTicket
         /// Its job folder, still hidden.
         let folder: FilePath
@@ -325,6 +333,10 @@ final class Acceptance: SpoolRoom {
             }
             bytes = try files.read(file)
             requirements = try spool.check(bytes, "\(passage.file)")
+            let waiting = records.index.waitingOf[found.owner] ?? 0
+            if let broken = spool.rules.caps(found.owner).violation(of: requirements, queued: waiting) {
+                throw JobRejection(broken)
+            }
         } catch {
             if let error = error as? StorageError { throw error }
             try rejections.reject(path, as: passage.file, (error as? JobRejection)?.reason ?? "\(error)")
@@ -338,12 +350,15 @@ final class Acceptance: SpoolRoom {
         let state: JobState = passage.isHeld ? .held : .queue
         // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
         let copy = try files.freeCopy(passage.sequence, in: state)
-        let copied = try write(bytes, to: copy)
+        let isPrivate = try Privacy(spool: spool).isPrivate(requirements)
+        let copied = try write(bytes, to: copy, onlyFor: isPrivate ? found.owner : nil)
         // What the copy is, its name will be: the next start need not read it again.
         ticket.identity = FileIdentity(try copied.status())
         var status = JobStatus(job: name, state: state)
         status.sequence = passage.sequence
         status.submitter = found.owner
+        status.owner = spool.people.name(of: found.owner)
+        status.isPrivate = isPrivate ? true : nil
         status.acceptedAt = JobStatus.time(clock.wall())
         status.updatedAt = status.acceptedAt
         status.ticket = ticket
@@ -351,6 +366,7 @@ final class Acceptance: SpoolRoom {
         let folder = layout.folder(of: ".\(passage.sequence).new")
         try files.removeFolder(folder)
         try storage.createDirectory(folder, mode: 0o750)
+        if isPrivate { try Privacy.close(folder: folder, to: found.owner, on: storage) }
         let files = [
             copied, try write(bytes, to: folder.appending(.jobFile)),
             try write(status.encoded, to: folder.appending(.status)),
@@ -360,14 +376,17 @@ final class Acceptance: SpoolRoom {
             name,
             .init(
                 state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: ticket,
-                patience: clock.wall() + SpoolKeeper.patience))
+                patience: clock.wall() + SpoolKeeper.patience, submitter: found.owner, isPrivate: isPrivate))
         return NewJob(
-            passage: passage, name: name, ticket: ticket, folder: folder, copy: copy, files: files)
+            passage: passage, name: name, owner: status.owner ?? "", ticket: ticket, folder: folder, copy: copy, files: files)
     }
 
     /// Writes a new file, which is still to be synced.
-    private func write(_ bytes: [UInt8], to path: FilePath) throws(StorageError) -> any StorageFile {
+    private func write(
+        _ bytes: [UInt8], to path: FilePath, onlyFor reader: UInt32? = nil
+    ) throws(StorageError) -> any StorageFile {
         let file = try storage.create(path, mode: 0o640)
+        if let reader { try Privacy.close(file: path, to: reader, on: storage) }
         try file.append(bytes)
         return file
     }

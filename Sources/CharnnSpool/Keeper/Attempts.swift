@@ -43,7 +43,7 @@ final class Attempts: SpoolRoom {
     ///
     /// A file that has become invalid since it was accepted is rejected, and the next one is taken.
     func claimNext() throws(StorageError) -> Claim? {
-        while let job = records.index.next(at: clock.wall()) {
+        while let job = records.index.next(at: clock.wall(), authority) {
             guard let entry = records.index[job] else { continue }
             if files.isOccupied(job) {
                 // Somebody works there outside the queue, such as `charnn run`.
@@ -79,6 +79,7 @@ final class Attempts: SpoolRoom {
         let path = layout.file(entry.ticket.file, in: .active)
         let bytes: [UInt8]
         let found: FileStatus
+        let requirements: JobRequirements
         do {
             let file = try storage.open(path, beneath: nil)
             found = try file.status()
@@ -93,7 +94,8 @@ final class Attempts: SpoolRoom {
                 try reconciler.reconcile(job: job)
                 return nil
             }
-            _ = try spool.check(bytes, entry.ticket.file)
+            requirements = try spool.check(bytes, entry.ticket.file)
+            if let broken = spool.rules.caps(entry.submitter).violation(of: requirements) { throw JobRejection(broken) }
         } catch {
             let reason: String
             switch error {
@@ -110,7 +112,8 @@ final class Attempts: SpoolRoom {
         if try storage.contents(of: layout.jobFile(of: job)) != bytes {
             try storage.replace(layout.jobFile(of: job), with: bytes)
         }
-        let daemon = try storage.status(of: layout.accepting)?.owner
+        let submitter = try submitter(of: found, entry)
+        let isPrivate = try setRights(of: job, entry, to: submitter, requirements)
         let checkpoint = try files.newestCheckpoint(of: job)
         var attempt = 0
         let time = JobStatus.time(clock.wall())
@@ -121,12 +124,58 @@ final class Attempts: SpoolRoom {
             status.startedAt = status.startedAt ?? time
             status.notBefore = nil
             status.reason = nil
-            // Whoever put another file in the place of the accepted one reads with their own rights.
-            if found.owner != daemon { status.submitter = found.owner }
+            status.isPrivate = isPrivate ? true : nil
+            status.claimedAt = clock.wall()
+            if status.submitter != submitter {
+                status.submitter = submitter
+                status.owner = submitter.map(spool.people.name)
+            }
         }
         guard isChanged else { return nil }
         records.index.update(job) { $0.state = .running }
+        reconciler.working[job] = clock.monotonic()
         return Claim(job: job, folder: layout.folder(of: job), attempt: attempt)
+    }
+
+    /// Whose job it is, now that its file is taken.
+    ///
+    /// Whoever put another file in the place of the accepted one reads with their own rights; an administrator's change
+    /// is made in the submitter's name.
+    private func submitter(of file: FileStatus, _ entry: SpoolIndex.Entry) throws(StorageError) -> UInt32? {
+        guard file.owner != (try storage.status(of: layout.accepting)?.owner) else { return entry.submitter }
+        if spool.sharing == .group, spool.people.isAdministrator(file.owner) { return entry.submitter }
+        return file.owner
+    }
+
+    /// Lets those read what the job makes who may, before its worker writes anything.
+    ///
+    /// - Returns: Whether it is its owner's alone.
+    private func setRights(
+        of job: String, _ entry: SpoolIndex.Entry, to submitter: UInt32?, _ requirements: JobRequirements
+    ) throws(StorageError) -> Bool {
+        guard spool.sharing == .group else { return false }
+        var isPrivate = try Privacy(spool: spool).isPrivate(requirements)
+        // What lies there was made of what could not be read by all.
+        if requirements.share == .auto, entry.isPrivate, entry.hasBegun { isPrivate = true }
+        let (folder, file) = (layout.folder(of: job), layout.file(entry.ticket.file, in: .active))
+        // A former worker's results are the former owner's.
+        guard isPrivate != entry.isPrivate || (isPrivate && submitter != entry.submitter) else { return isPrivate }
+        let isOwn = try storage.status(of: file)?.owner == storage.status(of: layout.accepting)?.owner
+        if isPrivate {
+            try Privacy.close(folder: folder, to: submitter ?? 0, on: storage)
+            if isOwn { try Privacy.close(file: file, to: submitter ?? 0, on: storage) }
+        } else {
+            try Privacy.open(folder: folder, on: storage)
+            if isOwn { try Privacy.open(file: file, on: storage) }
+        }
+        return isPrivate
+    }
+
+    private var authority: SpoolIndex.Authority {
+        let (people, rules) = (spool.people, spool.rules)
+        return SpoolIndex.Authority(
+            isAdministrator: people.isAdministrator,
+            highestPriority: { rules.caps($0).highestPriority?.value ?? .max })
     }
 
     /// Rejects a job whose file in `active/` cannot be run.

@@ -9,7 +9,7 @@ internal import SystemPackage
 ///    hidden one that ends in `.copy`.
 /// 2. Nothing that stands somewhere is replaced: a rename whose target exists fails.
 ///
-/// A crash may fall in ``place(_:_:in:sequence:)`` before the rename, which leaves a hidden copy that the next start
+/// A crash may fall in ``place(_:_:in:sequence:onlyFor:)`` before the rename, which leaves a hidden copy that the next start
 /// removes, or after it, when the file is there or not, as if the call had just begun. In ``move(_:from:to:)`` it may
 /// fall before or after the rename; on file systems on which a rename is a link and an unlink, between them too: then
 /// the file has both names, and ``Reconciler/primaryPlace(of:_:)`` removes the old one.
@@ -34,11 +34,16 @@ struct JobFiles {
     }
 
     /// Writes a job's file from its job folder into a state directory, durably but for the directory's sync.
-    func place(_ job: String, _ file: String, in state: JobState, sequence: UInt64) throws(StorageError) {
+    ///
+    /// - Parameter reader: The only user who may read it; nil: the spool's group may.
+    func place(
+        _ job: String, _ file: String, in state: JobState, sequence: UInt64, onlyFor reader: UInt32? = nil
+    ) throws(StorageError) {
         let bytes = try storage.contents(of: layout.jobFile(of: job), limit: SpoolKeeper.largestFile) ?? []
         // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
         let copy = try freeCopy(sequence, in: state)
         let writing = try storage.create(copy, mode: 0o640)
+        if let reader { try Privacy.close(file: copy, to: reader, on: storage) }
         try writing.append(bytes)
         try writing.synchronize()
         try storage.rename(copy, to: layout.file(file, in: state), replacing: false)

@@ -66,6 +66,9 @@ final class JobRecords: SpoolRoom {
             $0.state = recorded
             $0.notBefore = delay
             $0.ticket = ticket
+            $0.submitter = status.submitter
+            $0.hasBegun = status.attempts > 0
+            $0.isPrivate = status.isPrivate ?? false
             $0.isStopping = false
         }
     }
@@ -92,7 +95,10 @@ final class JobRecords: SpoolRoom {
         index.insert(
             job,
             .init(
-                state: status.recorded, sequence: status.sequence ?? 0, ticket: ticket, notBefore: status.notBefore))
+                state: status.recorded, sequence: status.sequence ?? 0, ticket: ticket, notBefore: status.notBefore,
+                submitter: status.submitter, hasBegun: (status.attempts ?? 0) > 0,
+                isPrivate: status.isPrivate ?? false))
+        index.ledger.add(status.worked ?? [], for: status.submitter, at: clock.wall())
     }
 
     private static func queuedStatus(

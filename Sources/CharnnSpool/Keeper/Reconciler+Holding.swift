@@ -38,10 +38,24 @@ extension Reconciler {
         status.sequence = entry.sequence
         status.ticket = entry.ticket
         status.phase = nil
+        if state != .active { noteWork(job, &status, entry) }
         status.updatedAt = JobStatus.time(clock.wall())
         change(&status)
         try records.save(status, of: job, entry)
         return true
+    }
+
+    /// Takes note of what the worker of a job did that has none any more.
+    private func noteWork(_ job: String, _ status: inout JobStatus, _ entry: SpoolIndex.Entry) {
+        askers[job] = nil
+        let start = working.removeValue(forKey: job)
+        guard let from = status.claimedAt else { return }
+        // Of a worker whose daemon is gone nothing is known but when it told something last.
+        let told = status.updatedAt.flatMap { JobStatus.seconds(of: $0) } ?? from
+        let work = JobStatus.Work(from: from, seconds: max(0, start.map { clock.monotonic() - $0 } ?? told - from))
+        status.claimedAt = nil
+        status.note(work, at: clock.wall())
+        records.index.note(work, of: entry.submitter, at: clock.wall())
     }
 
     /// Makes a status for a job whose own was lost, from where its file lies. One that is there and cannot be read is

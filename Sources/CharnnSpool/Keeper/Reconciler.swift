@@ -41,12 +41,21 @@ final class Reconciler: SpoolRoom {
     let spool: SpoolContext
     let records: JobRecords
     private let intake: DropIntake
-    private let acceptance: Acceptance
+    let acceptance: Acceptance
     private let rejections: Rejections
     /// What a scan has found and is still to be looked at more closely.
     private var backlog: Deque<Finding> = []
     /// Jobs that could not be held, until the next scan.
     var unholdable: Set<String> = []
+    /// Who asks for what is being done; nil: it was found done.
+    var actor: String?
+    /// Who asked running jobs to end.
+    var askers: [String: String] = [:]
+    /// Since when workers of this daemon are at jobs, on the monotonic clock.
+    var working: [String: Double] = [:]
+
+    /// Who did what is being recorded of a job; nil: whoever may move files by hand.
+    func doer(of job: String) -> String? { actor ?? askers[job] ?? spool.mover }
 
     init(
         _ spool: SpoolContext, _ records: JobRecords, _ intake: DropIntake, _ acceptance: Acceptance,
@@ -75,8 +84,12 @@ final class Reconciler: SpoolRoom {
 
     /// Makes the spool whole after whatever ended the last daemon; called once, before anything else.
     ///
-    /// - Parameter seconds: See ``scan(within:)``.
-    func recover(within seconds: Double = .infinity) throws(StorageError) {
+    /// - Parameters:
+    ///   - seconds: See ``scan(within:_:)``.
+    ///   - requests: See ``scan(within:_:)``.
+    func recover(
+        within seconds: Double = .infinity, _ requests: () throws(StorageError) -> Void
+    ) throws(StorageError) {
         for name in try storage.list(layout.jobs) where name.hasPrefix(".") && name.hasSuffix(".new") {
             guarding(layout.jobs.appending(name).string) { () throws(StorageError) in
                 try files.removeFolder(layout.jobs.appending(name))
@@ -96,14 +109,26 @@ final class Reconciler: SpoolRoom {
                 try files.sweep(layout.accepting.appending(name))
             }
         }
-        try intake.recovering { () throws(StorageError) in try scan(within: seconds) }
+        try intake.recovering { () throws(StorageError) in try look(requests) }
+        try continueScan(within: seconds)
     }
 
     /// Looks at everything: the truth, of which hints are only a part.
     ///
-    /// - Parameter seconds: What is left after so many is left to ``continueScan(within:)``.
+    /// - Parameters:
+    ///   - seconds: What is left after so many is left to ``continueScan(within:)``.
+    ///   - requests: Called when all jobs are known and before their files are compared with what is: what was asked for
+    ///     and done is not taken for a move by hand.
     /// - Complexity: O(jobs and drops), with one system call for each waiting job.
-    func scan(within seconds: Double = .infinity) throws(StorageError) {
+    func scan(
+        within seconds: Double = .infinity, _ requests: () throws(StorageError) -> Void
+    ) throws(StorageError) {
+        try look(requests)
+        try continueScan(within: seconds)
+    }
+
+    /// Finds what differs from what is known.
+    private func look(_ requests: () throws(StorageError) -> Void) throws(StorageError) {
         log.beginScan()
         backlog = []
         unholdable = []
@@ -126,6 +151,7 @@ final class Reconciler: SpoolRoom {
         records.load(names.filter { records.index[$0] == nil })
         // Before the files are compared: an accepted job whose file could not be published yet is not a removed one.
         guarding("accepting") { () throws(StorageError) in try acceptance.finishPassages() }
+        guarding(layout.requests.string, requests)
         let unmoved = unmovedJobs(found)
         for (job, entry) in records.index.entries {
             let places = found.removeValue(forKey: ExactName(entry.ticket.file)) ?? []
@@ -141,7 +167,6 @@ final class Reconciler: SpoolRoom {
             }
         }
         for (file, _) in found { backlog.append(.file(file.text)) }
-        try continueScan(within: seconds)
     }
 
     /// Something that a scan has found.
@@ -305,6 +330,7 @@ final class Reconciler: SpoolRoom {
             }
             guard !entry.isStopping else { return false }
             records.index.setStopping(job)
+            askers[job] = actor
             log.tell(.stop(job: job))
             return false
         case .restore(let state):
@@ -312,7 +338,8 @@ final class Reconciler: SpoolRoom {
             // The removal first: a power failure must not bring back the file beside its successor.
             try storage.synchronizeDirectory(layout.directory(entry.state.home))
             do {
-                try files.place(job, entry.ticket.file, in: state, sequence: entry.sequence)
+                try files.place(
+                    job, entry.ticket.file, in: state, sequence: entry.sequence, onlyFor: entry.onlyReader)
             } catch let error where error.code == .alreadyExists {
                 return true
             }
@@ -349,6 +376,8 @@ final class Reconciler: SpoolRoom {
 
     private func record(_ job: String, _ entry: SpoolIndex.Entry, _ state: JobState) throws(StorageError) {
         let time = JobStatus.time(clock.wall())
+        let doer = doer(of: job)
+        let words = doer ?? "a person"
         var reason: String?
         var outage: Int?
         if entry.state == .interrupted {
@@ -362,10 +391,10 @@ final class Reconciler: SpoolRoom {
                 status.filed = true
                 reason = status.reason
             case .cancelled:
-                status.reason = "Cancelled by a person."
+                status.reason = "Cancelled by \(words)."
                 status.endedAt = time
             case .held:
-                status.reason = "Held by a person."
+                status.reason = "Held by \(words)."
                 status.temporaryFailures = nil
                 status.notBefore = nil
             default:
@@ -382,9 +411,12 @@ final class Reconciler: SpoolRoom {
         guard isChanged else { return }
         switch state {
         case .done, .failed: log.tell(.finished(job: job, state: state, reason: reason))
-        case .cancelled: log.tell(.cancelled(job: job))
-        case .held: log.tell(.held(job: job, reason: nil))
-        default: log.tell(entry.state == .held ? .released(job: job) : .requeued(job: job, .moved, reason: nil))
+        case .cancelled: log.tell(.cancelled(job: job, by: doer))
+        case .held: log.tell(.held(job: job, reason: nil, by: doer))
+        default:
+            log.tell(
+                entry.state == .held
+                    ? .released(job: job, by: doer) : .requeued(job: job, .moved, reason: nil, by: outage == nil ? doer : nil))
         }
         if state == .queue, let released = records.index[job] {
             try noteEdit(job, released, state)
@@ -409,7 +441,7 @@ final class Reconciler: SpoolRoom {
         }
         guard isChanged else { return }
         if let entry = records.index[job] { try noteEdit(job, entry, state) }
-        log.tell(.again(job: job))
+        log.tell(.again(job: job, by: doer(of: job)))
     }
 
     /// Reads a waiting job's file again when it was changed.
@@ -427,15 +459,20 @@ final class Reconciler: SpoolRoom {
             return
         }
         if let bytes, let requirements = try? spool.check(bytes, ticket.file) {
-            ticket.priority = requirements.priority
-            ticket.mayUseGPU = requirements.mayUseGPU
-            ticket.predecessors = records.bind(requirements, of: job, old: ticket.predecessors)
+            adopt(requirements, of: job, into: &ticket)
         }
         records.index.update(job) { $0.ticket = ticket }
         guard var status = try statusOrHold(job) else { return }
         status.ticket = ticket
         try status.save(layout.status(of: job), on: storage)
         try holdCircle(job)
+    }
+
+    /// Has a ticket say what a changed file asks of the queue.
+    func adopt(_ requirements: JobRequirements, of job: String, into ticket: inout JobTicket) {
+        ticket.priority = requirements.priority
+        ticket.mayUseGPU = requirements.mayUseGPU
+        ticket.predecessors = records.bind(requirements, of: job, old: ticket.predecessors)
     }
 }
 

@@ -7,8 +7,24 @@ struct SpoolContext {
     let clock: SpoolClock
     let check: JobCheck
     let sharing: SpoolLayout.Sharing
+    let people: People
+    let administration: Administration
     let log = TroubleLog()
     let signs = SignsOfLife()
+}
+
+/// What the administrator has decided, and may decide anew while the daemon is up.
+final class Administration {
+    var rules: SpoolRules
+
+    init(_ rules: SpoolRules) { self.rules = rules }
+}
+
+extension SpoolContext {
+    var rules: SpoolRules { administration.rules }
+
+    /// Who may have moved a file by hand, as a person is told.
+    var mover: String? { sharing == .group ? "an administrator" : nil }
 }
 
 /// Lets others see that something long goes on.

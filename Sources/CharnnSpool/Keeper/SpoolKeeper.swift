@@ -10,7 +10,7 @@ public import SystemPackage
 /// hold with what the statuses record and does what the table says.
 ///
 /// It is a door only. Behind it each part owns what it keeps, and knows those before it: ``TroubleLog``,
-/// ``JobRecords``, ``DropIntake``, ``Rejections``, ``Acceptance``, ``Reconciler``, ``Attempts``. What each promises,
+/// ``JobRecords``, ``DropIntake``, ``Rejections``, ``Acceptance``, ``Reconciler``, ``Attempts``, ``RequestDesk``. What each promises,
 /// and what a crash in the middle of it leaves, stands at its head.
 public final class SpoolKeeper {
     /// Seconds for which a scan keeps whoever called it waiting when not told otherwise; the rest is left for later.
@@ -34,6 +34,7 @@ public final class SpoolKeeper {
     private let acceptance: Acceptance
     private let reconciler: Reconciler
     private let attempts: Attempts
+    private let desk: RequestDesk
 
     /// Takes the spool: one daemon has it at a time.
     ///
@@ -41,7 +42,8 @@ public final class SpoolKeeper {
     /// - Returns: nil while another daemon has it.
     public static func open(
         _ layout: SpoolLayout, sharing: SpoolLayout.Sharing? = nil, storage: any Storage = LocalStorage(),
-        clock: SpoolClock = .system, check: @escaping JobCheck
+        clock: SpoolClock = .system, people: People = .system, rules: SpoolRules = SpoolRules(),
+        check: @escaping JobCheck
     ) throws(StorageError) -> SpoolKeeper? {
         let sharing = if let sharing { sharing } else { try layout.sharing(on: storage) }
         try layout.requireLocal(on: storage)
@@ -54,7 +56,12 @@ public final class SpoolKeeper {
             if let sign = (try? storage.lock(layout.sign)) ?? nil { locks.append(sign) }
             try? storage.setMode(0o640, of: layout.sign)
         }
-        let spool = SpoolContext(layout: layout, storage: storage, clock: clock, check: check, sharing: sharing)
+        let spool = SpoolContext(
+            layout: layout, storage: storage, clock: clock, check: check, sharing: sharing, people: people,
+            administration: Administration(rules))
+        if sharing == .group, let complaint = try layout.secure(people.administrators, on: storage) {
+            spool.log.tell(.trouble(complaint))
+        }
         return SpoolKeeper(spool, try JobRecords(spool), locks)
     }
 
@@ -68,6 +75,7 @@ public final class SpoolKeeper {
         acceptance = Acceptance(spool, records, intake, rejections)
         reconciler = Reconciler(spool, records, intake, acceptance, rejections)
         attempts = Attempts(spool, records, rejections, reconciler)
+        desk = RequestDesk(spool, records, reconciler)
     }
 
     // What happened, and how things stand.
@@ -124,7 +132,7 @@ public final class SpoolKeeper {
     // Drops and moves.
 
     /// Directories whose hints ``handle(_:)`` understands.
-    public var watchedDirectories: [FilePath] { [layout.incoming] + JobState.allCases.map(layout.directory) }
+    public var watchedDirectories: [FilePath] { [layout.incoming, layout.requests] + JobState.allCases.map(layout.directory) }
 
     /// Uses a hint that something changed.
     public func handle(_ hint: StorageHint) throws(StorageError) {
@@ -135,6 +143,8 @@ public final class SpoolKeeper {
             spool.log.guarding(directory.appending(name).string) { () throws(StorageError) in
                 if directory == layout.incoming {
                     try intake.look(atDrop: name, isArrival: isArrival)
+                } else if directory == layout.requests {
+                    desk.look(at: name)
                 } else if try !reconciler.isKnown(name, in: directory) {
                     try reconciler.reconcile(file: name)
                 }
@@ -146,6 +156,7 @@ public final class SpoolKeeper {
     public func tick() throws(StorageError) {
         intake.tick()
         reconciler.tick()
+        desk.tick()
         try reconciler.holdStranded()
     }
 
@@ -153,7 +164,8 @@ public final class SpoolKeeper {
     ///
     /// - Parameter seconds: See ``scan(within:)``.
     public func recover(within seconds: Double = .infinity) throws(StorageError) {
-        try reconciler.recover(within: seconds)
+        desk.loadPause()
+        try reconciler.recover(within: seconds) { () throws(StorageError) in try lookAtRequests() }
     }
 
     /// Looks at everything: the truth, of which hints are only a part.
@@ -161,8 +173,40 @@ public final class SpoolKeeper {
     /// - Parameter seconds: What is left after so many is left to ``continueScan(within:)``.
     /// - Complexity: O(jobs and drops), with one system call for each waiting job.
     public func scan(within seconds: Double = .infinity) throws(StorageError) {
-        try reconciler.scan(within: seconds)
+        try reconciler.scan(within: seconds) { () throws(StorageError) in try lookAtRequests() }
     }
+
+    private func lookAtRequests() throws(StorageError) {
+        try desk.scan()
+        try desk.work()
+    }
+
+    /// Does what people ask for in `requests/`, for a while.
+    public func answerRequests() throws(StorageError) { try desk.work() }
+
+    /// Whether something asked for is left to be done by ``answerRequests()``.
+    public var hasRequests: Bool { desk.hasRequests }
+
+    /// That nothing is to be started; nil: jobs are.
+    public var pause: QueuePause? { desk.pause }
+
+    /// What the administrator has decided; it may change while the daemon is up.
+    public var rules: SpoolRules {
+        get { spool.administration.rules }
+        set { spool.administration.rules = newValue }
+    }
+
+    /// The work of the last day of all owners that had any, in seconds, by user.
+    public var ownerSeconds: [UInt32: Double] { records.index.ledger.all(at: spool.clock.wall()) }
+
+    /// Jobs whose priority is that of one that waits for them.
+    public var inheritedPriorities: [String: Int] { records.index.inherited }
+
+    /// Whether a job is its owner's alone.
+    public func isPrivate(_ job: String) -> Bool { records.index[job]?.isPrivate ?? false }
+
+    /// Who submitted a job, where that is known.
+    public func submitter(of job: String) -> UInt32? { records.index[job]?.submitter }
 
     /// Goes on with what a scan has found.
     public func continueScan(within seconds: Double = .infinity) throws(StorageError) {

@@ -127,6 +127,7 @@ extension DiskImage {
             guard var node = nodes[number] else { continue }
             node.names = node.durableNames
             node.durable = node.bytes
+            node.accessList = node.durableAccessList
             node.sizes = []
             node.isLost = false
             node.links = links[number] ?? 1

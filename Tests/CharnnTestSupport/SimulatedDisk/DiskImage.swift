@@ -32,6 +32,9 @@ public struct DiskImage: Sendable {
         var owner: UInt32
         var modified: Double
         var links = 1
+        /// The access list, as processes see it and as the disk has it.
+        var accessList: [UInt8]?
+        var durableAccessList: [UInt8]?
 
         var isDirty: Bool { kind == .regular && bytes != durable }
     }
@@ -223,6 +226,7 @@ public struct DiskImage: Sendable {
         guard let node = nodes[number], !node.isLost else { return }
         nodes[number]?.durable = node.bytes
         nodes[number]?.sizes = []
+        nodes[number]?.durableAccessList = node.accessList
     }
 
     mutating func failSynchronizing(_ number: Int) {
@@ -230,6 +234,8 @@ public struct DiskImage: Sendable {
     }
 
     mutating func synchronizeDirectory(_ number: Int) {
+        let accessList = nodes[number]?.accessList
+        nodes[number]?.durableAccessList = accessList
         var wanted = Set(changes.filter { $0.touches(directory: number) }.map(\.number))
         for change in changes.reversed() where wanted.contains(change.number) { wanted.formUnion(change.needs) }
         for change in changes where wanted.contains(change.number) { apply(change) }
@@ -240,6 +246,7 @@ public struct DiskImage: Sendable {
     public mutating func synchronizeAll() {
         for change in changes { apply(change) }
         changes = []
+        for (number, node) in nodes { nodes[number]?.durableAccessList = node.accessList }
         for (number, node) in nodes where node.kind == .regular {
             nodes[number]?.isLost = false
             nodes[number]?.durable = node.bytes

@@ -197,8 +197,15 @@ public final class SimulatedDisk: Storage {
 
     public func accessList(of path: FilePath) throws(StorageError) -> [UInt8]? {
         try perform("getxattr", .look, path) { state throws(StorageError) in
-            guard state.image.node(at: path) != nil else { throw Self.missing("getxattr", path) }
-            return nil
+            guard let number = state.image.node(at: path) else { throw Self.missing("getxattr", path) }
+            return state.image.nodes[number]?.accessList
+        }
+    }
+
+    public func setAccessList(_ list: AccessList, of path: FilePath) throws(StorageError) {
+        try perform("setxattr", .remove, path) { state throws(StorageError) in
+            guard let number = state.image.node(at: path) else { throw Self.missing("setxattr", path) }
+            state.image.nodes[number]?.accessList = list.bytes
         }
     }
 
@@ -319,6 +326,7 @@ public final class SimulatedDisk: Storage {
         try perform("chmod", .remove, path) { state throws(StorageError) in
             guard let number = state.image.node(at: path) else { throw Self.missing("chmod", path) }
             state.image.nodes[number]?.mode = mode
+            state.image.nodes[number]?.accessList = nil
         }
     }
 

@@ -1,0 +1,88 @@
+public import CharnnSpool
+import SystemPackage
+
+extension ServiceConfiguration {
+    /// `caps:` as the administrator wrote it.
+    public struct CapSections: Sendable, Equatable {
+        public var all = Caps()
+        /// By the group's name.
+        public var groups: [String: Caps] = [:]
+        /// By the user's name.
+        public var users: [String: Caps] = [:]
+
+        public init() {}
+    }
+
+    /// What holds in a shared spool where the administrator says nothing: nobody can have all others wait for ever by a
+    /// number.
+    static let sharedDefaults: Caps = {
+        var caps = Caps()
+        caps.lowestPriority = .init(-100, "the default of caps.all.priority")
+        caps.highestPriority = .init(100, "the default of caps.all.priority")
+        caps.textLength = .init(10_000_000, "the default of caps.all.text_length")
+        caps.texts = .init(10_000, "the default of caps.all.texts")
+        return caps
+    }()
+
+    /// What a user may ask for: what is said of them, else of their groups (the more generous where they are in
+    /// several), else of all, key by key. Administrators have no caps.
+    ///
+    /// - Parameter user: nil: nobody knows; what holds for all.
+    public func caps(of user: UInt32?, isShared: Bool, _ people: People) -> Caps {
+        if let user, people.isAdministrator(user) { return .none }
+        let all = isShared ? caps.all.completed(by: Self.sharedDefaults) : caps.all
+        guard let user else { return all }
+        let mine = people.groups(of: user)
+        var ofGroups: Caps?
+        for (name, group) in caps.groups {
+            guard let number = People.group(named: name), mine.contains(number) else { continue }
+            ofGroups = ofGroups?.widened(by: group) ?? group
+        }
+        let own = caps.users[people.name(of: user)] ?? Caps()
+        return own.completed(by: ofGroups ?? Caps()).completed(by: all)
+    }
+
+    /// What the queue must know of this configuration.
+    public func rules(isShared: Bool, _ people: People = .system) -> SpoolRules {
+        SpoolRules(corpusRoots: corpusRoots) { user in caps(of: user, isShared: isShared, people) }
+    }
+}
+
+extension ServiceConfiguration.CapSections {
+    init(_ reader: SectionReader) {
+        if let section = reader.section("all") { all = Self.caps(section, "caps.all", reader) }
+        for (key, kind) in [("groups", \Self.groups), ("users", \Self.users)] {
+            guard let section = reader.section(key) else { continue }
+            for name in section.given.sorted() {
+                guard let one = section.section(name) else { continue }
+                self[keyPath: kind][name] = Self.caps(one, "caps.\(key).\(name)", reader)
+            }
+            section.finish()
+            reader.take(section.problems)
+        }
+        reader.finish()
+    }
+
+    private static func caps(_ reader: SectionReader, _ place: String, _ parent: SectionReader) -> Caps {
+        var caps = Caps()
+        func cap<Value>(_ value: Value?, _ key: String) -> Caps.Cap<Value>? { value.map { .init($0, "\(place).\(key)") } }
+        if let words = reader.strings("priority", allowed: "the lowest and the highest, such as [-100, 0]") {
+            let numbers = words.compactMap(Int.init)
+            if words.count == 2, numbers.count == 2, numbers[0] <= numbers[1] {
+                caps.lowestPriority = cap(numbers[0], "priority")
+                caps.highestPriority = cap(numbers[1], "priority")
+            } else {
+                reader.report(key: "priority", "allowed: the lowest and the highest, such as [-100, 0]")
+            }
+        }
+        caps.time = cap(reader.duration("time"), "time")
+        caps.memory = cap(reader.size("memory"), "memory")
+        caps.disk = cap(reader.size("disk"), "disk")
+        caps.textLength = cap(reader.integer("text_length", in: 1...Int.max), "text_length")
+        caps.texts = cap(reader.integer("texts", in: 1...Int.max), "texts")
+        caps.queued = cap(reader.integer("queued", in: 1...Int.max), "queued")
+        reader.finish()
+        parent.take(reader.problems)
+        return caps
+    }
+}

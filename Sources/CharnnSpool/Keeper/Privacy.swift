@@ -1,0 +1,79 @@
+internal import CharnnStorage
+internal import SystemPackage
+
+/// Keeps what a job makes from those who may not read what it reads.
+///
+/// 1. A job is its owner's alone where it says so, or where a text or model that it reads cannot be read by every member
+///    of the spool's group. What cannot be looked at, or is not there, cannot be read.
+/// 2. What was closed and has been worked on stays closed, whatever becomes of its texts, unless its owner says `group`.
+/// 3. A folder is closed before it has its name, and before a worker writes anything into it.
+///
+/// In a folder that is closed files have their usual rights: nobody but the daemon and the owner gets to them.
+struct Privacy {
+    let spool: SpoolContext
+
+    /// Whether a job is its owner's alone.
+    func isPrivate(_ requirements: JobRequirements) throws(StorageError) -> Bool {
+        guard spool.sharing == .group else { return false }
+        switch requirements.share {
+        case .owner: return true
+        case .group: return false
+        case .auto: break
+        }
+        guard let group = try spool.storage.status(of: spool.layout.jobs)?.group else { return true }
+        let members = Reader(membersOf: group)
+        let texts = requirements.texts.map { resolved($0, relativeTo: spool.layout.corpora) }
+        let models =
+            requirements.modelJobs.map { model(of: $0) }
+            + requirements.modelPaths.map { resolved($0, relativeTo: spool.layout.jobs) }
+        let roots = [spool.layout.corpora, spool.layout.jobs] + spool.rules.corpusRoots
+        for path in texts + models {
+            guard let root = roots.first(where: { path.starts(with: $0) && path != $0 }),
+                case .allowed(let found) = try members.access(to: path, below: root, in: spool.storage),
+                found.kind == .regular
+            else { return true }
+        }
+        return false
+    }
+
+    private func resolved(_ text: String, relativeTo base: FilePath) -> FilePath {
+        let path = FilePath(text)
+        return (path.isAbsolute ? path : base.appending(path.components)).lexicallyNormalized()
+    }
+
+    private func model(of job: String) -> FilePath {
+        let born = SpoolLayout.bornName(of: job, in: spool.layout.jobs, on: spool.storage)
+        return spool.layout.folder(of: born).appending(.model)
+    }
+
+    /// Shuts a folder for all but the daemon and a user.
+    static func close(folder: FilePath, to user: UInt32, on storage: some Storage) throws(StorageError) {
+        try set(AccessList(0o700, named: [(.user(user), 5)]), of: folder, else: 0o700, on: storage)
+    }
+
+    /// Lets the spool's group look into a folder.
+    static func open(folder: FilePath, on storage: some Storage) throws(StorageError) {
+        try set(AccessList(0o750), of: folder, else: 0o2750, on: storage)
+    }
+
+    /// Shuts a file for all but the daemon and a user.
+    static func close(file: FilePath, to user: UInt32, on storage: some Storage) throws(StorageError) {
+        try set(AccessList(0o600, named: [(.user(user), 4)]), of: file, else: 0o600, on: storage)
+    }
+
+    static func open(file: FilePath, on storage: some Storage) throws(StorageError) {
+        try set(AccessList(0o640), of: file, else: 0o640, on: storage)
+    }
+
+    /// Where there are no access lists nobody but the daemon reads what is closed: its owner is not let in, and nor is
+    /// anybody else.
+    private static func set(
+        _ list: AccessList, of path: FilePath, else mode: CharnnStorage.FileMode, on storage: some Storage
+    ) throws(StorageError) {
+        do {
+            try storage.setAccessList(list, of: path)
+        } catch let error where error.code == .unsupported {
+            try storage.setMode(mode, of: path)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+internal import CharnnStorage
+internal import SystemPackage
+
+// What is asked for of one job, by somebody who may.
+//
+// 1. A person's name stands for a move as long as the daemon lives: also where a running job has to end first.
+// 2. What is asked is a move of the table: what follows is recorded as if the file had been moved by hand.
+// 3. An edit replaces the job's file by the daemon's own copy, whose identity is recorded before it has its name.
+extension Reconciler {
+    /// Moves a job's file, or replaces it.
+    ///
+    /// - Returns: Why not; nil: it is so now, or was so already.
+    func asked(_ request: SpoolRequest, _ job: String, by person: String) throws(StorageError) -> String? {
+        guard let entry = records.index[job] else { return "there is no such job" }
+        guard !acceptance.isUnfinished(entry.sequence) else { return "it is not accepted yet" }
+        if request.verb == .edit { return try edit(job, entry, request.file, by: person) }
+        let (from, to): (Set<JobState>, JobState) =
+            switch request.verb {
+            case .cancel: ([.queue, .held, .active], .cancelled)
+            case .hold: ([.queue, .active], .held)
+            case .release: ([.held], .queue)
+            default: ([.failed, .cancelled, .done, .rejected], .queue)
+            }
+        return try acting(as: person) { () throws(StorageError) -> String? in
+            let recorded = entry.state.home
+            let place = try primaryPlace(of: job, entry)
+            // A crash may have come between a move and its record.
+            guard place == recorded || place == to else {
+                try reconcile(job: job)
+                return "somebody has moved its file in the same moment"
+            }
+            if place != to {
+                guard from.contains(recorded) else { return "it is in \(recorded.rawValue)/" }
+                do throws(StorageError) {
+                    try files.move(entry.ticket.file, from: recorded, to: to)
+                } catch {
+                    guard error.code == .notFound || error.code == .alreadyExists else { throw error }
+                    try reconcile(job: job)
+                    return "somebody has moved its file in the same moment"
+                }
+            }
+            try reconcile(job: job)
+            return nil
+        }
+    }
+
+    /// Runs something in whose course a person is named as who asked.
+    private func acting<Outcome>(
+        as person: String, _ body: () throws(StorageError) -> Outcome
+    ) throws(StorageError) -> Outcome {
+        actor = person
+        defer { actor = nil }
+        return try body()
+    }
+
+    private func edit(
+        _ job: String, _ entry: SpoolIndex.Entry, _ bytes: [UInt8], by person: String
+    ) throws(StorageError) -> String? {
+        guard entry.state.isWaiting || entry.state.isFinished else {
+            return "it runs; hold it first, or cancel it and let it go on with the new file"
+        }
+        let place = try primaryPlace(of: job, entry)
+        guard place == entry.state.home else {
+            try reconcile(job: job)
+            return "somebody has moved its file in the same moment"
+        }
+        let requirements: JobRequirements
+        do throws(JobRejection) {
+            requirements = try spool.check(bytes, entry.ticket.file)
+        } catch {
+            return "the new job file is not valid: \(error.reason)"
+        }
+        if let broken = spool.rules.caps(entry.submitter).violation(of: requirements) { return broken }
+        guard var status = try statusOrHold(job) else { return "its status was lost" }
+        let copy = try files.freeCopy(entry.sequence, in: entry.state.home)
+        let writing = try storage.create(copy, mode: 0o640)
+        try writing.append(bytes)
+        try writing.synchronize()
+        if status.isPrivate == true, let submitter = status.submitter {
+            try Privacy.close(file: copy, to: submitter, on: storage)
+        }
+        var ticket = entry.ticket
+        ticket.identity = FileIdentity(try writing.status())
+        adopt(requirements, of: job, into: &ticket)
+        status.ticket = ticket
+        try records.save(status, of: job, entry)
+        try storage.rename(copy, to: layout.file(entry.ticket.file, in: entry.state.home), replacing: true)
+        try storage.synchronizeDirectory(layout.directory(entry.state.home))
+        log.tell(.edited(job: job, by: person))
+        if entry.state.isWaiting { try holdCircle(job) }
+        return nil
+    }
+}
