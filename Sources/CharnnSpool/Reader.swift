@@ -49,6 +49,14 @@ public struct Reader: Sendable {
         return .refused
     }
 
+    /// Whether they may read a regular file; see ``access(to:below:in:)``.
+    public func mayRead(
+        _ path: FilePath, below root: FilePath, in storage: some Storage
+    ) throws(StorageError) -> Bool {
+        guard case .allowed(let found) = try access(to: path, below: root, in: storage) else { return false }
+        return found.kind == .regular
+    }
+
     /// - Parameter right: 4 to read, 1 to pass.
     private func permits(
         _ status: FileStatus, _ right: UInt32, _ path: FilePath, _ storage: some Storage

@@ -183,15 +183,17 @@ struct TextProvider {
     /// either; nil: they may.
     private func onlyReader(of source: FilePath) throws -> UInt32? {
         guard try layout.sharing(on: storage) == .group, let spool = try storage.status(of: layout.jobs) else { return nil }
-        if case .allowed = try Reader(membersOf: spool.group).access(to: source, below: "/", in: storage) { return nil }
-        return spool.owner
+        let isOpen = try Reader(membersOf: spool.group).mayRead(source, below: "/", in: storage)
+        return isOpen ? nil : spool.owner
     }
 
     /// Lets the daemon read a file of this user's, and nobody else.
     private func keep(_ copy: FilePath, for daemon: UInt32, _ source: FilePath) throws {
-        do {
-            try storage.setAccessList(AccessList(0o600, named: [(.user(daemon), 4)]), of: copy)
-        } catch let error as StorageError where error.code == .unsupported {
+        let list = AccessList(0o600, named: [(.user(daemon), 4)])
+        do throws(StorageError) {
+            try storage.setAccessList(list, of: copy)
+        } catch {
+            guard error.code == .unsupported else { throw error }
             throw Failure(
                 "\(source) is for you alone, and the file system of \(layout.corpora) has no access lists to keep a copy so: "
                     + "let the group read it (chmod o+r, and o+x for its folders), or use a spool of your own (--spool)",

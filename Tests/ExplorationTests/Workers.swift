@@ -26,7 +26,7 @@ extension Night.Work {
         }
     }
 
-    /// Lines `mark:`, `priority: N`, `after: A B`, `ends: N`, `steps: N`; anything else is refused.
+    /// Lines `mark:`, `priority: N`, `after: A B`, `share: S`, `ends: N`, `steps: N`; anything else is refused.
     private static let lightCheck: JobCheck = { bytes, file throws(JobRejection) in
         var requirements = JobRequirements()
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
@@ -35,6 +35,7 @@ extension Night.Work {
             case "mark:", "ends:", "steps:": break
             case "priority:": requirements.priority = Int(words[1]) ?? 0
             case "after:": requirements.after = Array(words.dropFirst())
+            case "share:": requirements.share = Share(rawValue: words[1]) ?? .auto
             default: throw JobRejection("\(file): \(line) is not understood")
             }
         }

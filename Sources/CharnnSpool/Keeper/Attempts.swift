@@ -134,6 +134,7 @@ final class Attempts: SpoolRoom {
         guard isChanged else { return nil }
         records.index.update(job) { $0.state = .running }
         reconciler.working[job] = clock.monotonic()
+        reconciler.askers[job] = nil
         return Claim(job: job, folder: layout.folder(of: job), attempt: attempt)
     }
 

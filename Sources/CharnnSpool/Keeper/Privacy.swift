@@ -29,8 +29,7 @@ struct Privacy {
         let roots = [spool.layout.corpora, spool.layout.jobs] + spool.rules.corpusRoots
         for path in texts + models {
             guard let root = roots.first(where: { path.starts(with: $0) && path != $0 }),
-                case .allowed(let found) = try members.access(to: path, below: root, in: spool.storage),
-                found.kind == .regular
+                try members.mayRead(path, below: root, in: spool.storage)
             else { return true }
         }
         return false

@@ -47,7 +47,6 @@ extension Reconciler {
 
     /// Takes note of what the worker of a job did that has none any more.
     private func noteWork(_ job: String, _ status: inout JobStatus, _ entry: SpoolIndex.Entry) {
-        askers[job] = nil
         let start = working.removeValue(forKey: job)
         guard let from = status.claimedAt else { return }
         // Of a worker whose daemon is gone nothing is known but when it told something last.

@@ -408,6 +408,7 @@ final class Reconciler: SpoolRoom {
             }
             if let outage { status.outages = outage }
         }
+        askers[job] = nil
         guard isChanged else { return }
         switch state {
         case .done, .failed: log.tell(.finished(job: job, state: state, reason: reason))
