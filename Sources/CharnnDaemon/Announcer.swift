@@ -108,7 +108,7 @@ struct Announcer {
         case .accepted(let job, let sequence, let file, let person):
             guard passes(.accepted) else { return }
             let renamed = file.hasPrefix("\(job).") ? "" : ", dropped as \(file) (the name was taken)"
-            let whose = person.map { " of \($0)" } ?? ""
+            let whose = person.map { " from \($0)" } ?? ""
             tell(
                 .accepted, .info, job: job, "Accepted\(whose) as number \(sequence)\(renamed).",
                 ["sequence": "\(sequence)"])
@@ -133,10 +133,11 @@ struct Announcer {
         case .refused(let request, let person, let reason):
             guard passes(.refused) else { return }
             let what = request.map { request in
-                "\(person) asked to \(request.verb.words)\(request.verb.isForAll ? "" : ", \(PlainText.line(request.job))")"
+                "\(person) asked to \(request.verb.rawValue) "
+                    + (request.verb.isForAll ? "the queue" : PlainText.line(request.job))
             }
             tell(
-                .refused, .warning, "\(what ?? "A request of \(person)") was not done: \(reason).",
+                .refused, .warning, "\(what ?? "There was a request of \(person)"); that was not done: \(reason).",
                 ["person": person, "reason": reason])
         case .paused(let pause):
             tell(

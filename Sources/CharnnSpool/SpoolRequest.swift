@@ -20,19 +20,6 @@ public struct SpoolRequest: Sendable, Equatable {
 
         /// Whether it concerns the queue as a whole and not one job.
         public var isForAll: Bool { self == .pause || self == .resume }
-
-        /// What was asked, after "asked to".
-        public var words: String {
-            switch self {
-            case .hold: "hold it"
-            case .release: "release it"
-            case .cancel: "cancel it"
-            case .retry: "let it go on"
-            case .edit: "change its job file"
-            case .pause: "pause the queue"
-            case .resume: "resume the queue"
-            }
-        }
     }
 
     public var verb: Verb

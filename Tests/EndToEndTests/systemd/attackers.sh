@@ -82,17 +82,21 @@ drop hers 2000
 within 20 at_step hers 60 || fail "hers does not train"
 drop waiting 1
 within 10 in_state queue waiting || fail "waiting is not queued"
-as_mallory sh -c "cd; printf 'train: {corpus: secret.txt, hidden_size: 4, seq_length: 8, batch_size: 2}\n' > evil.yaml; chmod 644 evil.yaml; mv -f evil.yaml $spool/queue/waiting.yaml"
-# Her own file moved, so that it would count as the daemon's.
+! as_mallory sh -c "cd; printf 'train: {corpus: secret.txt, hidden_size: 4, seq_length: 8, batch_size: 2}\n' > evil.yaml; chmod 644 evil.yaml; mv -f evil.yaml $spool/queue/waiting.yaml" 2>/dev/null || fail "mallory replaces alice's job file"
+! as_mallory mv $spool/active/hers.yaml $spool/held/ 2>/dev/null || fail "mallory holds alice's job"
+! as_mallory mv $spool/queue/waiting.yaml $spool/active/ 2>/dev/null || fail "mallory moves alice's job"
+! as_mallory rm -f $spool/queue/waiting.yaml 2>/dev/null || fail "mallory removes alice's job"
+# A copy of her file is a job of who dropped it.
 as_mallory cp $spool/active/hers.yaml $spool/incoming/copy.yaml
-as_mallory mv $spool/active/hers.yaml $spool/held/ || fail "people of the group hold each other's jobs"
-within 20 ended waiting || fail "waiting does not end"
-in_state failed waiting || fail "a file that mallory put in the place of alice's reads with alice's rights"
+within 10 in_state queue copy || fail "copy is not queued"
+as_alice charnn cancel hers >/dev/null || fail "alice may not cancel her job"
 within 20 in_state active copy || fail "the copy of a job is a job of who dropped it"
 grep -q "\"submitter\" : $(id -u mallory)" $spool/jobs/copy/status.json || fail "the copy is not mallory's"
-as_mallory mv $spool/active/copy.yaml $spool/cancelled/
+as_mallory charnn cancel copy >/dev/null || fail "mallory may not cancel her own job"
+within 20 ended waiting || fail "waiting does not end"
+in_state "done" waiting || fail "waiting is not alice's job any more"
 [ -z "$(leaks)" ] || fail "a text came out in alice's name: $(leaks)"
-pass "whoever puts another file in the place of a job's reads with their own rights"
+pass "nobody puts anything in the place of another's job, and a copy is its dropper's"
 
 # What is not theirs to change.
 for target in accepting jobs jobs/hers accepting/.sequence corpora/gpl.txt index.html; do
@@ -137,7 +141,8 @@ YAML
 within 120 ended many || fail "9,000 texts are not written: $(cat $spool/jobs/many/status.json | head -50)"
 in_state failed many || fail "many evaluates a text that mallory may not read"
 for again in 1 2; do
-    as_mallory mv $spool/failed/many.yaml $spool/queue/
+    as_mallory charnn retry many >/dev/null || fail "mallory may not retry her job"
+    within 20 sh -c "! [ -e $spool/failed/many.yaml ]" || true
     within 120 ended many || fail "many does not end again"
     in_state failed many || fail "tried again, many evaluates a text that mallory may not read"
 done
@@ -147,9 +152,10 @@ attempts=$(sed -n 's/^ *"attempts" : \([0-9]*\),*$/\1/p' $spool/jobs/many/status
 (cd $spool/jobs/many && sha256sum --quiet --check manifest.sha256) || fail "the manifest is wrong"
 # The same where the status is lost: who it was is not known, and nothing is read for nobody.
 echo > $spool/jobs/many/status.json
-as_mallory mv $spool/failed/many.yaml $spool/queue/
+! as_mallory charnn retry many 2>/dev/null || fail "mallory asks for a job that is nobody's any more"
+mv $spool/failed/many.yaml $spool/queue/
 within 20 in_state held many || fail "a job whose status is lost is not held"
-as_mallory mv $spool/held/many.yaml $spool/queue/
+mv $spool/held/many.yaml $spool/queue/
 within 60 ended many || fail "many does not end without a status"
 in_state failed many || fail "without a submitter many reads"
 [ -z "$(leaks)" ] || fail "a text came out of a job whose status was lost"

@@ -27,6 +27,8 @@ else
 fi
 echo "== people who mean no good"
 box --script "$here/attackers.sh"
+echo "== whose job it is: members, an administrator, a stranger"
+box --script "$here/owners.sh"
 echo "== those who only look, and configurations that go bad"
 box --script "$here/tools.sh"
 echo "== one user's own service"

@@ -68,13 +68,13 @@ pass "bad drops are refused with reasons, and the queue goes on"
 drop long 2000
 within 20 at_step long 60 || fail "long does not train"
 within 5 sh -c "systemctl status charnnd --no-pager | grep -q 'Status: \"long: .*step'" || fail "no status line"
-as_alice mv $spool/active/long.yaml $spool/held/
+as_alice charnn hold long
 within 15 told long held || fail "the hold is not seen"
 [ -z "$(worker)" ] || fail "the worker of a held job lives"
-as_alice mv $spool/held/long.yaml $spool/queue/
+as_alice charnn release long
 within 15 in_state active long || fail "long is not run again"
 within 15 told long worker.resumed || fail "long does not go on from its checkpoint"
-as_alice rm $spool/active/long.yaml
+rm $spool/active/long.yaml
 within 20 in_state cancelled long || fail "a removed job is not restored into cancelled/"
 pass "hold, release and rm of a running job"
 
