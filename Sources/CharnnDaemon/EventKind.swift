@@ -77,7 +77,8 @@ public struct EventKind: Hashable, Sendable {
     /// Every kind of event of the daemon itself.
     public static let daemon: [EventKind] = [
         .started, .ready, .stopping, .reloaded, .reloadFailed, .accepted, .rejected, .ignored, .flood, .held,
-        .released, .cancelled, .again, .edited, .refused, .paused, .resumed, .requeued, .movedBack, .restored, .jobStarted, .jobDone, .jobFailed,
+        .released, .cancelled, .again, .edited, .refused, .paused, .resumed, .requeued, .movedBack, .restored,
+        .jobStarted, .jobDone, .jobFailed,
         .workerCrashed, .workerHung, .workerOutput, .diskFull, .roomAgain, .gpuRests, .gpuWorks,
         .notifyFailed, .trouble,
     ]

@@ -142,7 +142,9 @@ final class MainLoop {
         report()
         if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
         leaveWaits()
-        if keeper.hasDrops || keeper.hasBacklog || keeper.hasRequests || !takenHints.isEmpty, retryAt == nil { daemon.send.yield(.wake) }
+        if keeper.hasDrops || keeper.hasBacklog || keeper.hasRequests || !takenHints.isEmpty, retryAt == nil {
+            daemon.send.yield(.wake)
+        }
         writePage(finally: isDone)
         noteIdleness(isIdle: isIdle)
         tellManager()

@@ -123,7 +123,8 @@ public final class JobRunner {
     private func brokenCap() -> String? {
         let caps = environment.configuration.caps.all
         if let cap = caps.time, keeper.elapsed >= cap.value {
-            return "the job has had \(duration(keeper.elapsed)) of work, and may have \(duration(cap.value)) (\(cap.key))"
+            return
+                "the job has had \(duration(keeper.elapsed)) of work, and may have \(duration(cap.value)) (\(cap.key))"
         }
         guard let cap = caps.disk else { return nil }
         let now = clock.monotonic()
@@ -155,7 +156,8 @@ public final class JobRunner {
         if let cap = brokenCap() {
             return JobError(
                 .badData,
-                "\(cap); the best model so far and a checkpoint are kept. An administrator can raise the cap; then retry")
+                "\(cap); the best model so far and a checkpoint are kept. An administrator can raise the cap; then retry"
+            )
         }
         return JobError(
             .badData,

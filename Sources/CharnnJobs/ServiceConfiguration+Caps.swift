@@ -65,7 +65,9 @@ extension ServiceConfiguration.CapSections {
 
     private static func caps(_ reader: SectionReader, _ place: String, _ parent: SectionReader) -> Caps {
         var caps = Caps()
-        func cap<Value>(_ value: Value?, _ key: String) -> Caps.Cap<Value>? { value.map { .init($0, "\(place).\(key)") } }
+        func cap<Value>(_ value: Value?, _ key: String) -> Caps.Cap<Value>? {
+            value.map { .init($0, "\(place).\(key)") }
+        }
         if let words = reader.strings("priority", allowed: "the lowest and the highest, such as [-100, 0]") {
             let numbers = words.compactMap(Int.init)
             if words.count == 2, numbers.count == 2, numbers[0] <= numbers[1] {

@@ -53,7 +53,8 @@ public struct Caps: Sendable, Equatable {
             return Self.told("memory", "\(wanted.memory) bytes needed", "at most \(cap.value)", cap.key)
         }
         if let cap = queued, let waiting, waiting >= cap.value {
-            return "queued: \(waiting) of your jobs wait already; allowed: \(cap.value) (\(cap.key)). Drop it again when "
+            return
+                "queued: \(waiting) of your jobs wait already; allowed: \(cap.value) (\(cap.key)). Drop it again when "
                 + "some have run, or cancel some"
         }
         return nil

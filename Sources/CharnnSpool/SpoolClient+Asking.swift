@@ -47,7 +47,8 @@ extension SpoolClient {
         guard let job = try find(name) else { throw SpoolClientError(.notFound, try why(name)) }
         guard job.state != .active else {
             throw SpoolClientError(
-                .wrongState, "\(name) runs; `charnn hold \(name)` lets it stop with a checkpoint, then it can be edited")
+                .wrongState, "\(name) runs; `charnn hold \(name)` lets it stop with a checkpoint, then it can be edited"
+            )
         }
         guard job.state != .rejected || job.status != nil else {
             throw SpoolClientError(.wrongState, "\(name) never was a job; drop the mended file with `charnn submit`")
@@ -96,7 +97,8 @@ extension SpoolClient {
             guard error.code == .denied else { throw SpoolClientError(error) }
             throw SpoolClientError(
                 .denied,
-                "the queue is paused and resumed by members of \(People.administratorsGroup); hold your own jobs instead")
+                "the queue is paused and resumed by members of \(People.administratorsGroup); hold your own jobs instead"
+            )
         }
         return isDone(queuePause)
     }

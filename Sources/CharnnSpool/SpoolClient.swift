@@ -66,7 +66,8 @@ public struct SpoolClient: Sendable {
 
         /// Whether it is somebody's alone, and not that user's.
         public func isClosed(to user: UInt32) -> Bool {
-            (status?.isPrivate == true && status?.submitter != user) || (status == nil && reader != nil && reader != user)
+            (status?.isPrivate == true && status?.submitter != user)
+                || (status == nil && reader != nil && reader != user)
         }
     }
 
@@ -308,14 +309,17 @@ public struct SpoolClient: Sendable {
         }
         if let time = again { return "\(job.name) is tried again at \(JobStatus.time(time)).\(reason)" }
         if let pause = queuePause {
-            return "\(job.name) waits, as the whole queue does: it is paused by \(pause.by)\(pause.end); `charnn resume` "
+            return
+                "\(job.name) waits, as the whole queue does: it is paused by \(pause.by)\(pause.end); `charnn resume` "
                 + "lets it go on."
         }
         if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool." }
         if let disk = waits.disk { return "\(job.name) waits, as the whole queue does, for the disk: \(disk)." }
         let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue && !rests($0) }.count
         let turn = turn(of: job, jobs, waits)
-        if before > 0 { return "\(job.name) is queued behind \(before) other\(before == 1 ? "" : "s").\(turn)\(reason)" }
+        if before > 0 {
+            return "\(job.name) is queued behind \(before) other\(before == 1 ? "" : "s").\(turn)\(reason)"
+        }
         let running = jobs.first { $0.state == .active }
         return "\(job.name) is next" + (running.map { " after \($0.name)." } ?? ".") + turn + reason
     }
@@ -334,7 +338,8 @@ public struct SpoolClient: Sendable {
         let had = owners.map { user in (name: people.name(of: user), seconds: waits.ownerSeconds?["\(user)"] ?? 0) }
             .sorted { ($0.seconds, $0.name) < ($1.seconds, $1.name) }
         let told = had.prefix(5).map { "\($0.name) \(Int(($0.seconds / 60).rounded())) min" }.joined(separator: ", ")
-        return words + " Among equal priorities the owner goes first whose jobs had the least work in the last day (\(told)"
+        return words
+            + " Among equal priorities the owner goes first whose jobs had the least work in the last day (\(told)"
             + "); this one is \(people.name(of: owner))'s."
     }
 
@@ -443,7 +448,6 @@ extension SpoolClient.Job {
         case .done, .failed, .cancelled, .rejected: 3
         }
     }
-
 
     /// What a person may do with it instead.
     var remedy: String {

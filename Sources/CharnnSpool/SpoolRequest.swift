@@ -1,4 +1,3 @@
-
 /// What a person asks for in a file of `requests/`. Who asks is the owner of that file and nobody else.
 ///
 /// ```

@@ -95,7 +95,8 @@ public struct AccessList: Hashable, Sendable {
 
     /// Whether each user who belongs to `member` has a right on a file of that group, whoever they are otherwise.
     public func permitsAll(_ right: UInt32, member: UInt32, group: UInt32) -> Bool {
-        for case .user(let named) in entries.map(\.who) where rights(of: .user(named)).map({ $0 & right == 0 }) ?? true {
+        for case .user(let named) in entries.map(\.who) where rights(of: .user(named)).map({ $0 & right == 0 }) ?? true
+        {
             return false
         }
         let own: [Who] = (group == member ? [.owningGroup] : []) + [.group(member)]

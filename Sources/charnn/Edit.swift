@@ -23,7 +23,8 @@ struct Edit: ParsableCommand {
     var name: String
 
     @Argument(
-        help: ArgumentHelp("The new job file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml", "json"])
+        help: ArgumentHelp("The new job file.", valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml", "json"])
     )
     var file: String?
 

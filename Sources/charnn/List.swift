@@ -32,7 +32,8 @@ struct List: ParsableCommand {
             if let pause = client.queuePause {
                 Terminal.line(
                     Terminal.coloured(
-                        "The queue is paused by \(Terminal.oneLine(pause.by))\(pause.end): nothing is started.", .yellow))
+                        "The queue is paused by \(Terminal.oneLine(pause.by))\(pause.end): nothing is started.", .yellow
+                    ))
             }
             if !jobs.isEmpty {
                 let rows = jobs.map { job in
@@ -82,7 +83,8 @@ private struct JobRow: Encodable {
     private var place: JobState
 
     private enum CodingKeys: String, CodingKey {
-        case name, owner, state, phase, elapsedSeconds, step, totalSteps, trainLoss, bestValidationLoss, secondsLeft, reason
+        case name, owner, state, phase, elapsedSeconds, step, totalSteps, trainLoss, bestValidationLoss, secondsLeft,
+            reason
     }
 
     init(_ job: SpoolClient.Job, _ people: People, losses: [Double] = []) {
@@ -109,7 +111,8 @@ private struct JobRow: Encodable {
     }
 
     static let columns = [
-        Table.Column("JOB", giving: 3, least: 8), Table.Column("OWNER", giving: 1), Table.Column("STATE", giving: 4, least: 4),
+        Table.Column("JOB", giving: 3, least: 8), Table.Column("OWNER", giving: 1),
+        Table.Column("STATE", giving: 4, least: 4),
         Table.Column("DONE", isRight: true, giving: 2),
         Table.Column("BITS/CHAR", isRight: true, giving: 2), Table.Column("TIME", isRight: true, giving: 1),
         Table.Column("LEFT", isRight: true, giving: 2),
@@ -120,8 +123,10 @@ private struct JobRow: Encodable {
         let part = step.flatMap { step in totalSteps.map { $0 > 0 ? percent(step, of: $0) : "" } } ?? ""
         let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
         return [
-            Table.Cell(name), Table.Cell(owner ?? ""), Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
-            Table.Cell(loss), Table.Cell(elapsedSeconds.map(duration) ?? ""), Table.Cell(secondsLeft.map(duration) ?? ""),
+            Table.Cell(name), Table.Cell(owner ?? ""),
+            Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
+            Table.Cell(loss), Table.Cell(elapsedSeconds.map(duration) ?? ""),
+            Table.Cell(secondsLeft.map(duration) ?? ""),
             Table.Cell(Sparkline.text(losses, width: 16), .cyan),
             Table.Cell(reason.map { DisplayWidth.cut($0, to: 200) } ?? ""),
         ]

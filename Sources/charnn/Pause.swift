@@ -62,7 +62,8 @@ struct Resume: ParsableCommand {
             guard client.queuePause != nil else { return Terminal.line("The queue is not paused.") }
             Terminal.line(
                 try client.resume()
-                    ? "The queue goes on." : "That the queue goes on is asked for; a daemon here does it when it works.")
+                    ? "The queue goes on." : "That the queue goes on is asked for; a daemon here does it when it works."
+            )
         }
     }
 }

@@ -55,7 +55,8 @@ struct ServiceFindings {
                 return .mend(
                     "Spool",
                     "\(path) has no access list for \(People.administratorsGroup): administrators ask like everybody else, "
-                        + "and texts that are their owners' alone cannot be kept so where the file system has none", remedy)
+                        + "and texts that are their owners' alone cannot be kept so where the file system has none",
+                    remedy)
             }
         }
         let whose = people.isAdministrator(getuid()) ? "all jobs" : "your own jobs"

@@ -50,7 +50,8 @@ struct Show: ParsableCommand {
         [
             ("job", status.job),
             ("owner", status.owner ?? status.submitter.map { People.system.name(of: $0) }),
-            ("shared", status.isPrivate == true ? "no: it is its owner's alone" : nil), ("state", state.rawValue), ("phase", status.phase), ("reason", status.reason),
+            ("shared", status.isPrivate == true ? "no: it is its owner's alone" : nil), ("state", state.rawValue),
+            ("phase", status.phase), ("reason", status.reason),
             ("step", status.step.map { Self.step($0, of: status.totalSteps ?? 0) }),
             ("epoch", status.epoch.flatMap { epoch in status.totalEpochs.map { "\(epoch) of \($0)" } }),
             ("loss", status.trainLoss.map { Self.loss($0) }),

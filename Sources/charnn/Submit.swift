@@ -182,7 +182,9 @@ struct TextProvider {
     /// The daemon's user, where a text cannot be read by every member of a shared spool's group, and its copy must not be
     /// either; nil: they may.
     private func onlyReader(of source: FilePath) throws -> UInt32? {
-        guard try layout.sharing(on: storage) == .group, let spool = try storage.status(of: layout.jobs) else { return nil }
+        guard try layout.sharing(on: storage) == .group, let spool = try storage.status(of: layout.jobs) else {
+            return nil
+        }
         let isOpen = try Reader(membersOf: spool.group).mayRead(source, below: "/", in: storage)
         return isOpen ? nil : spool.owner
     }

@@ -25,7 +25,9 @@ struct RequestTests {
     }
 
     private func refusals() -> [String] {
-        keeper.takeEvents().compactMap { if case .refused(_, let person, let reason) = $0 { "\(person): \(reason)" } else { nil } }
+        keeper.takeEvents().compactMap {
+            if case .refused(_, let person, let reason) = $0 { "\(person): \(reason)" } else { nil }
+        }
     }
 
     @Test func `a submitter holds, releases, cancels and retries a job of their own, and their name is told`() throws {

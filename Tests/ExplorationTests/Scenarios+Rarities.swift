@@ -90,7 +90,8 @@ extension Scenario {
             night.settle()
         },
         Scenario(
-            name: "what people ask for", sharing: .group, prepare: accepted("steps: 1", "steps: 1", "steps: 1", "steps: 1")
+            name: "what people ask for", sharing: .group,
+            prepare: accepted("steps: 1", "steps: 1", "steps: 1", "steps: 1")
         ).acting { night in
             night.turn()
             night.promise(.texts(["mark: c\npriority: 3\n"]))

@@ -378,7 +378,8 @@ final class Acceptance: SpoolRoom {
                 state: passage.isHeld ? .held : .queued, sequence: passage.sequence, ticket: ticket,
                 patience: clock.wall() + SpoolKeeper.patience, submitter: found.owner, isPrivate: isPrivate))
         return NewJob(
-            passage: passage, name: name, owner: status.owner ?? "", ticket: ticket, folder: folder, copy: copy, files: files)
+            passage: passage, name: name, owner: status.owner ?? "", ticket: ticket, folder: folder, copy: copy,
+            files: files)
     }
 
     /// Writes a new file, which is still to be synced.

@@ -417,7 +417,8 @@ final class Reconciler: SpoolRoom {
         default:
             log.tell(
                 entry.state == .held
-                    ? .released(job: job, by: doer) : .requeued(job: job, .moved, reason: nil, by: outage == nil ? doer : nil))
+                    ? .released(job: job, by: doer)
+                    : .requeued(job: job, .moved, reason: nil, by: outage == nil ? doer : nil))
         }
         if state == .queue, let released = records.index[job] {
             try noteEdit(job, released, state)

@@ -132,7 +132,9 @@ public final class SpoolKeeper {
     // Drops and moves.
 
     /// Directories whose hints ``handle(_:)`` understands.
-    public var watchedDirectories: [FilePath] { [layout.incoming, layout.requests] + JobState.allCases.map(layout.directory) }
+    public var watchedDirectories: [FilePath] {
+        [layout.incoming, layout.requests] + JobState.allCases.map(layout.directory)
+    }
 
     /// Uses a hint that something changed.
     public func handle(_ hint: StorageHint) throws(StorageError) {
