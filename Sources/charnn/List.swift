@@ -28,6 +28,7 @@ struct List: ParsableCommand {
             let client = SpoolClient(layout)
             let jobs = try client.list()
             let people = People.system
+            let isShared = try layout.sharing(on: storage) == .group
             if json { return Terminal.line(try JobRow.json(jobs.map { JobRow($0, people) })) }
             if let pause = client.queuePause {
                 Terminal.line(
@@ -41,9 +42,9 @@ struct List: ParsableCommand {
                     let losses =
                         Terminal.isInteractive && Terminal.isUnicode
                         ? Sparkline.losses(of: layout.folder(of: job.name).appending(.metrics), in: storage) : []
-                    return JobRow(job, people, losses: losses).cells
+                    return JobRow(job, people, losses: losses).cells(isShared: isShared)
                 }
-                Terminal.line(Table(columns: JobRow.columns, rows: rows).text(room: Terminal.room))
+                Terminal.line(Table(columns: JobRow.columns(isShared: isShared), rows: rows).text(room: Terminal.room))
             }
             // Submitters may not look into a shared spool's incoming/.
             let drops = ((try? storage.list(layout.incoming)) ?? []).filter { JobFileName($0) != nil }.count
@@ -110,8 +111,12 @@ private struct JobRow: Encodable {
         return String(decoding: try encoder.encode(rows), as: UTF8.self)
     }
 
-    static let columns = [
-        Table.Column("JOB", giving: 3, least: 8), Table.Column("OWNER", giving: 1),
+    /// - Parameter isShared: Whether there are several owners; in a spool of one's own each job is its owner's.
+    static func columns(isShared: Bool) -> [Table.Column] {
+        [Table.Column("JOB", giving: 3, least: 8)] + (isShared ? [Table.Column("OWNER", giving: 1)] : []) + others
+    }
+
+    private static let others = [
         Table.Column("STATE", giving: 4, least: 4),
         Table.Column("DONE", isRight: true, giving: 2),
         Table.Column("BITS/CHAR", isRight: true, giving: 2), Table.Column("TIME", isRight: true, giving: 1),
@@ -119,11 +124,10 @@ private struct JobRow: Encodable {
         Table.Column("LOSS", giving: 1), Table.Column("", giving: 1, least: 12),
     ]
 
-    var cells: [Table.Cell] {
+    func cells(isShared: Bool) -> [Table.Cell] {
         let part = step.flatMap { step in totalSteps.map { $0 > 0 ? percent(step, of: $0) : "" } } ?? ""
         let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
-        return [
-            Table.Cell(name), Table.Cell(owner ?? ""),
+        return [Table.Cell(name)] + (isShared ? [Table.Cell(owner ?? "")] : []) + [
             Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
             Table.Cell(loss), Table.Cell(elapsedSeconds.map(duration) ?? ""),
             Table.Cell(secondsLeft.map(duration) ?? ""),

@@ -73,18 +73,21 @@ extension Reconciler {
         if let broken = spool.rules.caps(entry.submitter).violation(of: requirements) { return broken }
         guard var status = try statusOrHold(job) else { return "its status was lost" }
         let copy = try files.freeCopy(entry.sequence, in: entry.state.home)
-        let writing = try storage.create(copy, mode: 0o640)
-        try writing.append(bytes)
-        try writing.synchronize()
-        if status.isPrivate == true, let submitter = status.submitter {
-            try Privacy.close(file: copy, to: submitter, on: storage)
+        do throws(StorageError) {
+            let writing = try storage.create(copy, mode: 0o640)
+            if let reader = entry.onlyReader { try Privacy.close(file: copy, to: reader, on: storage) }
+            try writing.append(bytes)
+            try writing.synchronize()
+            var ticket = entry.ticket
+            ticket.identity = FileIdentity(try writing.status())
+            adopt(requirements, of: job, into: &ticket)
+            status.ticket = ticket
+            try records.save(status, of: job, entry)
+            try storage.rename(copy, to: layout.file(entry.ticket.file, in: entry.state.home), replacing: true)
+        } catch {
+            try? storage.discard(copy)
+            throw error
         }
-        var ticket = entry.ticket
-        ticket.identity = FileIdentity(try writing.status())
-        adopt(requirements, of: job, into: &ticket)
-        status.ticket = ticket
-        try records.save(status, of: job, entry)
-        try storage.rename(copy, to: layout.file(entry.ticket.file, in: entry.state.home), replacing: true)
         try storage.synchronizeDirectory(layout.directory(entry.state.home))
         log.tell(.edited(job: job, by: person))
         if entry.state.isWaiting { try holdCircle(job) }
