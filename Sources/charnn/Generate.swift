@@ -150,14 +150,8 @@ private struct OutputBuffer {
     }
 
     mutating func flush() {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
-            if written < 0, errno == EINTR { continue }
-            // Nobody reads any more, as when the output goes to `head`.
-            guard written > 0 else { Glibc.exit(0) }
-            rest = rest.dropFirst(written)
-        }
+        // Nobody reads any more, or nobody can: the rest would be written for nothing.
+        guard StandardOutput.write(bytes) else { Glibc.exit(0) }
         bytes.removeAll(keepingCapacity: true)
     }
 }
