@@ -283,6 +283,25 @@ final class RenameLog: Sendable {
         #expect(status.reason?.contains(reason) == true, "\(status.reason ?? "")")
     }
 
+    @Test(arguments: ["5", "50"]) func `a loss that stays above guessing fails the job, with the best model kept`(
+        rate: String
+    ) throws {
+        let job =
+            JobFixture.training.replacing("lr: 0.01", with: "lr: \(rate)\n  eval_every: 10") + "generate: {length: 9}\n"
+        #expect(try fixture.run("a", job) == .badData)
+        let status = try #require(fixture.output("a").status())
+        #expect(status.state == .failed)
+        #expect(
+            status.reason?.contains("where guessing among 28 characters loses 3.33;") == true, "\(status.reason ?? "")")
+        #expect(fixture.events.contains { $0.kind == .diverged })
+        #expect(status.results?.contains { $0.path == "model.safetensors" } == true)
+        let model = try Model(reading: fixture.output("a").model, in: fixture.storage)
+        #expect(model.validationLoss == status.bestValidationLoss)
+        // To try again changes nothing.
+        #expect(try fixture.run("a", job) == .badData)
+        #expect(fixture.output("a").status()?.state == .failed)
+    }
+
     @Test func `after the loss became infinite the last good checkpoint stays`() throws {
         let job = JobFixture.training
             .replacing("lr: 0.01", with: "lr: 3e38\n  warmup_steps: 3\n  optimizer: sgd\n  clip_norm: 0")
