@@ -30,20 +30,24 @@ public struct CorpusEncoder {
     private let storage: any Storage
     private let shouldStop: () -> Bool
     private let progress: (Double) -> Void
+    private let note: (String) -> Void
 
     /// - Parameters:
     ///   - files: The files, in order.
     ///   - shouldStop: Asked after every megabyte; when true, encoding ends with ``CorpusError/Code/interrupted``.
     ///   - progress: Told the part that is done, 0...1.
+    ///   - note: Told what is likely a mistake though the text can be read, a sentence without its full stop.
     public init(
         _ files: [CorpusFile], origin: CorpusOrigin, storage: any Storage,
-        shouldStop: @escaping () -> Bool = { false }, progress: @escaping (Double) -> Void = { _ in }
+        shouldStop: @escaping () -> Bool = { false }, progress: @escaping (Double) -> Void = { _ in },
+        note: @escaping (String) -> Void = { _ in }
     ) {
         self.files = files
         self.origin = origin
         self.storage = storage
         self.shouldStop = shouldStop
         self.progress = progress
+        self.note = note
     }
 
     /// Encodes the text into `path`, durably; after a crash there is the whole file or none.
@@ -124,7 +128,19 @@ public struct CorpusEncoder {
             survey.count += codePoints.count
         }
         survey.digest = digest
+        noteControls(survey)
         return survey
+    }
+
+    /// In a text that people write Latin-1 has no characters where windows-1252 has quotation marks and dashes.
+    private func noteControls(_ survey: Survey) {
+        guard origin.encoding == .latin1, case let found = survey.occurrences[0x80..<0xA0],
+            let first = found.firstIndex(where: { $0 > 0 })
+        else { return }
+        let names = files.map(\.path.string).joined(separator: ", ")
+        note(
+            "\(names) has \(found.reduce(0, +)) bytes, the first kind of them 0x\(String(first, radix: 16)), which are control "
+                + "characters in latin-1 and quotation marks, dashes and letters in windows-1252; set encoding to that")
     }
 
     /// The index of every code point; -1 for those that the vocabulary lacks.
@@ -217,8 +233,8 @@ public struct CorpusEncoder {
         var left = origin.maximumCharacters ?? .max
         var codePoints: [UInt32] = []
         for (index, source) in files.enumerated() where left > 0 {
-            let (file, range) = try open(source)
-            var decoder = TextDecoder(origin.encoding)
+            let (file, range, isBigEndian) = try open(source, notes: number != 1)
+            var decoder = TextDecoder(origin.encoding, isBigEndian: isBigEndian)
             var position = range.lowerBound
             do {
                 while left > 0 {
@@ -242,7 +258,7 @@ public struct CorpusEncoder {
                     if piece.isEmpty { break }
                 }
             } catch let broken as TextDecoder.Broken {
-                throw undecodable(source.path, file, at: range.lowerBound + broken.offset)
+                throw undecodable(source.path, file, at: range.lowerBound + broken.offset, isBigEndian)
             } catch let error as CorpusError {
                 throw error
             } catch {
@@ -252,23 +268,37 @@ public struct CorpusEncoder {
         return hasher.finalize().hexadecimal
     }
 
-    /// Opens a file and finds the byte range of its text: behind a byte order mark, within Gutenberg's frame.
-    private func open(_ source: CorpusFile) throws(CorpusError) -> (any StorageFile, Range<Int>) {
-        do throws(StorageError) {
+    /// Opens a file and finds the byte range of its text: behind a byte order mark, within Gutenberg's frame. Refuses one
+    /// that is evidently something else.
+    ///
+    /// - Returns: Also, of UTF-16, whether the higher byte comes first.
+    private func open(
+        _ source: CorpusFile, notes: Bool
+    ) throws(CorpusError) -> (any StorageFile, Range<Int>, isBigEndian: Bool) {
+        func reading<Result>(_ work: () throws(StorageError) -> Result) throws(CorpusError) -> Result {
+            do throws(StorageError) {
+                return try work()
+            } catch {
+                throw CorpusError(.reading(error), Self.explain(error, source))
+            }
+        }
+        let (file, size, head) = try reading { () throws(StorageError) in
             let file = try storage.open(source.path, beneath: source.root, expecting: source.found)
             let size = try file.status().size
-            var range = 0..<size
-            if origin.encoding == .utf8, try file.read(at: 0, count: min(3, size)) == [0xEF, 0xBB, 0xBF] {
-                range = 3..<size
-            }
-            if origin.stripsGutenberg {
-                let inner = try GutenbergFrame.range(in: file, size: size)
-                range = max(range.lowerBound, inner.lowerBound)..<max(range.lowerBound, inner.upperBound)
-            }
-            return (file, range)
-        } catch {
-            throw CorpusError(.reading(error), Self.explain(error, source))
+            return (file, size, TextRecognition(try file.read(at: 0, count: min(TextRecognition.reach, size))))
         }
+        if let refusal = head.refusal(origin.encoding) {
+            throw CorpusError(.undecodable, "\(source.path) \(refusal)")
+        }
+        if notes, let doubt = head.doubt(origin.encoding) { note("\(source.path) \(doubt)") }
+        var range = head.markLength(origin.encoding)..<size
+        if origin.stripsGutenberg {
+            let lowByte = origin.encoding == .utf16 ? (head.isBigEndian ? 1 : 0) : nil
+            range = try reading { () throws(StorageError) in
+                try GutenbergFrame.range(in: file, range, lowByte: lowByte)
+            }
+        }
+        return (file, range, head.isBigEndian)
     }
 
     private static func explain(_ error: StorageError, _ source: CorpusFile) -> String {
@@ -283,20 +313,37 @@ public struct CorpusEncoder {
     }
 
     /// Tells a broken byte with its offset and line.
-    private func undecodable(_ path: FilePath, _ file: any StorageFile, at offset: Int) -> CorpusError {
+    private func undecodable(
+        _ path: FilePath, _ file: any StorageFile, at offset: Int, _ isBigEndian: Bool
+    ) -> CorpusError {
         var line = 1
         var position = 0
         while position < offset,
             let piece = try? file.read(at: position, count: min(Self.pieceSize, offset - position)), !piece.isEmpty
         {
-            for byte in piece where byte == 10 { line += 1 }
+            if origin.encoding == .utf16 {
+                // Pieces are of an even size, so that no line end is cut in two.
+                let (low, high) = isBigEndian ? (1, 0) : (0, 1)
+                for unit in stride(from: 0, to: piece.count - 1, by: 2)
+                where piece[unit + low] == 10 && piece[unit + high] == 0 { line += 1 }
+            } else {
+                for byte in piece where byte == 10 { line += 1 }
+            }
             position += piece.count
         }
         let byte =
             (try? file.read(at: offset, count: 1))?.first.map { "0x" + [$0].hexadecimal } ?? "the end of the file"
-        return CorpusError(
-            .undecodable,
-            "\(path) is not UTF-8: \(byte) at byte \(offset), line \(line), stands where no such byte may; "
-                + "convert the file, or set encoding to latin-1 or bytes")
+        let place = "\(byte) at byte \(offset), line \(line), stands where no such byte may"
+        let remedy: String
+        switch origin.encoding {
+        case .utf16: remedy = "take another copy of the file"
+        case .windows1252: remedy = "set encoding to latin-1, or convert the file with iconv -f ENCODING -t UTF-8"
+        case .utf8, .latin1, .bytes:
+            let near =
+                (try? file.read(at: max(0, offset - TextRecognition.reach), count: 4 * TextRecognition.reach)) ?? []
+            remedy = TextRecognition.remedy(near)
+        }
+        let name = origin.encoding == .windows1252 ? "windows-1252" : origin.encoding.rawValue.uppercased()
+        return CorpusError(.undecodable, "\(path) is not \(name): \(place); \(remedy)")
     }
 }

@@ -225,7 +225,7 @@ struct EvaluationJob {
             shouldStop: {
                 runner.keeper.update { _ in }
                 return runner.shouldPause
-            })
+            }, note: { runner.keeper.warn("\($0).") })
         guard let scored else { throw runner.paused() }
         let report = scored.report(model: loaded.name, corpus: section.corpus)
         try runner.storage.replace(runner.folder.evaluation, with: report)
@@ -280,15 +280,17 @@ public enum TextScoring {
     /// - Parameters:
     ///   - encoding: nil: the model's.
     ///   - folder: Where the encoded text is kept meanwhile; it has no name there any more once it is mapped.
+    ///   - note: Told what is likely a mistake, a sentence without its full stop.
     /// - Returns: nil if it was stopped.
     public static func score(
         _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
-        engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false }
+        engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false },
+        note: @escaping (String) -> Void = { _ in }
     ) throws -> ScoredText? {
         let origin = CorpusOrigin(
             paths: files.map(\.path.string), encoding: encoding ?? model.encoding, stripsGutenberg: false,
             maximumCharacters: nil)
-        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop)
+        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop, note: note)
         let path = folder.appending(.partialEvaluation)
         let unknown: CorpusEncoder.Unknown
         let corpus: EncodedCorpus

@@ -79,11 +79,13 @@ struct Check: ParsableCommand {
         let origin = CorpusOrigin(
             paths: section.corpus, encoding: section.encoding, stripsGutenberg: section.stripGutenberg,
             maximumCharacters: section.maxChars)
-        let (characters, vocabulary) = try CorpusEncoder(files, origin: origin, storage: storage).measure()
+        var lines: [String] = []
+        let encoder = CorpusEncoder(
+            files, origin: origin, storage: storage, note: { lines.append("  warning: \($0)") })
+        let (characters, vocabulary) = try encoder.measure()
         let split = TextSplit(
             count: characters, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
         let plan = try BatchPlan(count: split.training.count, settings: section.settings)
-        var lines: [String] = []
         lines.append(
             "  \(grouped(characters)) characters, \(vocabulary) different; \(grouped(split.training.count)) to train "
                 + "on, \(grouped(split.validation.count)) for validation")

@@ -57,6 +57,8 @@ struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write text with a model, to the terminal as it comes.",
         discussion: """
+            The text is UTF-8; of a model that learned bytes it is those.
+
             Examples:
               charnn generate demo --prompt 'You may' --length 300
               charnn generate demo --temperature 0.5 --count 3
@@ -121,7 +123,9 @@ struct Generate: ParsableCommand {
 
     /// Writes the texts of a request to standard output, one after the other.
     static func write(_ request: TextRequest, with model: Model) throws {
-        let writer = try TextWriter(request, vocabulary: model.vocabulary, encoding: model.encoding)
+        // A terminal shows UTF-8, however the text was encoded that the model learned from.
+        let writer = try TextWriter(
+            request, vocabulary: model.vocabulary, encoding: model.encoding == .bytes ? .bytes : .utf8)
         if !writer.unknown.isEmpty {
             Terminal.error(
                 "charnn: the prompt has characters that the model's vocabulary lacks: \(Vocabulary.list(writer.unknown))"
@@ -169,7 +173,7 @@ struct Evaluate: ParsableCommand {
     @Argument(help: ArgumentHelp("The texts, read as one.", valueName: "text"), completion: .file())
     var texts: [String]
 
-    @Option(name: .long, help: "utf-8, latin-1 or bytes. Default: the model's.")
+    @Option(name: .long, help: "\(TextEncoding.list). Default: the model's.")
     var encoding: TextEncoding?
 
     @Option(name: .long, help: "Characters outside the vocabulary: error, skip or replace.")
@@ -188,7 +192,7 @@ struct Evaluate: ParsableCommand {
             let folder = try TemporaryFolder()
             let scored = try TextScoring.score(
                 files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage,
-                in: folder.path)
+                in: folder.path, note: { Terminal.error("charnn: \($0)") })
             guard let scored else { return }
             if json {
                 Terminal.write(

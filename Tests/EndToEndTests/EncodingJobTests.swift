@@ -1,0 +1,78 @@
+import CharnnModel
+import CharnnSpool
+import CharnnStorage
+import CharnnTestSupport
+import Foundation
+import SystemPackage
+import Testing
+
+/// Jobs on texts that are not UTF-8.
+@Suite struct EncodingJobTests {
+    private let spool: TestSpool
+
+    init() throws { spool = try TestSpool() }
+
+    private static let prose = String(repeating: "“Não”, disse – à praia, além… 5 €\r\n", count: 120)
+
+    private func job(_ encoding: TextEncoding) -> String {
+        """
+        device: cpu
+        train: {corpus: text.txt, encoding: \(encoding.rawValue), hidden_size: 16, num_layers: 1, dropout: 0, epochs: 2,
+          seq_length: 20, batch_size: 8}
+        generate: {prompt: "à praia", length: 40}
+        evaluate: {corpus: text.txt}
+
+        """
+    }
+
+    @Test(arguments: [String.Encoding.windowsCP1252, .utf16LittleEndian, .utf16BigEndian])
+    func `a text is learned, written and scored in its characters`(encoding: String.Encoding) throws {
+        let isWide = encoding != .windowsCP1252
+        let mark: [UInt8] = encoding == .utf16LittleEndian ? [0xFF, 0xFE] : isWide ? [0xFE, 0xFF] : []
+        let bytes = mark + [UInt8](try #require(Self.prose.data(using: encoding)))
+        try spool.storage.replace(spool.layout.corpora.appending("text.txt"), with: bytes)
+        let named: TextEncoding = isWide ? .utf16 : .windows1252
+        try spool.drop("text.yaml", job(named))
+        let end = try spool.once()
+        #expect(end.status == 0, "\(end.error)")
+
+        let model = try Model(reading: spool.output("text").appending("model.safetensors"), in: spool.storage)
+        #expect(model.encoding == named)
+        let prose = Self.prose.replacing("\r\n", with: "\n").unicodeScalars
+        #expect(model.vocabulary.codePoints == Set(prose.map(\.value)).sorted())
+        let written = try spool.text(spool.output("text").appending("generated/1.txt"))
+        #expect(written.hasPrefix("à praia") && written.unicodeScalars.count == 47)
+        #expect(written.unicodeScalars.allSatisfy { prose.contains($0) })
+        let score = try spool.text(spool.output("text").appending("evaluation.json"))
+        #expect(score.contains("\"characters\" : \(prose.count - 1)"))
+
+        let shown = try spool.charnn("generate", "text", "--prompt", "à praia", "--length", "40")
+        #expect(shown.status == 0 && shown.output == written + "\n", "\(shown.error)")
+        let evaluated = try spool.charnn("evaluate", "text", "spool/corpora/text.txt", "--json")
+        #expect(evaluated.output.contains("\"characters\" : \(prose.count - 1)"), "\(evaluated.error)")
+        let other = spool.folder.path.appending("other.txt")
+        try spool.storage.replace(other, with: Array("“Não”\n".utf8))
+        #expect(try spool.charnn("evaluate", "text", "other.txt", "--encoding", "utf-8").status == 0)
+        let page = try spool.text(spool.output("text").appending("report.html"))
+        #expect(page.contains("à praia") && !page.contains("Ã"))
+    }
+
+    @Test func `a wrong encoding is told by check, by the job's log and by a run`() throws {
+        let text = spool.layout.corpora.appending("text.txt")
+        try spool.storage.replace(text, with: [UInt8](try #require(Self.prose.data(using: .windowsCP1252))))
+        let file = spool.folder.path.appending("text.yaml")
+        try spool.storage.replace(file, with: Array(job(.utf8).utf8))
+        let refused = try spool.charnn("check", "--no-time", "text.yaml")
+        #expect(refused.status == 65 && refused.error.contains("looks like windows-1252; set encoding to that"))
+        try spool.storage.replace(file, with: Array(job(.latin1).utf8))
+        let checked = try spool.charnn("check", "--no-time", "text.yaml")
+        #expect(checked.status == 0)
+        #expect(
+            checked.output.contains("  warning: ") && checked.output.contains("letters in windows-1252; set encoding"))
+        #expect(try spool.charnn("run", "text.yaml").output.contains("letters in windows-1252; set encoding to that."))
+        #expect(try spool.status("text")?.warnings.contains { $0.contains("in windows-1252") } == true)
+        // A terminal shows characters whatever the text's encoding was.
+        let shown = try spool.charnn("generate", "text", "--prompt", "à praia", "--length", "1")
+        #expect(shown.output.hasPrefix("à praia"))
+    }
+}
