@@ -1,4 +1,4 @@
-import CharnnEngine
+public import CharnnEngine
 public import CharnnModel
 public import CharnnStorage
 import Crypto
@@ -67,6 +67,8 @@ public struct CorpusEncoder {
     /// What a vocabulary lacked in a text.
     public struct Unknown: Sendable {
         public var count = 0
+        /// Where others were put in their place, in the text as it was encoded.
+        public var replaced = PositionSet()
         /// The first ten: place in the text (from 0) and code point.
         public var first: [(position: Int, codePoint: UInt32)] = []
     }
@@ -80,14 +82,15 @@ public struct CorpusEncoder {
     ) throws(CorpusError) -> Unknown {
         let survey = try survey(known: vocabulary)
         try requireText(survey.count)
-        let unknown = survey.unknown
+        var unknown = survey.unknown
         if policy == .error, unknown.count > 0 {
             let more = unknown.count > unknown.first.count ? ", \(unknown.count) such characters in all" : ""
             throw CorpusError(.unknownCharacters, Vocabulary.describe(unknown.first) + more)
         }
         try write(
             policy == .replace ? survey.count : survey.count - unknown.count, digest: survey.digest, vocabulary,
-            replacement: policy == .replace ? vocabulary.replacement : -1, to: path)
+            replacement: policy == .replace ? vocabulary.replacement : -1, to: path,
+            replaced: { unknown.replaced.insert($0) })
         return unknown
     }
 
@@ -156,11 +159,13 @@ public struct CorpusEncoder {
     ///   - count: The symbols that will be written.
     ///   - digest: Of the bytes that the first reading saw.
     ///   - replacement: The symbol of unknown characters; -1: they are left out; nil: there are none.
+    ///   - replaced: Told where it stands.
     private func write(
-        _ count: Int, digest: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath
+        _ count: Int, digest: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath,
+        replaced: (Int) -> Void = { _ in }
     ) throws(CorpusError) {
         do {
-            try writeFile(count, digest: digest, vocabulary, replacement: replacement, to: path)
+            try writeFile(count, digest: digest, vocabulary, replacement: replacement, to: path, replaced)
         } catch let error as CorpusError {
             throw error
         } catch {
@@ -169,7 +174,8 @@ public struct CorpusEncoder {
     }
 
     private func writeFile(
-        _ count: Int, digest expected: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath
+        _ count: Int, digest expected: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath,
+        _ replaced: (Int) -> Void
     ) throws {
         let width = SymbolText.width(vocabularySize: vocabulary.count)
         let temporary = path.partial
@@ -195,6 +201,7 @@ public struct CorpusEncoder {
                     guard let replacement else { throw changed }
                     if replacement < 0 { continue }
                     symbol = replacement
+                    replaced(written + bytes.count / width)
                 }
                 bytes.append(UInt8(truncatingIfNeeded: symbol))
                 if width > 1 { bytes.append(UInt8(truncatingIfNeeded: symbol >> 8)) }

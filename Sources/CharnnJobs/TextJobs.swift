@@ -229,18 +229,24 @@ struct EvaluationJob {
         guard let scored else { throw runner.paused() }
         let report = scored.report(model: loaded.name, corpus: section.corpus)
         try runner.storage.replace(runner.folder.evaluation, with: report)
+        if let warning = scored.warning { runner.keeper.warn("\(warning).") }
         runner.keeper.event(
             .scored, .notice,
             "\(loaded.name) scores \(fixed(scored.score.bitsPerCharacter, 4)) bits per character on "
-                + "\(section.corpus.joined(separator: ", ")).", ["LOSS": fixed(scored.score.loss, 6)])
+                + "\(scored.extent)\(section.corpus.joined(separator: ", ")).",
+            ["LOSS": fixed(scored.score.loss, 6)])
     }
 }
 
 /// How well a model predicts a text.
 public struct ScoredText: Sendable {
+    /// Of the characters that the vocabulary has.
     public var score: TextScore
     /// Characters that the vocabulary lacks: how many there were.
     public var unknownCount: Int
+
+    /// From this share of unknown characters on a score says little of its text.
+    private static let warningShare = 0.1
 
     /// `exp` of the loss.
     public var perplexity: Double { exp(score.loss) }
@@ -249,7 +255,22 @@ public struct ScoredText: Sendable {
     public var summary: String {
         "\(fixed(score.loss, 4)) nats per character\n\(fixed(score.bitsPerCharacter, 4)) bits per character\n"
             + "perplexity \(fixed(perplexity, 4)) over \(grouped(score.count)) characters"
-            + (unknownCount > 0 ? ", \(grouped(unknownCount)) outside the vocabulary" : "")
+            + (unknownCount > 0 ? "; \(grouped(unknownCount)) outside the vocabulary are left out" : "")
+    }
+
+    /// Of how many characters the score is, where it is not of all: words before the text's name.
+    fileprivate var extent: String {
+        unknownCount > 0
+            ? "\(grouped(score.count)) characters, without \(grouped(unknownCount)) outside its vocabulary, of " : ""
+    }
+
+    /// What to beware of, a sentence without its full stop; nil: nothing.
+    public var warning: String? {
+        let share = Double(unknownCount) / Double(max(1, score.count + unknownCount))
+        guard share > Self.warningShare else { return nil }
+        return
+            "\(fixed(share * 100, 0)) % of the characters are outside the model's vocabulary and left out, so that the score "
+            + "says little of the text"
     }
 
     /// `evaluation.json`.
@@ -262,13 +283,15 @@ public struct ScoredText: Sendable {
             var natsPerCharacter: Double
             var bitsPerCharacter: Double
             var perplexity: Double
+            var warning: String?
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         encoder.keyEncodingStrategy = .convertToSnakeCase
         let report = Report(
             model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
-            natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity)
+            natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity,
+            warning: warning)
         return ((try? encoder.encode(report)).map([UInt8].init) ?? []) + [10]
     }
 }
@@ -304,15 +327,15 @@ public enum TextScoring {
             throw error
         }
         let text = corpus.text
-        guard text.count >= 2 else {
+        let evaluator = Evaluator(
+            text, range: 0..<text.count, leavingOut: unknown.count > 0 && policy == .replace ? unknown.replaced : nil)
+        guard evaluator.count > 0 else {
             throw JobError(
                 .badData,
-                "there is nothing to score in \(origin.paths.joined(separator: ", ")); "
-                    + "name a text of two characters or more")
+                "there is nothing to score in \(origin.paths.joined(separator: ", ")); name a text of two characters or "
+                    + "more that the model's vocabulary has")
         }
-        guard let score = try Evaluator(text, range: 0..<text.count).score(with: engine, shouldStop: shouldStop) else {
-            return nil
-        }
+        guard let score = try evaluator.score(with: engine, shouldStop: shouldStop) else { return nil }
         return ScoredText(score: score, unknownCount: unknown.count)
     }
 }

@@ -176,7 +176,9 @@ struct Evaluate: ParsableCommand {
     @Option(name: .long, help: "\(TextEncoding.list). Default: the model's.")
     var encoding: TextEncoding?
 
-    @Option(name: .long, help: "Characters outside the vocabulary: error, skip or replace.")
+    @Option(
+        name: .long, help: "Characters outside the vocabulary, which are left out of the score: error, skip or replace."
+    )
     var unknown = UnknownPolicy.error
 
     @Flag(name: .long, help: "Print JSON, as in evaluation.json.")
@@ -192,8 +194,9 @@ struct Evaluate: ParsableCommand {
             let folder = try TemporaryFolder()
             let scored = try TextScoring.score(
                 files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage,
-                in: folder.path, note: { Terminal.error("charnn: \($0)") })
+                in: folder.path, note: { Terminal.error("charnn: warning: \($0)") })
             guard let scored else { return }
+            if let warning = scored.warning { Terminal.error("charnn: warning: \(warning)") }
             if json {
                 Terminal.write(
                     String(decoding: scored.report(model: self.model.model, corpus: texts), as: UTF8.self))

@@ -146,7 +146,8 @@ import Testing
         let text = try EncodedCorpus(reading: path, in: storage).text
         #expect(skipped.count == 2 && skipped.first.map(\.position) == [1, 3])
         #expect((0..<text.count).map { text[$0] } == [1, 2])
-        _ = try source.encode(to: path, with: known, unknown: .replace)
+        let others = try source.encode(to: path, with: known, unknown: .replace).replaced
+        #expect((0..<4).map(others.contains) == [false, true, false, true])
         let replaced = try EncodedCorpus(reading: path, in: storage).text
         #expect((0..<replaced.count).map { replaced[$0] } == [1, 0, 2, 0])
         let error = #expect(throws: CorpusError.self) { try source.encode(to: path, with: known, unknown: .error) }

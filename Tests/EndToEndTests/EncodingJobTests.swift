@@ -57,6 +57,41 @@ import Testing
         #expect(page.contains("à praia") && !page.contains("Ã"))
     }
 
+    @Test func `characters outside the vocabulary do not make a score good`() throws {
+        try spool.corpus("text.txt", Corpus.tale(6000))
+        // Of 1,000 characters 950 are Greek; a model that has learned spaces would predict theirs.
+        let greek = String(repeating: String(repeating: "λ", count: 95) + " owl\n", count: 10)
+        try spool.corpus("greek.txt", greek)
+        try spool.drop(
+            "text.yaml",
+            job(.utf8).replacing("à praia", with: "The").replacing(
+                "corpus: text.txt}", with: "corpus: greek.txt, unknown: replace}"))
+        #expect(try spool.once().status == 0)
+        let warning =
+            "95 % of the characters are outside the model's vocabulary and left out, so that the score says little"
+        #expect(try spool.status("text")?.warnings.contains { $0.hasPrefix(warning) } == true)
+        let log = try spool.text(spool.output("text").appending("log.txt"))
+        #expect(log.contains("bits per character on 50 characters, without 950 outside its vocabulary, of greek.txt."))
+        let json = try spool.text(spool.output("text").appending("evaluation.json"))
+        for field in ["\"characters\" : 50", "\"unknown_characters\" : 950", "\"warning\" : \"\(warning)"] {
+            #expect(json.contains(field), "\(json)")
+        }
+        let nats = try #require(json.firstMatch(of: /"nats_per_character" : ([0-9.]+)/).flatMap { Double($0.output.1) })
+        #expect(nats > 1)
+
+        let shown = try spool.charnn("evaluate", "text", "spool/corpora/greek.txt", "--unknown", "replace")
+        #expect(shown.output.contains(" over 50 characters; 950 outside the vocabulary are left out\n"))
+        #expect(shown.error.hasPrefix("charnn: warning: \(warning)"))
+        let same = try spool.charnn("evaluate", "text", "spool/corpora/greek.txt", "--unknown", "replace", "--json")
+        #expect(same.output.contains("\"warning\" : \"\(warning)") && same.error == shown.error)
+        try spool.corpus("all.txt", "λλλλ")
+        let none = try spool.charnn("evaluate", "text", "spool/corpora/all.txt", "--unknown", "replace")
+        #expect(none.status == 65 && none.error.contains("there is nothing to score"))
+        let known = try spool.charnn("evaluate", "text", "spool/corpora/text.txt", "--unknown", "replace", "--json")
+        #expect(
+            known.error == "" && !known.output.contains("warning") && known.output.contains("\"characters\" : 5999"))
+    }
+
     @Test func `a wrong encoding is told by check, by the job's log and by a run`() throws {
         let text = spool.layout.corpora.appending("text.txt")
         try spool.storage.replace(text, with: [UInt8](try #require(Self.prose.data(using: .windowsCP1252))))
