@@ -56,11 +56,8 @@ public struct CorpusEncoder {
     public func encode(to path: FilePath, base: Vocabulary? = nil) throws(CorpusError) {
         let survey = try survey()
         try requireText(survey.count)
-        let found = survey.occurrences.indices.filter { survey.occurrences[$0] > 0 }.map { UInt32($0) }
-        let fresh = origin.encoding == .bytes ? .bytes : Vocabulary(codePoints: found)
-        guard let vocabulary = base?.growing(by: found) ?? fresh else {
-            throw CorpusError(.empty, "the text has no characters")
-        }
+        guard let fresh = vocabulary(of: survey) else { throw CorpusError(.empty, "the text has no characters") }
+        let vocabulary = base?.growing(by: survey.codePoints) ?? fresh
         try write(survey.count, digest: survey.digest, vocabulary, replacement: nil, to: path)
     }
 
@@ -100,10 +97,14 @@ public struct CorpusEncoder {
         throw CorpusError(.empty, "there is no text in \(names); name a file that has some")
     }
 
-    /// Reads the text once: how many characters it has, and how many different ones its vocabulary.
-    public func measure() throws(CorpusError) -> (characters: Int, vocabulary: Int) {
+    /// Reads the text once: how many characters it has, and which different ones; none: there is no text.
+    public func measure() throws(CorpusError) -> (characters: Int, vocabulary: Vocabulary?) {
         let survey = try survey()
-        return (survey.count, origin.encoding == .bytes ? 256 : survey.occurrences.count { $0 > 0 })
+        return (survey.count, vocabulary(of: survey))
+    }
+
+    private func vocabulary(of survey: Survey) -> Vocabulary? {
+        origin.encoding == .bytes ? .bytes : Vocabulary(codePoints: survey.codePoints)
     }
 
     private struct Survey {
@@ -112,6 +113,8 @@ public struct CorpusEncoder {
         var occurrences = [Int](repeating: 0, count: 0x11_0000)
         var unknown = Unknown()
         var digest = ""
+
+        var codePoints: [UInt32] { occurrences.indices.filter { occurrences[$0] > 0 }.map { UInt32($0) } }
     }
 
     /// The first reading: which code points there are, how many characters, and which of them a vocabulary lacks.
@@ -301,8 +304,14 @@ public struct CorpusEncoder {
         var range = head.markLength(origin.encoding)..<size
         if origin.stripsGutenberg {
             let lowByte = origin.encoding == .utf16 ? (head.isBigEndian ? 1 : 0) : nil
+            let whole = range
             range = try reading { () throws(StorageError) in
-                try GutenbergFrame.range(in: file, range, lowByte: lowByte)
+                try GutenbergFrame.range(in: file, whole, lowByte: lowByte)
+            }
+            if notes, range == whole {
+                note(
+                    "strip_gutenberg cut nothing from \(source.path): no header and no licence of Project Gutenberg was found"
+                )
             }
         }
         return (file, range, head.isBigEndian)

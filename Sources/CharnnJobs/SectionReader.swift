@@ -34,6 +34,13 @@ final class SectionReader {
     /// The keys that were given a value.
     var given: Set<String> { Set(pairs.filter { !Self.isNull($0.value) }.map(\.key)) }
 
+    /// Whether a section's key stands there and nothing behind it.
+    func isEmpty(_ key: String) -> Bool {
+        guard let value = pairs.first(where: { $0.key == key })?.value else { return false }
+        if case .sequence(let sequence) = value { return sequence.isEmpty }
+        return Self.isNull(value)
+    }
+
     func report(_ line: Int?, _ text: String) {
         problems.append((line ?? self.line, "\(fileName):\(line ?? self.line): \(text)"))
     }

@@ -76,6 +76,12 @@ struct GenerationJob {
                 "The prompt has characters that the model's vocabulary lacks, and unknown is "
                     + "\(section.request.unknown.rawValue): \(Vocabulary.list(writer.unknown)).")
         }
+        // Of a model of this job it was told before the training.
+        if section.model != nil,
+            let note = section.request.note(ofStopIn: loaded.model.vocabulary, loaded.model.encoding)
+        {
+            runner.keeper.warn("\(note).")
+        }
         let engine = try runner.engine(for: loaded.model)
         // Texts of an attempt that was interrupted are whole; they would only be written again.
         let identity = TextProgress.identity(section, loaded.model, engine.configuration)

@@ -287,6 +287,8 @@ final class TrainingJob {
     private func checkPrompts(_ model: Model) throws {
         for section in runner.job.generate where section.model == nil {
             _ = try TextWriter(section.request, vocabulary: model.vocabulary, encoding: model.encoding)
+            let note = section.request.note(ofStopIn: model.vocabulary, model.encoding)
+            if let note { keeper.warn("\(note).") }
         }
     }
 
@@ -398,6 +400,9 @@ final class TrainingJob {
                         + "\(grouped(corpus.text.count)) characters is less than two; raise val_fraction")
             }
             keeper.warn("There is no validation: val_fraction leaves fewer than two characters for it.")
+        }
+        for note in section.notes(steps: trainer.totalSteps, layers: architecture.layerCount) {
+            keeper.warn("\(note).")
         }
         let step = trainer.progress.step
         if resuming {

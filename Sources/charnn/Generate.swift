@@ -131,6 +131,9 @@ struct Generate: ParsableCommand {
                 "charnn: the prompt has characters that the model's vocabulary lacks: \(Vocabulary.list(writer.unknown))"
             )
         }
+        if let note = request.note(ofStopIn: model.vocabulary, model.encoding) {
+            Terminal.error("charnn: warning: \(note)")
+        }
         let engine = try Engines().makeEngine(
             EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
         let predictor = try engine.makePredictor(streams: 1)

@@ -149,6 +149,14 @@ import Testing
         #expect(try read(Array(Self.prose.utf8), .utf8).notes == [])
     }
 
+    @Test func `a frame that is not there is told`() throws {
+        let notes = try read(Array("No frame here.".utf8), .utf8, strip: true).notes
+        #expect(notes.count == 1 && notes[0].hasPrefix("strip_gutenberg cut nothing from "), "\(notes)")
+        #expect(try read(Array("No frame here.".utf8), .utf8).notes == [])
+        let framed = Array("*** START OF THE PROJECT GUTENBERG EBOOK X ***\nText.".utf8)
+        #expect(try read(framed, .utf8, strip: true).notes == [])
+    }
+
     @Test func `Gutenberg's frame is cut from UTF-16 too`() throws {
         let framed =
             "Title\r\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\r\n\r\nÀ praia.\r\n"

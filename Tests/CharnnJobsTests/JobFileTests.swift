@@ -6,6 +6,16 @@ import SystemPackage
 import Testing
 
 @Suite struct JobFileTests {
+    @Test func `a section without anything in it is noted`() throws {
+        func notes(_ text: String) throws -> [String] { try JobFile.parse(Array(text.utf8), fileName: "a.yaml").notes }
+        let train = "train: {corpus: a.txt}\n"
+        for empty in ["generate:\n", "generate: null\n", "generate: []\n", "generate: ~\n"] {
+            #expect(try notes(train + empty).map { $0.prefix(18) } == ["generate: is empty"], "\(empty)")
+        }
+        #expect(try notes(train) == [] && notes(train + "generate: {}\n") == [])
+        #expect(try notes(train + "generate: {}\nevaluate:\n").count == 1)
+    }
+
     private func parse(_ text: String, memory: UInt64? = nil) throws -> JobFile {
         try JobFile.parse(Array(text.utf8), fileName: "job.yaml", memory: memory)
     }
