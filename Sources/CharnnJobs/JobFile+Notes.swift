@@ -25,8 +25,7 @@ extension TrainSection {
 extension TextRequest {
     /// What to say of a `stop` that the text will never have; nil where it may.
     public func note(ofStopIn vocabulary: Vocabulary, _ encoding: TextEncoding) -> String? {
-        guard let stop else { return nil }
-        let lacking = encoding.codePoints(of: stop).enumerated().filter { vocabulary.index(of: $1) == nil }
+        let lacking = codePointsOfStop(vocabulary, encoding).enumerated().filter { vocabulary.index(of: $1) == nil }
         guard !lacking.isEmpty else { return nil }
         return "stop never occurs: the vocabulary lacks \(Vocabulary.list(lacking.map { ($0, $1) }))"
     }

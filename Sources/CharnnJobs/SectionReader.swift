@@ -246,7 +246,7 @@ extension Duration {
         var digits = ""
         for character in text where character != " " {
             if let unit = units[character] {
-                guard let value = Double(digits), value.isFinite else { return nil }
+                guard let value = Double(digits), value.isFinite, value >= 0 else { return nil }
                 total += value * unit
                 digits = ""
             } else {

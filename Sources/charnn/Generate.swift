@@ -67,34 +67,39 @@ struct Generate: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(name: .long, help: "The text to go on from. Default: a newline, not shown.")
+    // What follows an option is its value, also where it begins with a hyphen.
+    @Option(name: .long, parsing: .unconditional, help: "The text to go on from. Default: a newline, not shown.")
     var prompt = ""
 
-    @Option(name: .long, help: "Characters to write after the prompt.")
+    @Option(name: .long, parsing: .unconditional, help: "Characters to write after the prompt.")
     var length = 1000
 
-    @Option(name: .long, help: "Above 1: bolder; below: safer; 0: always the likeliest character.")
+    @Option(
+        name: .long, parsing: .unconditional, help: "Above 1: bolder; below: safer; 0: always the likeliest character.")
     var temperature = 0.8
 
-    @Option(name: .long, help: "Only the so many likeliest characters; 0: all.")
+    @Option(name: .long, parsing: .unconditional, help: "Only the so many likeliest characters; 0: all.")
     var topK = 0
 
-    @Option(name: .long, help: "Only the likeliest characters that together reach this probability; 1: all.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Only the likeliest characters that together reach this probability; 1: all.")
     var topP = 1.0
 
-    @Option(name: .long, help: "How many texts.")
+    @Option(name: .long, parsing: .unconditional, help: "How many texts.")
     var count = 1
 
-    @Option(name: .long, help: "The same seed writes the same text.")
+    @Option(name: .long, parsing: .unconditional, help: "The same seed writes the same text.")
     var seed: UInt64 = 1
 
-    @Option(name: .long, help: "Stop after this string.")
+    @Option(name: .long, parsing: .unconditional, help: "Stop after this string.")
     var stop: String?
 
     @Flag(name: .long, inversion: .prefixedNo, help: "Show the prompt before the text.")
     var echo = true
 
-    @Option(name: .long, help: "Prompt characters outside the vocabulary: error, skip or replace.")
+    @Option(
+        name: .long, parsing: .unconditional, help: "Prompt characters outside the vocabulary: error, skip or replace.")
     var unknown = UnknownPolicy.error
 
     func validate() throws {
@@ -113,12 +118,25 @@ struct Generate: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let model = try model.load(storage)
-            let request = TextRequest(
+            var request = TextRequest(
                 prompt: prompt, length: length,
                 sampler: Sampler(temperature: temperature, topK: topK, topP: topP), count: count, seed: seed,
                 stop: stop, echo: echo, unknown: unknown)
+            request.promptBytes = try raw("--prompt", prompt, model)
+            request.stopBytes = try stop.flatMap { try raw("--stop", $0, model) }
             try Self.write(request, with: model)
         }
+    }
+
+    /// The bytes of a value that is not UTF-8, which only a model that learned bytes can take.
+    private func raw(_ option: String, _ text: String, _ model: Model) throws -> [UInt8]? {
+        guard let bytes = RawArguments.value(of: option, parsedAs: text) else { return nil }
+        guard model.encoding == .bytes else {
+            throw Failure(
+                "\(option): \"\(text)\" is not UTF-8, and the model learned characters, not bytes; say it in UTF-8",
+                status: Failure.usage)
+        }
+        return bytes
     }
 
     /// Writes the texts of a request to standard output, one after the other.

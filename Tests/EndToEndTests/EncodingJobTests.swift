@@ -92,6 +92,50 @@ import Testing
             known.error == "" && !known.output.contains("warning") && known.output.contains("\"characters\" : 5999"))
     }
 
+    @Test func `a prompt is taken as it is written, or refused with the reason`() throws {
+        try spool.corpus("text.txt", String(repeating: "- item one\n- item two\n", count: 200))
+        let prompt = "\u{FEFF}- item\r\n"
+        let yaml = job(.utf8).replacing("\"à praia\"", with: #""\uFEFF- item\r\n""#)
+        try spool.drop("text.yaml", yaml)
+        try spool.drop("raw.yaml", job(.bytes).replacing("\"à praia\"", with: "item"))
+        #expect(try spool.once().status == 0)
+        #expect(try spool.text(spool.output("text").appending("generated/1.txt")).hasPrefix("- item\n"))
+
+        for prompt in ["- item", "--item", prompt] {
+            let end = try spool.charnn("generate", "text", "--prompt", prompt, "--length", "3", "--unknown", "skip")
+            #expect(end.status == 0 && end.output.hasPrefix("-"), "\(end.error)")
+        }
+        for (option, value, words) in [
+            ("--temperature", "-1", "--temperature: found -1.0; allowed: a number from 0"),
+            ("--length", "-1", "--length: found -1; allowed: a whole number from 0"),
+            ("--top-k", "-2", "--top-k: found -2; allowed"), ("--top-p", "-0.5", "--top-p: found -0.5; allowed"),
+            ("--count", "-1", "--count: found -1; allowed"), ("--seed", "-1", "'-1' is invalid for '--seed"),
+        ] {
+            let end = try spool.charnn("generate", "text", option, value)
+            #expect(end.status == 64 && end.error.contains(words), "\(end.error)")
+        }
+        #expect(try spool.charnn("bench", "--hidden-size", "-1").error.contains("--hidden-size: found -1; allowed"))
+        #expect(try spool.charnn("demo", "--epochs", "-1").error.contains("--epochs: found -1; allowed"))
+        #expect(try spool.charnn("report", "--since", "-1d").error.contains("--since: found \"-1d\"; allowed"))
+
+        // Bytes that are no UTF-8 can only come from a shell.
+        func shell(_ words: String) throws -> Outcome {
+            try RunningProgram(
+                "/bin/sh", ["-c", "\(Program.charnn.path) generate \(words) --length 2 | od -An -tx1"],
+                in: spool.folder.path,
+                environment: ["CHARNND_SPOOL": spool.layout.root.string, "HOME": spool.folder.path.string]
+            ).end()
+        }
+        for words in [#"raw --prompt "$(printf 'a\377\351b')""#, #"raw --prompt="$(printf 'a\377\351b')""#] {
+            let end = try shell(words)
+            #expect(end.output.hasPrefix(" 61 ff e9 62 ") && end.error == "", "\(end)")
+        }
+        #expect(try shell("raw --prompt aé").output.hasPrefix(" 61 c3 a9 "))
+        let refused = try shell(#"text --prompt "$(printf 'a\377b')""#)
+        #expect(refused.error.contains("--prompt: \"a\u{FFFD}b\" is not UTF-8") && refused.output == "")
+        #expect(try shell(#"text --stop "$(printf '\377')""#).error.contains("--stop: "))
+    }
+
     @Test func `a wrong encoding is told by check, by the job's log and by a run`() throws {
         let text = spool.layout.corpora.appending("text.txt")
         try spool.storage.replace(text, with: [UInt8](try #require(Self.prose.data(using: .windowsCP1252))))
