@@ -1,4 +1,4 @@
-import CharnnEngine
+public import CharnnEngine
 public import CharnnModel
 public import CharnnStorage
 import Crypto
@@ -30,20 +30,24 @@ public struct CorpusEncoder {
     private let storage: any Storage
     private let shouldStop: () -> Bool
     private let progress: (Double) -> Void
+    private let note: (String) -> Void
 
     /// - Parameters:
     ///   - files: The files, in order.
     ///   - shouldStop: Asked after every megabyte; when true, encoding ends with ``CorpusError/Code/interrupted``.
     ///   - progress: Told the part that is done, 0...1.
+    ///   - note: Told what is likely a mistake though the text can be read, a sentence without its full stop.
     public init(
         _ files: [CorpusFile], origin: CorpusOrigin, storage: any Storage,
-        shouldStop: @escaping () -> Bool = { false }, progress: @escaping (Double) -> Void = { _ in }
+        shouldStop: @escaping () -> Bool = { false }, progress: @escaping (Double) -> Void = { _ in },
+        note: @escaping (String) -> Void = { _ in }
     ) {
         self.files = files
         self.origin = origin
         self.storage = storage
         self.shouldStop = shouldStop
         self.progress = progress
+        self.note = note
     }
 
     /// Encodes the text into `path`, durably; after a crash there is the whole file or none.
@@ -52,17 +56,16 @@ public struct CorpusEncoder {
     public func encode(to path: FilePath, base: Vocabulary? = nil) throws(CorpusError) {
         let survey = try survey()
         try requireText(survey.count)
-        let found = survey.occurrences.indices.filter { survey.occurrences[$0] > 0 }.map { UInt32($0) }
-        let fresh = origin.encoding == .bytes ? .bytes : Vocabulary(codePoints: found)
-        guard let vocabulary = base?.growing(by: found) ?? fresh else {
-            throw CorpusError(.empty, "the text has no characters")
-        }
+        guard let fresh = vocabulary(of: survey) else { throw CorpusError(.empty, "the text has no characters") }
+        let vocabulary = base?.growing(by: survey.codePoints) ?? fresh
         try write(survey.count, digest: survey.digest, vocabulary, replacement: nil, to: path)
     }
 
     /// What a vocabulary lacked in a text.
     public struct Unknown: Sendable {
         public var count = 0
+        /// Where others were put in their place, in the text as it was encoded.
+        public var replaced = PositionSet()
         /// The first ten: place in the text (from 0) and code point.
         public var first: [(position: Int, codePoint: UInt32)] = []
     }
@@ -76,14 +79,15 @@ public struct CorpusEncoder {
     ) throws(CorpusError) -> Unknown {
         let survey = try survey(known: vocabulary)
         try requireText(survey.count)
-        let unknown = survey.unknown
+        var unknown = survey.unknown
         if policy == .error, unknown.count > 0 {
             let more = unknown.count > unknown.first.count ? ", \(unknown.count) such characters in all" : ""
             throw CorpusError(.unknownCharacters, Vocabulary.describe(unknown.first) + more)
         }
         try write(
             policy == .replace ? survey.count : survey.count - unknown.count, digest: survey.digest, vocabulary,
-            replacement: policy == .replace ? vocabulary.replacement : -1, to: path)
+            replacement: policy == .replace ? vocabulary.replacement : -1, to: path,
+            replaced: { unknown.replaced.insert($0) })
         return unknown
     }
 
@@ -93,10 +97,14 @@ public struct CorpusEncoder {
         throw CorpusError(.empty, "there is no text in \(names); name a file that has some")
     }
 
-    /// Reads the text once: how many characters it has, and how many different ones its vocabulary.
-    public func measure() throws(CorpusError) -> (characters: Int, vocabulary: Int) {
+    /// Reads the text once: how many characters it has, and which different ones; none: there is no text.
+    public func measure() throws(CorpusError) -> (characters: Int, vocabulary: Vocabulary?) {
         let survey = try survey()
-        return (survey.count, origin.encoding == .bytes ? 256 : survey.occurrences.count { $0 > 0 })
+        return (survey.count, vocabulary(of: survey))
+    }
+
+    private func vocabulary(of survey: Survey) -> Vocabulary? {
+        origin.encoding == .bytes ? .bytes : Vocabulary(codePoints: survey.codePoints)
     }
 
     private struct Survey {
@@ -105,6 +113,8 @@ public struct CorpusEncoder {
         var occurrences = [Int](repeating: 0, count: 0x11_0000)
         var unknown = Unknown()
         var digest = ""
+
+        var codePoints: [UInt32] { occurrences.indices.filter { occurrences[$0] > 0 }.map { UInt32($0) } }
     }
 
     /// The first reading: which code points there are, how many characters, and which of them a vocabulary lacks.
@@ -124,7 +134,19 @@ public struct CorpusEncoder {
             survey.count += codePoints.count
         }
         survey.digest = digest
+        noteControls(survey)
         return survey
+    }
+
+    /// In a text that people write Latin-1 has no characters where windows-1252 has quotation marks and dashes.
+    private func noteControls(_ survey: Survey) {
+        guard origin.encoding == .latin1, case let found = survey.occurrences[0x80..<0xA0],
+            let first = found.firstIndex(where: { $0 > 0 })
+        else { return }
+        let names = files.map(\.path.string).joined(separator: ", ")
+        note(
+            "\(names) has \(found.reduce(0, +)) bytes, the first kind of them 0x\(String(first, radix: 16)), which are control "
+                + "characters in latin-1 and quotation marks, dashes and letters in windows-1252; set encoding to that")
     }
 
     /// The index of every code point; -1 for those that the vocabulary lacks.
@@ -140,11 +162,13 @@ public struct CorpusEncoder {
     ///   - count: The symbols that will be written.
     ///   - digest: Of the bytes that the first reading saw.
     ///   - replacement: The symbol of unknown characters; -1: they are left out; nil: there are none.
+    ///   - replaced: Told where it stands.
     private func write(
-        _ count: Int, digest: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath
+        _ count: Int, digest: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath,
+        replaced: (Int) -> Void = { _ in }
     ) throws(CorpusError) {
         do {
-            try writeFile(count, digest: digest, vocabulary, replacement: replacement, to: path)
+            try writeFile(count, digest: digest, vocabulary, replacement: replacement, to: path, replaced)
         } catch let error as CorpusError {
             throw error
         } catch {
@@ -153,7 +177,8 @@ public struct CorpusEncoder {
     }
 
     private func writeFile(
-        _ count: Int, digest expected: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath
+        _ count: Int, digest expected: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath,
+        _ replaced: (Int) -> Void
     ) throws {
         let width = SymbolText.width(vocabularySize: vocabulary.count)
         let temporary = path.partial
@@ -179,6 +204,7 @@ public struct CorpusEncoder {
                     guard let replacement else { throw changed }
                     if replacement < 0 { continue }
                     symbol = replacement
+                    replaced(written + bytes.count / width)
                 }
                 bytes.append(UInt8(truncatingIfNeeded: symbol))
                 if width > 1 { bytes.append(UInt8(truncatingIfNeeded: symbol >> 8)) }
@@ -217,8 +243,8 @@ public struct CorpusEncoder {
         var left = origin.maximumCharacters ?? .max
         var codePoints: [UInt32] = []
         for (index, source) in files.enumerated() where left > 0 {
-            let (file, range) = try open(source)
-            var decoder = TextDecoder(origin.encoding)
+            let (file, range, isBigEndian) = try open(source, notes: number != 1)
+            var decoder = TextDecoder(origin.encoding, isBigEndian: isBigEndian)
             var position = range.lowerBound
             do {
                 while left > 0 {
@@ -242,7 +268,7 @@ public struct CorpusEncoder {
                     if piece.isEmpty { break }
                 }
             } catch let broken as TextDecoder.Broken {
-                throw undecodable(source.path, file, at: range.lowerBound + broken.offset)
+                throw undecodable(source.path, file, at: range.lowerBound + broken.offset, isBigEndian)
             } catch let error as CorpusError {
                 throw error
             } catch {
@@ -252,23 +278,43 @@ public struct CorpusEncoder {
         return hasher.finalize().hexadecimal
     }
 
-    /// Opens a file and finds the byte range of its text: behind a byte order mark, within Gutenberg's frame.
-    private func open(_ source: CorpusFile) throws(CorpusError) -> (any StorageFile, Range<Int>) {
-        do throws(StorageError) {
+    /// Opens a file and finds the byte range of its text: behind a byte order mark, within Gutenberg's frame. Refuses one
+    /// that is evidently something else.
+    ///
+    /// - Returns: Also, of UTF-16, whether the higher byte comes first.
+    private func open(
+        _ source: CorpusFile, notes: Bool
+    ) throws(CorpusError) -> (any StorageFile, Range<Int>, isBigEndian: Bool) {
+        func reading<Result>(_ work: () throws(StorageError) -> Result) throws(CorpusError) -> Result {
+            do throws(StorageError) {
+                return try work()
+            } catch {
+                throw CorpusError(.reading(error), Self.explain(error, source))
+            }
+        }
+        let (file, size, head) = try reading { () throws(StorageError) in
             let file = try storage.open(source.path, beneath: source.root, expecting: source.found)
             let size = try file.status().size
-            var range = 0..<size
-            if origin.encoding == .utf8, try file.read(at: 0, count: min(3, size)) == [0xEF, 0xBB, 0xBF] {
-                range = 3..<size
-            }
-            if origin.stripsGutenberg {
-                let inner = try GutenbergFrame.range(in: file, size: size)
-                range = max(range.lowerBound, inner.lowerBound)..<max(range.lowerBound, inner.upperBound)
-            }
-            return (file, range)
-        } catch {
-            throw CorpusError(.reading(error), Self.explain(error, source))
+            return (file, size, TextRecognition(try file.read(at: 0, count: min(TextRecognition.reach, size))))
         }
+        if let refusal = head.refusal(origin.encoding) {
+            throw CorpusError(.undecodable, "\(source.path) \(refusal)")
+        }
+        if notes, let doubt = head.doubt(origin.encoding) { note("\(source.path) \(doubt)") }
+        var range = head.markLength(origin.encoding)..<size
+        if origin.stripsGutenberg {
+            let lowByte = origin.encoding == .utf16 ? (head.isBigEndian ? 1 : 0) : nil
+            let whole = range
+            range = try reading { () throws(StorageError) in
+                try GutenbergFrame.range(in: file, whole, lowByte: lowByte)
+            }
+            if notes, range == whole {
+                note(
+                    "strip_gutenberg cut nothing from \(source.path): no header and no licence of Project Gutenberg was found"
+                )
+            }
+        }
+        return (file, range, head.isBigEndian)
     }
 
     private static func explain(_ error: StorageError, _ source: CorpusFile) -> String {
@@ -283,20 +329,37 @@ public struct CorpusEncoder {
     }
 
     /// Tells a broken byte with its offset and line.
-    private func undecodable(_ path: FilePath, _ file: any StorageFile, at offset: Int) -> CorpusError {
+    private func undecodable(
+        _ path: FilePath, _ file: any StorageFile, at offset: Int, _ isBigEndian: Bool
+    ) -> CorpusError {
         var line = 1
         var position = 0
         while position < offset,
             let piece = try? file.read(at: position, count: min(Self.pieceSize, offset - position)), !piece.isEmpty
         {
-            for byte in piece where byte == 10 { line += 1 }
+            if origin.encoding == .utf16 {
+                // Pieces are of an even size, so that no line end is cut in two.
+                let (low, high) = isBigEndian ? (1, 0) : (0, 1)
+                for unit in stride(from: 0, to: piece.count - 1, by: 2)
+                where piece[unit + low] == 10 && piece[unit + high] == 0 { line += 1 }
+            } else {
+                for byte in piece where byte == 10 { line += 1 }
+            }
             position += piece.count
         }
         let byte =
             (try? file.read(at: offset, count: 1))?.first.map { "0x" + [$0].hexadecimal } ?? "the end of the file"
-        return CorpusError(
-            .undecodable,
-            "\(path) is not UTF-8: \(byte) at byte \(offset), line \(line), stands where no such byte may; "
-                + "convert the file, or set encoding to latin-1 or bytes")
+        let place = "\(byte) at byte \(offset), line \(line), stands where no such byte may"
+        let remedy: String
+        switch origin.encoding {
+        case .utf16: remedy = "take another copy of the file"
+        case .windows1252: remedy = "set encoding to latin-1, or convert the file with iconv -f ENCODING -t UTF-8"
+        case .utf8, .latin1, .bytes:
+            let near =
+                (try? file.read(at: max(0, offset - TextRecognition.reach), count: 4 * TextRecognition.reach)) ?? []
+            remedy = TextRecognition.remedy(near)
+        }
+        let name = origin.encoding == .windows1252 ? "windows-1252" : origin.encoding.rawValue.uppercased()
+        return CorpusError(.undecodable, "\(path) is not \(name): \(place); \(remedy)")
     }
 }

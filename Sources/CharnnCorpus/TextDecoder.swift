@@ -1,15 +1,20 @@
 import CharnnModel
 
-/// Decodes the bytes of one file piece by piece into code points: UTF-8 or Latin-1, CRLF made LF.
+/// Decodes the bytes of one file piece by piece into code points, CRLF made LF.
 ///
 /// Bytes are decoded as they are in the `bytes` encoding.
 struct TextDecoder {
     private let encoding: TextEncoding
-    /// An unfinished UTF-8 sequence at the end of the last piece.
+    /// Of UTF-16: whether the higher byte comes first.
+    private let isBigEndian: Bool
+    /// An unfinished sequence at the end of the last piece.
     private var carry: [UInt8] = []
     private var pendingReturn = false
 
-    init(_ encoding: TextEncoding) { self.encoding = encoding }
+    init(_ encoding: TextEncoding, isBigEndian: Bool = false) {
+        self.encoding = encoding
+        self.isBigEndian = isBigEndian
+    }
 
     /// Where decoding broke: bytes before the broken one in the pieces given so far.
     struct Broken: Error { var offset: Int }
@@ -22,13 +27,28 @@ struct TextDecoder {
             for byte in piece { output.append(UInt32(byte)) }
         case .latin1:
             for byte in piece { emit(UInt32(byte), into: &output) }
-        case .utf8:
-            if carry.isEmpty {
-                try decodeUTF8(piece, into: &output)
-            } else {
-                let joined = carry + piece
+        case .windows1252:
+            for (index, byte) in piece.enumerated() {
+                guard (0x80..<0xA0).contains(byte) else {
+                    emit(UInt32(byte), into: &output)
+                    continue
+                }
+                guard let codePoint = TextEncoding.extended[Int(byte - 0x80)] else {
+                    throw Broken(offset: consumed + index)
+                }
+                emit(codePoint, into: &output)
+            }
+            consumed += piece.count
+        case .utf8, .utf16:
+            var bytes = piece
+            if !carry.isEmpty {
+                bytes = carry + piece
                 carry = []
-                try decodeUTF8(joined, into: &output)
+            }
+            if encoding == .utf8 {
+                try decodeUTF8(bytes, into: &output)
+            } else {
+                try decodeUTF16(bytes, into: &output)
             }
         }
     }
@@ -53,6 +73,30 @@ struct TextDecoder {
         } else {
             output.append(codePoint)
         }
+    }
+
+    private mutating func decodeUTF16(_ bytes: [UInt8], into output: inout [UInt32]) throws(Broken) {
+        func unit(_ i: Int) -> UInt32 {
+            let (first, second) = (UInt32(bytes[i]), UInt32(bytes[i + 1]))
+            return isBigEndian ? first << 8 | second : second << 8 | first
+        }
+        var i = 0
+        while i + 1 < bytes.count {
+            let high = unit(i)
+            guard (0xD800..<0xE000).contains(high) else {
+                emit(high, into: &output)
+                i += 2
+                continue
+            }
+            guard high < 0xDC00 else { throw Broken(offset: consumed + i) }
+            guard i + 3 < bytes.count else { break }
+            let low = unit(i + 2)
+            guard (0xDC00..<0xE000).contains(low) else { throw Broken(offset: consumed + i) }
+            emit(0x10000 + (high - 0xD800) << 10 + (low - 0xDC00), into: &output)
+            i += 4
+        }
+        carry = Array(bytes[i...])
+        consumed += i
     }
 
     private mutating func decodeUTF8(_ bytes: [UInt8], into output: inout [UInt32]) throws(Broken) {

@@ -38,6 +38,9 @@ extension JobFile {
         job.generate = generate.map { GenerateSection($0, besideTrain: train != nil) }
         let evaluate = root.section("evaluate")
         job.evaluate = evaluate.map { EvaluateSection($0, besideTrain: train != nil) }
+        for key in known where root.isEmpty(key) {
+            job.notes.append("\(key): is empty and does nothing; give it the keys it needs, or take it out")
+        }
         if root.given.isDisjoint(with: known) {
             root.report(root.line, "a job needs at least one of the sections train, generate and evaluate")
         }

@@ -37,6 +37,8 @@ public struct JobFile: Sendable, Equatable {
     public var judge = true
     public var generate: [GenerateSection] = []
     public var evaluate: EvaluateSection?
+    /// What in the file is allowed and does nothing: each a sentence without its full stop.
+    public var notes: [String] = []
 
     public init() {}
 

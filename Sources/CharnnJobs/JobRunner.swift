@@ -79,6 +79,7 @@ public final class JobRunner {
             status.endedAt = nil
             status.warnings = []
         }
+        for note in job.notes { keeper.warn("\(note).") }
         var trained: LoadedModel?
         if let section = job.train { trained = try TrainingJob(self, section).run() }
         try GenerationJob(self).run(trained)

@@ -133,7 +133,8 @@ struct JudgementJob {
             guard let bytes = try storage.contents(of: folder.path.pushing(FilePath(file)), limit: Self.longestText)
             else { continue }
             let written = TextReading.symbols(of: bytes, corpus.encoding, corpus.vocabulary)
-            let prompt = corpus.encoding.codePoints(of: section.request.prompt).compactMap(corpus.vocabulary.index)
+            let prompt = section.request.codePointsOfPrompt(corpus.vocabulary, corpus.encoding)
+                .compactMap(corpus.vocabulary.index)
             let own = section.request.echo && written.starts(with: prompt) ? prompt.count : 0
             let copies = VerbatimCopies(of: written, from: own, in: searched.suffixes)
             let passages = copies.longest.map { copy in

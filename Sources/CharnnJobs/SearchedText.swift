@@ -55,7 +55,7 @@ struct SearchedText {
     /// The beginning of a passage, for people.
     func excerpt(_ place: Int, _ length: Int) -> String {
         let bytes = bytes(place..<min(suffixes.text.count, place + min(length, 160)))
-        let text = corpus.encoding == .utf8 ? String(decoding: bytes, as: UTF8.self) : TextReading.text(of: bytes)
+        let text = corpus.encoding.text(of: bytes)
         return length > 160 ? text + " …" : text
     }
 

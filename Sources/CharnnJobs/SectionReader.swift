@@ -34,6 +34,13 @@ final class SectionReader {
     /// The keys that were given a value.
     var given: Set<String> { Set(pairs.filter { !Self.isNull($0.value) }.map(\.key)) }
 
+    /// Whether a section's key stands there and nothing behind it.
+    func isEmpty(_ key: String) -> Bool {
+        guard let value = pairs.first(where: { $0.key == key })?.value else { return false }
+        if case .sequence(let sequence) = value { return sequence.isEmpty }
+        return Self.isNull(value)
+    }
+
     func report(_ line: Int?, _ text: String) {
         problems.append((line ?? self.line, "\(fileName):\(line ?? self.line): \(text)"))
     }
@@ -239,7 +246,7 @@ extension Duration {
         var digits = ""
         for character in text where character != " " {
             if let unit = units[character] {
-                guard let value = Double(digits), value.isFinite else { return nil }
+                guard let value = Double(digits), value.isFinite, value >= 0 else { return nil }
                 total += value * unit
                 digits = ""
             } else {

@@ -76,6 +76,12 @@ struct GenerationJob {
                 "The prompt has characters that the model's vocabulary lacks, and unknown is "
                     + "\(section.request.unknown.rawValue): \(Vocabulary.list(writer.unknown)).")
         }
+        // Of a model of this job it was told before the training.
+        if section.model != nil,
+            let note = section.request.note(ofStopIn: loaded.model.vocabulary, loaded.model.encoding)
+        {
+            runner.keeper.warn("\(note).")
+        }
         let engine = try runner.engine(for: loaded.model)
         // Texts of an attempt that was interrupted are whole; they would only be written again.
         let identity = TextProgress.identity(section, loaded.model, engine.configuration)
@@ -225,22 +231,28 @@ struct EvaluationJob {
             shouldStop: {
                 runner.keeper.update { _ in }
                 return runner.shouldPause
-            })
+            }, note: { runner.keeper.warn("\($0).") })
         guard let scored else { throw runner.paused() }
         let report = scored.report(model: loaded.name, corpus: section.corpus)
         try runner.storage.replace(runner.folder.evaluation, with: report)
+        if let warning = scored.warning { runner.keeper.warn("\(warning).") }
         runner.keeper.event(
             .scored, .notice,
             "\(loaded.name) scores \(fixed(scored.score.bitsPerCharacter, 4)) bits per character on "
-                + "\(section.corpus.joined(separator: ", ")).", ["LOSS": fixed(scored.score.loss, 6)])
+                + "\(scored.extent)\(section.corpus.joined(separator: ", ")).",
+            ["LOSS": fixed(scored.score.loss, 6)])
     }
 }
 
 /// How well a model predicts a text.
 public struct ScoredText: Sendable {
+    /// Of the characters that the vocabulary has.
     public var score: TextScore
     /// Characters that the vocabulary lacks: how many there were.
     public var unknownCount: Int
+
+    /// From this share of unknown characters on a score says little of its text.
+    private static let warningShare = 0.1
 
     /// `exp` of the loss.
     public var perplexity: Double { exp(score.loss) }
@@ -249,7 +261,22 @@ public struct ScoredText: Sendable {
     public var summary: String {
         "\(fixed(score.loss, 4)) nats per character\n\(fixed(score.bitsPerCharacter, 4)) bits per character\n"
             + "perplexity \(fixed(perplexity, 4)) over \(grouped(score.count)) characters"
-            + (unknownCount > 0 ? ", \(grouped(unknownCount)) outside the vocabulary" : "")
+            + (unknownCount > 0 ? "; \(grouped(unknownCount)) outside the vocabulary are left out" : "")
+    }
+
+    /// Of how many characters the score is, where it is not of all: words before the text's name.
+    fileprivate var extent: String {
+        unknownCount > 0
+            ? "\(grouped(score.count)) characters, without \(grouped(unknownCount)) outside its vocabulary, of " : ""
+    }
+
+    /// What to beware of, a sentence without its full stop; nil: nothing.
+    public var warning: String? {
+        let share = Double(unknownCount) / Double(max(1, score.count + unknownCount))
+        guard share > Self.warningShare else { return nil }
+        return
+            "\(fixed(share * 100, 0)) % of the characters are outside the model's vocabulary and left out, so that the score "
+            + "says little of the text"
     }
 
     /// `evaluation.json`.
@@ -262,13 +289,15 @@ public struct ScoredText: Sendable {
             var natsPerCharacter: Double
             var bitsPerCharacter: Double
             var perplexity: Double
+            var warning: String?
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         encoder.keyEncodingStrategy = .convertToSnakeCase
         let report = Report(
             model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
-            natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity)
+            natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity,
+            warning: warning)
         return ((try? encoder.encode(report)).map([UInt8].init) ?? []) + [10]
     }
 }
@@ -280,15 +309,17 @@ public enum TextScoring {
     /// - Parameters:
     ///   - encoding: nil: the model's.
     ///   - folder: Where the encoded text is kept meanwhile; it has no name there any more once it is mapped.
+    ///   - note: Told what is likely a mistake, a sentence without its full stop.
     /// - Returns: nil if it was stopped.
     public static func score(
         _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
-        engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false }
+        engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false },
+        note: @escaping (String) -> Void = { _ in }
     ) throws -> ScoredText? {
         let origin = CorpusOrigin(
             paths: files.map(\.path.string), encoding: encoding ?? model.encoding, stripsGutenberg: false,
             maximumCharacters: nil)
-        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop)
+        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop, note: note)
         let path = folder.appending(.partialEvaluation)
         let unknown: CorpusEncoder.Unknown
         let corpus: EncodedCorpus
@@ -302,15 +333,15 @@ public enum TextScoring {
             throw error
         }
         let text = corpus.text
-        guard text.count >= 2 else {
+        let evaluator = Evaluator(
+            text, range: 0..<text.count, leavingOut: unknown.count > 0 && policy == .replace ? unknown.replaced : nil)
+        guard evaluator.count > 0 else {
             throw JobError(
                 .badData,
-                "there is nothing to score in \(origin.paths.joined(separator: ", ")); "
-                    + "name a text of two characters or more")
+                "there is nothing to score in \(origin.paths.joined(separator: ", ")); name a text of two characters or "
+                    + "more that the model's vocabulary has")
         }
-        guard let score = try Evaluator(text, range: 0..<text.count).score(with: engine, shouldStop: shouldStop) else {
-            return nil
-        }
+        guard let score = try evaluator.score(with: engine, shouldStop: shouldStop) else { return nil }
         return ScoredText(score: score, unknownCount: unknown.count)
     }
 }

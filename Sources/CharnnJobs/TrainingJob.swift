@@ -259,7 +259,8 @@ final class TrainingJob {
         let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
         let encoder = CorpusEncoder(
             files, origin: origin, storage: runner.storage, shouldStop: { [runner] in runner.shouldPause },
-            progress: { [keeper] part in keeper.update { $0.phase = "encoding \(Int(part * 100)) %" } })
+            progress: { [keeper] part in keeper.update { $0.phase = "encoding \(Int(part * 100)) %" } },
+            note: { [keeper] in keeper.warn("\($0).") })
         do {
             try encoder.encode(to: folder.corpus, base: (model ?? base)?.vocabulary)
         } catch {
@@ -286,6 +287,8 @@ final class TrainingJob {
     private func checkPrompts(_ model: Model) throws {
         for section in runner.job.generate where section.model == nil {
             _ = try TextWriter(section.request, vocabulary: model.vocabulary, encoding: model.encoding)
+            let note = section.request.note(ofStopIn: model.vocabulary, model.encoding)
+            if let note { keeper.warn("\(note).") }
         }
     }
 
@@ -398,6 +401,9 @@ final class TrainingJob {
             }
             keeper.warn("There is no validation: val_fraction leaves fewer than two characters for it.")
         }
+        for note in section.notes(steps: trainer.totalSteps, layers: architecture.layerCount) {
+            keeper.warn("\(note).")
+        }
         let step = trainer.progress.step
         if resuming {
             keeper.event(
@@ -497,8 +503,7 @@ extension TrainingJob: TrainerDelegate {
         try runner.storage.createDirectories(folder.samples, mode: 0o750)
         let file = folder.samples.appending("\(CheckpointFolder.name(step: step)).txt")
         try runner.storage.replace(file, with: text + [10])
-        let sample = model.encoding == .utf8 ? String(decoding: text, as: UTF8.self) : TextReading.text(of: text)
-        try? events?.append(sample: sample, step: step, time: runner.clock.wall())
+        try? events?.append(sample: model.encoding.text(of: text), step: step, time: runner.clock.wall())
         runner.page.mayWrite(keeper.status)
         keeper.event(.sampled, .debug, "Wrote a sample at step \(step).", ["STEP": String(step)])
         return true

@@ -15,6 +15,11 @@ enum YAMLDocument {
         guard bytes.count <= largestFile else {
             throw problem(nil, "the file has \(bytes.count) bytes; a job file has at most \(largestFile)")
         }
+        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+            throw problem(nil, "the file is UTF-16 and not UTF-8; save it as UTF-8")
+        }
+        // The parser takes a byte order mark for a part of the first key.
+        let bytes = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
         guard !bytes.contains(0) else { throw problem(nil, "the file is binary; a job file is YAML text") }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw problem(nil, "the file is not UTF-8; a job file is YAML text in UTF-8")

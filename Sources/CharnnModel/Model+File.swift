@@ -71,7 +71,7 @@ extension Model {
             let vocabulary = Vocabulary(codePoints: codePoints)
         else { throw unfit("its vocabulary is not a JSON array of different code points") }
         guard let encoding = metadata["encoding"].map(TextEncoding.init(rawValue:)) ?? .utf8 else {
-            throw unfit("its encoding is \(metadata["encoding"] ?? ""); utf-8, latin-1 and bytes are known")
+            throw unfit("its encoding is \(metadata["encoding"] ?? "") and not \(TextEncoding.list)")
         }
         let architecture = try Self.architecture(of: file, unfit: unfit)
         guard architecture.vocabularySize == vocabulary.count else {

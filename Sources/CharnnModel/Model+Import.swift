@@ -47,9 +47,9 @@ extension Model {
         }
         guard parameters.allSatisfy(\.isFinite) else { throw unfit("some of its weights are not finite numbers") }
         guard let known = encoding ?? file.metadata["encoding"].map(TextEncoding.init(rawValue:)) ?? .utf8 else {
-            throw unfit("its encoding is unknown; say --encoding utf-8, latin-1 or bytes")
+            throw unfit("its encoding is unknown; say --encoding \(TextEncoding.list)")
         }
-        if known != .utf8, let large = vocabulary.codePoints.first(where: { $0 > 255 }) {
+        if let large = vocabulary.codePoints.first(where: { !known.has($0) }) {
             throw unfit("its vocabulary has \(Vocabulary.name(of: large)), which \(known.rawValue) lacks")
         }
         self.init(architecture: architecture, vocabulary: vocabulary, encoding: known, parameters: parameters)

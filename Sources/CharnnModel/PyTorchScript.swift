@@ -9,9 +9,8 @@ extension Model {
         let sizes =
             "vocab_size=\(architecture.vocabularySize), embedding_size=\(architecture.embeddingSize), "
             + "hidden_size=\(architecture.hiddenSize), num_layers=\(architecture.layerCount)"
-        let isText = encoding == .utf8
-        let reading =
-            isText ? "map(ord, prompt)" : encoding == .bytes ? "prompt.encode()" : "prompt.encode(\"latin-1\")"
+        let isText = encoding != .bytes
+        let reading = isText ? "map(ord, prompt)" : "prompt.encode()"
         let writing = isText ? "chr(vocabulary[symbol]).encode()" : "bytes([vocabulary[symbol]])"
         return """
             #!/usr/bin/env python3

@@ -14,6 +14,9 @@ public struct TextRequest: Sendable, Equatable {
     /// Whether the prompt stands before the text.
     public var echo: Bool
     public var unknown: UnknownPolicy
+    /// What stands for ``prompt`` and ``stop`` in a model that learned bytes, where it is not their UTF-8.
+    public var promptBytes: [UInt8]?
+    public var stopBytes: [UInt8]?
 
     public init(
         prompt: String = "", length: Int = 1000, sampler: Sampler = Sampler(temperature: 0.8), count: Int = 1,
@@ -27,6 +30,31 @@ public struct TextRequest: Sendable, Equatable {
         self.stop = stop
         self.echo = echo
         self.unknown = unknown
+    }
+}
+
+extension TextRequest {
+    /// The prime text in the characters of a vocabulary.
+    public func codePointsOfPrompt(_ vocabulary: Vocabulary, _ encoding: TextEncoding) -> [UInt32] {
+        Self.codePoints(prompt, promptBytes, vocabulary, encoding)
+    }
+
+    /// The same of ``stop``; nothing where there is none.
+    public func codePointsOfStop(_ vocabulary: Vocabulary, _ encoding: TextEncoding) -> [UInt32] {
+        Self.codePoints(stop ?? "", stopBytes, vocabulary, encoding)
+    }
+
+    /// As the text was changed that the vocabulary comes from: without a byte order mark in front, and with line ends of
+    /// one character. Where a vocabulary from elsewhere has those characters they stay.
+    private static func codePoints(
+        _ text: String, _ bytes: [UInt8]?, _ vocabulary: Vocabulary, _ encoding: TextEncoding
+    ) -> [UInt32] {
+        guard encoding != .bytes else { return bytes.map { $0.map(UInt32.init) } ?? encoding.codePoints(of: text) }
+        var points = encoding.codePoints(of: text)[...]
+        if points.first == 0xFEFF, vocabulary.index(of: 0xFEFF) == nil { points = points.dropFirst() }
+        guard vocabulary.index(of: 13) == nil else { return Array(points) }
+        return points.indices.filter { points[$0] != 13 || $0 + 1 == points.endIndex || points[$0 + 1] != 10 }
+            .map { points[$0] }
     }
 }
 
@@ -48,14 +76,15 @@ public struct TextWriter {
         self.vocabulary = vocabulary
         self.encoding = encoding
         self.request = request
-        let encoded = try vocabulary.encode(encoding.codePoints(of: request.prompt), unknown: request.unknown)
+        let encoded = try vocabulary.encode(
+            request.codePointsOfPrompt(vocabulary, encoding), unknown: request.unknown)
         unknown = encoded.unknown
         // A prompt that is empty, or empty once unknown characters were skipped, begins as after a line's end.
         prompt = encoded.symbols.isEmpty ? [vocabulary.index(of: 10) ?? vocabulary.replacement] : encoded.symbols
         echoed = encoded.symbols
         // A stop string with unknown characters never occurs.
-        if let text = request.stop, !text.isEmpty {
-            let symbols = encoding.codePoints(of: text).map { vocabulary.index(of: $0) }
+        let symbols = request.codePointsOfStop(vocabulary, encoding).map { vocabulary.index(of: $0) }
+        if !symbols.isEmpty {
             stop = symbols.contains(nil) ? nil : symbols.compactMap(\.self)
         } else {
             stop = nil

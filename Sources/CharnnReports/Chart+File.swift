@@ -27,6 +27,11 @@ extension Chart {
                 let points = Self.reduced(line, to: 600).map {
                     "\(number(left + w * x.place($0.x))),\(number(top + h * (1 - y.place($0.y))))"
                 }
+                for cut in Self.cuts(Self.reduced(line, to: 600), above: y.range.upperBound) {
+                    body.append(
+                        "<text x=\"\(number(left + w * x.place(cut.x)))\" y=\"\(number(top + 12))\" text-anchor=\"middle\">▲ \(fixed(cut.y, digits))</text>"
+                    )
+                }
                 body.append("<polyline class=\"s\(line.style)\" points=\"\(points.joined(separator: " "))\"/>")
             }
         }

@@ -16,6 +16,11 @@ extension Chart {
         let levelLines = levels.filter { y.range.contains($0.y) }.map { level -> HTML in
             "<i class=\"level\" style=\"bottom:\(percent(y.place(level.y)))\"><b>\(level.name) \(fixed(level.y, digits))</b></i>"
         }
+        let cuts = series.flatMap { Self.cuts(Self.reduced($0), above: y.range.upperBound) }
+        let cutMarks = cuts.map { cut -> HTML in
+            "<i class=\"cut\" style=\"left:\(percent(x.place(cut.x)))\" title=\"\(value(cut.y))\">▲</i>"
+        }
+        let note = cuts.map(\.y).max().map { "▲ cut off, up to \(value($0)) · " } ?? ""
         let legend = series.map { line -> HTML in
             let last = line.points.last.map { value($0.y) } ?? ""
             // One line needs no name beside the chart's own.
@@ -27,10 +32,10 @@ extension Chart {
             <figure class="chart" data-x="\(xLabel)" data-digits="\(digits)">
             <figcaption><strong>\(title)</strong><span class="unit">\(yLabel)</span><span class="keys">\(legend)</span></figcaption>
             <div class="plot" style="height:\(height)rem">
-            \(HTML(yTicks, separator: ""))\(HTML(xTicks, separator: ""))\(HTML(levelLines, separator: ""))
+            \(HTML(yTicks, separator: ""))\(HTML(xTicks, separator: ""))\(HTML(levelLines, separator: ""))\(HTML(cutMarks, separator: ""))
             <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="\(title)">\(HTML(lines, separator: ""))</svg>
             </div>
-            <p class="axis">\(xLabel)</p>
+            <p class="axis">\(note)\(xLabel)</p>
             </figure>
             """
     }
@@ -49,7 +54,11 @@ extension Chart {
         )
         let lines = series.map { one -> HTML in
             let points = Self.reduced(one, to: 60).map { self.point($0, x, y) }
-            return "<polyline class=\"s\(one.style)\" points=\"\(points.joined(separator: " "))\"/>"
+            let cuts = Self.cuts(Self.reduced(one, to: 60), above: y.range.upperBound)
+                .map { "M\(self.point($0, x, y).replacingComma)h0" }
+            let marks: HTML =
+                cuts.isEmpty ? .nothing : "<path class=\"dots s\(one.style)\" d=\"\(cuts.joined())\"/>"
+            return "<polyline class=\"s\(one.style)\" points=\"\(points.joined(separator: " "))\"/>\(marks)"
         }
         return """
             <svg class="mini" viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="\(title)">\(HTML(lines, separator: ""))</svg>

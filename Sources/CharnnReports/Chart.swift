@@ -24,6 +24,10 @@ public struct Chart: Sendable {
     public var isLogarithmic = false
     /// Whether zero belongs into the picture.
     public var beginsAtZero = false
+    /// Whether the lines are runs of which one may have gone wild, which must not flatten those of the others.
+    public var comparesRuns = false
+    /// Whether the highest values are shown however far they lie above all others.
+    public var showsPeaks = false
     /// Digits behind the point of a value that is read off.
     public var digits = 3
     /// Horizontal lines to compare with.
@@ -58,17 +62,39 @@ public struct Chart: Sendable {
         guard let firstX = all.map(\.x).min(), let lastX = all.map(\.x).max() else { return nil }
         let heights = (all.map(\.y) + levels.map(\.y)).sorted()
         guard let low = heights.first, let high = heights.last else { return nil }
-        // The first rows of a run are far above all that follows; they may run out at the top.
-        let top = beginsAtZero || isLogarithmic ? high : min(high, ceiling(of: all.map(\.y).sorted(), high))
+        let top = min(high, self.top ?? high)
         let x = Ticks(min(firstX, 0), max(lastX, 1e-9), count: 5, isTight: true)
         if isLogarithmic { return (x, Ticks(logarithmic: heights.first { $0 > 0 } ?? 1e-6, high)) }
         return (x, Ticks(beginsAtZero ? min(0, low) : low, top, count: 5))
     }
 
-    /// The height below which nearly all points lie, if the rest lies far above.
-    private func ceiling(of heights: [Double], _ highest: Double) -> Double {
-        guard heights.count >= 40, let low = heights.first else { return highest }
-        let most = heights[heights.count * 95 / 100]
-        return highest - low > 2.5 * (most - low) ? low + (most - low) * 1.4 : highest
+    /// Where the picture ends at the top: the first rows of a run are far above all that follows, and single ones may be
+    /// anywhere; they run out, and are marked. nil: there is nothing to show.
+    var top: Double? {
+        let lines = series.map { Self.reduced($0).map(\.y) }.filter { !$0.isEmpty }
+        if showsPeaks || isLogarithmic { return lines.joined().max() }
+        let tops = lines.map { heights in
+            // Of a few points each may be a step of the same fall.
+            RobustRange.top(
+                of: heights + (beginsAtZero ? [0] : []), ignoring: max(1, heights.count / 20),
+                beyond: heights.count >= 40 ? 2.5 : 20, room: 1.4)
+        }
+        guard comparesRuns, let low = lines.joined().min() else { return tops.max() }
+        return Self.commonTop(of: tops, above: low)
+    }
+
+    /// The top of a picture of several runs, each of which would end at its own.
+    static func commonTop(of tops: [Double], above low: Double) -> Double {
+        RobustRange.top(of: tops + [low], ignoring: max(1, tops.count / 8), beyond: 4, room: 1.3)
+    }
+
+    /// The most places of a line at which it is marked that it runs out at the top.
+    private static let mostCuts = 8
+
+    /// Where a line runs out at the top: of each place the highest point.
+    static func cuts(_ points: [(x: Double, y: Double)], above top: Double) -> [(x: Double, y: Double)] {
+        let runs = points.split { $0.y <= top }.compactMap { run in run.max { $0.y < $1.y } }
+        guard runs.count > mostCuts else { return runs }
+        return runs.sorted { $0.y > $1.y }.prefix(mostCuts).sorted { $0.x < $1.x }
     }
 }

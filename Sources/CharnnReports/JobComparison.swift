@@ -47,7 +47,7 @@ public struct JobComparison {
 
     /// The validation curves of all (the training curve where there is none), over the steps.
     public var chart: Chart {
-        Chart(
+        var chart = Chart(
             jobs.count == 1 ? "Loss" : "Validation loss", x: "step", y: "bits per character",
             series: jobs.enumerated().map { index, job in
                 let validation = job.validationPoints
@@ -58,11 +58,13 @@ public struct JobComparison {
                 let name = validation.isEmpty ? "\(job.name) (training)" : job.name
                 return Chart.Series(name, style: index % 6, points: points, isMarked: !validation.isEmpty)
             })
+        chart.comparesRuns = true
+        return chart
     }
 
     /// The same over the time worked.
     private var chartOverTime: Chart {
-        Chart(
+        var chart = Chart(
             "Over the time worked", x: "minutes", y: "bits per character",
             series: jobs.enumerated().map { index, job in
                 Chart.Series(
@@ -71,6 +73,8 @@ public struct JobComparison {
                         row.validationLoss.map { (row.elapsedSeconds / 60, bits($0)) }
                     }, isMarked: true)
             })
+        chart.comparesRuns = true
+        return chart
     }
 
     /// The page's bytes.

@@ -28,6 +28,7 @@ extension JobRecord {
             "Learning rate", x: "step", y: "",
             series: [Chart.Series("rate", style: 0, points: rows.map { (Double($0.step), $0.learningRate) })])
         chart.beginsAtZero = true
+        chart.showsPeaks = true
         chart.digits = 4
         return chart
     }
@@ -53,6 +54,7 @@ extension JobRecord {
                     points: rows.compactMap { row in row.charactersPerSecond.map { (Double(row.step), $0) } })
             ])
         chart.beginsAtZero = true
+        chart.showsPeaks = true
         chart.digits = 0
         return chart
     }

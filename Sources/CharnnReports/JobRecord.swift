@@ -84,7 +84,7 @@ public struct JobRecord: Sendable {
         copies = decoded(folder.appending(.copies), in: storage)
         readEvaluation(text(folder.appending(.evaluation), in: storage) ?? "")
         guard includingTexts else { return }
-        let isUnicode = setting("train.encoding").map { $0 == "utf-8" } ?? true
+        let isUnicode = setting("train.encoding").map { !["latin-1", "bytes"].contains($0) } ?? true
         let samples = numbered(folder.appending(.samples), after: "step-", in: storage)
         sampleCount = samples.count
         self.samples = Self.spread(samples, Self.mostTexts).compactMap {

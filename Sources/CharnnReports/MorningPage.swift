@@ -55,9 +55,8 @@ public struct MorningPage {
         guard !report.ran.isEmpty else { return .nothing }
         // All curves on the same axes, so that one sees which lies lower.
         let charts = report.ran.prefix(Self.mostCards).map(\.lossChart)
-        let lows = charts.flatMap { $0.series.flatMap(\.points) }.map(\.y).sorted()
-        let low = lows.first ?? 0
-        let high = lows.isEmpty ? 1 : lows[lows.count * 97 / 100]
+        let low = charts.flatMap { $0.series.flatMap(\.points) }.map(\.y).min() ?? 0
+        let high = Chart.commonTop(of: charts.compactMap(\.top), above: low)
         let cards = zip(report.ran, charts).enumerated().map { index, pair -> HTML in
             card(pair.0, pair.1, rank: index + 1, low...max(high, low + 0.1))
         }

@@ -41,6 +41,7 @@ extension Page {
         i.y{left:0;right:0;border-top:1px solid var(--line)}i.y b{right:100%;transform:translateY(-50%);padding-right:.5rem}
         i.x{bottom:0;height:.35rem;transform:translateY(100%);border-left:1px solid var(--line)}i.x b{top:.4rem;transform:translateX(-50%)}
         i.level{left:0;right:0;border-top:1px dotted var(--soft)}i.level b{right:0;bottom:.1rem;background:var(--paper);padding:0 .25rem}
+        i.cut{top:0;transform:translateX(-50%)}.plot i.cut{font-size:.6rem;line-height:1}
         .axis{font-size:.75rem;text-align:right;margin:1.5rem 0 0;max-width:none}
         polyline,path{fill:none;stroke:currentColor;stroke-width:1.75;stroke-linejoin:round;vector-effect:non-scaling-stroke}
         .dots{stroke-width:6;stroke-linecap:round}

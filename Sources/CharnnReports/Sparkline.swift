@@ -8,8 +8,9 @@ public enum Sparkline {
     private static let longestRead = 1 << 20
 
     /// Draws values from left to right; the lowest and the highest span the height. Values that are not finite leave a
-    /// gap; more values than columns are taken together by their means. Where the beginning lies far above all the rest,
-    /// as that of a loss does, it is cut off at the top, so that the rest is no flat line.
+    /// gap; more values than columns are taken together by their means. Where some values lie far above all the rest, as
+    /// those at the beginning of a loss do, they are cut off at the top and drawn as arrows, so that the rest is no flat
+    /// line.
     public static func text(_ values: [Double], width: Int) -> String {
         guard width > 0, !values.isEmpty else { return "" }
         let columns = min(width, values.count)
@@ -19,14 +20,14 @@ public enum Sparkline {
             return finite.isEmpty ? Double.nan : finite.reduce(0, +) / Double(finite.count)
         }
         let finite = means.filter(\.isFinite)
-        guard let low = finite.min(), let highest = finite.max() else { return String(repeating: " ", count: columns) }
-        let later = means.dropFirst(columns / 8).filter(\.isFinite).max() ?? highest
-        let high = highest - low > 2.5 * (later - low) && later > low ? low + (later - low) * 1.3 : highest
+        guard let low = finite.min() else { return String(repeating: " ", count: columns) }
+        let high = RobustRange.top(of: finite, ignoring: max(1, columns / 8), beyond: 2.5, room: 1.3)
         return String(
             means.map { value in
                 guard value.isFinite else { return " " }
+                guard value <= high else { return "↑" }
                 // A curve without any height is drawn low: nothing rises there.
-                // What was cut off may be any number of heights above; and of infinite heights there is no part.
+                // Of infinite heights there is no part.
                 let part = high > low ? min(1, (value - low) / (high - low)) : 0
                 return steps[min(steps.count - 1, Int(part * Double(steps.count)))]
             })

@@ -31,11 +31,19 @@ public struct Evaluator {
 
     private let text: SymbolText
     private let range: Range<Int>
+    private let leftOut: PositionSet?
+    /// How many characters are predicted.
+    public let count: Int
 
-    /// - Parameter range: The positions of `text` that are read; all but the first are predicted.
-    public init(_ text: SymbolText, range: Range<Int>) {
+    /// - Parameters:
+    ///   - range: The positions of `text` that are read; all but the first are predicted.
+    ///   - leftOut: Those that are only read: how well they are predicted does not count.
+    public init(_ text: SymbolText, range: Range<Int>, leavingOut leftOut: PositionSet? = nil) {
         self.text = text
         self.range = range
+        self.leftOut = leftOut
+        let predicted = range.dropFirst()
+        count = predicted.count - (leftOut?.count(in: predicted) ?? 0)
     }
 
     /// How many pieces side by side a text of `count` predictions is cut into.
@@ -49,14 +57,14 @@ public struct Evaluator {
     /// - Parameter shouldStop: Asked about every `chunk` time steps.
     /// - Returns: nil if it was stopped, or if there is nothing to predict.
     public func score(with engine: any Engine, shouldStop: () -> Bool = { false }) throws(EngineError) -> TextScore? {
-        let count = range.count - 1
         guard count > 0 else { return nil }
-        let pieces = Self.pieces(count: count)
+        let all = range.count - 1
+        let pieces = Self.pieces(count: all)
         // Piece k begins at k·own and reads warm-up + own characters; the first is scored on all of them. What does
         // not divide evenly is read by the last piece alone, while the others run on unscored.
         let warm = pieces == 1 ? 0 : Self.warmup
-        let own = (count - warm) / pieces
-        let rest = count - warm - own * pieces
+        let own = (all - warm) / pieces
+        let rest = all - warm - own * pieces
         let scorer = try engine.makeScorer(streams: pieces)
         scorer.reset()
         var nats = 0.0
@@ -65,14 +73,23 @@ public struct Evaluator {
             var left = length
             while left > 0 {
                 if shouldStop() { return nil }
-                let now = min(left, Self.chunk)
                 let starts = (0..<pieces).map { range.lowerBound + $0 * own + position }
+                let now = run(of: scored, starts, atMost: min(left, Self.chunk))
                 let sums = try scorer.score(text, starts: starts, length: now)
-                for piece in scored { nats += sums[piece] }
+                for piece in scored where leftOut?.contains(starts[piece] + 1) != true {
+                    nats += sums[piece]
+                }
                 position += now
                 left -= now
             }
         }
         return TextScore(nats: nats, count: count)
+    }
+
+    /// How many steps can be scored together: up to one after which a character is left out, which is one by itself.
+    private func run(of pieces: Range<Int>, _ starts: [Int], atMost limit: Int) -> Int {
+        guard let leftOut else { return limit }
+        let next = (0..<limit).first { step in pieces.contains { leftOut.contains(starts[$0] + step + 1) } }
+        return max(1, next ?? limit)
     }
 }

@@ -1,4 +1,5 @@
 public import CharnnEngine
+import Glibc
 
 /// Why training pauses before its end.
 public enum TrainingPause: Hashable, Sendable {
@@ -108,6 +109,7 @@ public final class Trainer {
             if isCheckpointDue { try save() }
         }
         try save()
+        try requireLearning()
         return hasStoppedEarly && progress.step < totalSteps ? .stoppedEarly : .finished
     }
 
@@ -133,6 +135,11 @@ public final class Trainer {
             progress.normSum += outcome.gradientNorm
             progress.stepsSummed += 1
             progress.lastTrainLoss = outcome.loss
+            if outcome.number > settings.warmupSteps {
+                var rows = progress.lossRows ?? LossRows()
+                rows.add(outcome.loss, step: outcome.number)
+                progress.lossRows = rows
+            }
         }
         busySeconds += now() - began
         busySteps += count
@@ -164,6 +171,23 @@ public final class Trainer {
         return "\(what) became infinite or no number at step \(outcome.number); "
             + "the weights before it are kept. Try a smaller lr (now \(rate)), a smaller clip_norm "
             + "(now \(settings.clipNorm == 0 ? "off" : String(settings.clipNorm))), or some warmup_steps"
+    }
+
+    /// A run that ends above the loss of guessing has learned nothing, however finite all of it is.
+    private func requireLearning() throws {
+        let symbols = engine.architecture.vocabularySize
+        guard let loss = progress.lossRows?.lossOfDivergence(symbols: symbols) else { return }
+        throw TrainingError(
+            .diverged,
+            "the loss ended at \(Self.rounded(loss)) nats a character, where guessing among \(symbols) characters loses "
+                + "\(Self.rounded(log(Double(symbols)))); the best model so far is kept. Try a smaller lr (now "
+                + "\(settings.learningRate)) or some warmup_steps, under another name: the checkpoints of this job have "
+                + "the spoiled weights")
+    }
+
+    private static func rounded(_ nats: Double) -> String {
+        let hundredths = Int(min(nats, 1e15) * 100 + 0.5)
+        return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100)"
     }
 
     /// An update can carry a weight beyond what a float holds while loss and gradient are still finite; what is kept

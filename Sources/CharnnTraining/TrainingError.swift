@@ -3,7 +3,7 @@ public struct TrainingError: Error, Hashable, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
         /// The text is too short for the batch.
         case tooShort
-        /// Loss or gradient became infinite or no number.
+        /// Loss or gradient became infinite or no number, or the loss stayed above that of guessing.
         case diverged
         /// A checkpoint does not fit the run that is to go on from it.
         case mismatch

@@ -39,6 +39,8 @@ public struct TrainingProgress: Hashable, Sendable, Codable {
     public var lossSum = 0.0
     public var normSum = 0.0
     public var stepsSummed = 0
+    /// By which it is judged whether the run has diverged; nil in checkpoints of version 0.1.0.
+    public var lossRows: LossRows?
     /// The step of the last row of metrics; rows behind it do not belong to this progress.
     public var lastRow = 0
     public var bestValidationLoss: Double?

@@ -21,23 +21,23 @@ struct Bench: ParsableCommand {
 
     @Option(name: .long, help: "rnn, gru or lstm.")
     var cell = Cell.lstm
-    @Option(name: .long, help: "Units of a layer.")
+    @Option(name: .long, parsing: .unconditional, help: "Units of a layer.")
     var hiddenSize = 512
-    @Option(name: .long, help: "Layers.")
+    @Option(name: .long, parsing: .unconditional, help: "Layers.")
     var numLayers = 2
-    @Option(name: .long, help: "Default: the hidden size.")
+    @Option(name: .long, parsing: .unconditional, help: "Default: the hidden size.")
     var embeddingSize: Int?
-    @Option(name: .long, help: "Streams in a batch.")
+    @Option(name: .long, parsing: .unconditional, help: "Streams in a batch.")
     var batchSize = 64
-    @Option(name: .long, help: "Time steps of a sequence.")
+    @Option(name: .long, parsing: .unconditional, help: "Time steps of a sequence.")
     var seqLength = 100
-    @Option(name: .long, help: "Different characters.")
+    @Option(name: .long, parsing: .unconditional, help: "Different characters.")
     var vocabularySize = 90
     @Option(name: .long, help: "auto, cpu or cuda.")
     var device = DeviceChoice.auto
     @Option(name: .long, help: "auto, fp32, bf16 or fp16.")
     var precision = PrecisionChoice.auto
-    @Option(name: .long, help: "Default: all cores that the process may use.")
+    @Option(name: .long, parsing: .unconditional, help: "Default: all cores that the process may use.")
     var threads: Int?
     @Option(name: .long, help: "plain, avx2 or avx512. Default: the best that the processor has.")
     var kernels: KernelLevel?
@@ -45,9 +45,9 @@ struct Bench: ParsableCommand {
     var libraryOnly = false
     @Option(name: .long, help: "What is measured: all, training or generation; the rest reads 0.")
     var measure = Part.all
-    @Option(name: .long, help: "Texts that generation writes side by side.")
+    @Option(name: .long, parsing: .unconditional, help: "Texts that generation writes side by side.")
     var texts = 1
-    @Option(name: .long, help: "For how long training is measured, seconds.")
+    @Option(name: .long, parsing: .unconditional, help: "For how long training is measured, seconds.")
     var seconds = 5.0
     @Flag(name: .long, help: "Print a JSON object.")
     var json = false

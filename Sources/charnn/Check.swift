@@ -56,6 +56,7 @@ struct Check: ParsableCommand {
         if let section = job.train {
             lines += try description(of: section, job, beside: given.path.removingLastComponent(), storage)
         }
+        lines += job.notes.map { "  warning: \($0)" }
         lines += job.generate.map { "  writes \($0.request.count) x \(grouped($0.request.length)) characters" }
         if let section = job.evaluate { lines.append("  scores \(section.corpus.joined(separator: ", "))") }
         lines.forEach(Terminal.line)
@@ -79,11 +80,14 @@ struct Check: ParsableCommand {
         let origin = CorpusOrigin(
             paths: section.corpus, encoding: section.encoding, stripsGutenberg: section.stripGutenberg,
             maximumCharacters: section.maxChars)
-        let (characters, vocabulary) = try CorpusEncoder(files, origin: origin, storage: storage).measure()
+        var lines: [String] = []
+        let encoder = CorpusEncoder(
+            files, origin: origin, storage: storage, note: { lines.append("  warning: \($0)") })
+        let (characters, known) = try encoder.measure()
+        let vocabulary = known?.count ?? 0
         let split = TextSplit(
             count: characters, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
         let plan = try BatchPlan(count: split.training.count, settings: section.settings)
-        var lines: [String] = []
         lines.append(
             "  \(grouped(characters)) characters, \(vocabulary) different; \(grouped(split.training.count)) to train "
                 + "on, \(grouped(split.validation.count)) for validation")
@@ -92,6 +96,13 @@ struct Check: ParsableCommand {
             "  \(grouped(steps)) steps: \(section.settings.epochs) epochs of \(grouped(plan.stepsPerEpoch))")
         if steps < 2000 {
             lines.append("  warning: most texts need 2,000 steps or more before words come out")
+        }
+        let isOwn = section.from == nil
+        lines += section.notes(steps: steps, layers: isOwn ? section.numLayers : nil).map { "  warning: \($0)" }
+        // Another model's vocabulary has more.
+        if isOwn, let known {
+            lines += job.generate.filter { $0.model == nil }
+                .compactMap { $0.request.note(ofStopIn: known, section.encoding) }.map { "  warning: \($0)" }
         }
         guard section.from == nil else {
             return lines + ["  goes on from \(section.from?.description ?? "")"]

@@ -25,7 +25,7 @@ struct Demo: ParsableCommand {
     /// What the model writes on from; nil for a person's own text, in which any word may be missing.
     private var prompt: String? { text == Self.license ? "You may" : nil }
 
-    @Option(name: .long, help: "How often the text is gone through.")
+    @Option(name: .long, parsing: .unconditional, help: "How often the text is gone through.")
     var epochs = 67
 
     @OptionGroup var spool: SpoolOptions

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CharnnPrograms
 import CharnnReports
 import CharnnSpool
 import CharnnStorage
@@ -28,6 +29,8 @@ struct Follow: ParsableCommand {
                 Terminal.error("charnn: \(try client.why(job.name))")
             }
             while true {
+                // It would follow for nobody.
+                if StandardOutput.hasFailed { return }
                 let found = try client.find(job.name)
                 let news = log.news()
                 if !news.isEmpty {

@@ -57,6 +57,8 @@ struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write text with a model, to the terminal as it comes.",
         discussion: """
+            The text is UTF-8; of a model that learned bytes it is those.
+
             Examples:
               charnn generate demo --prompt 'You may' --length 300
               charnn generate demo --temperature 0.5 --count 3
@@ -65,34 +67,39 @@ struct Generate: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(name: .long, help: "The text to go on from. Default: a newline, not shown.")
+    // What follows an option is its value, also where it begins with a hyphen.
+    @Option(name: .long, parsing: .unconditional, help: "The text to go on from. Default: a newline, not shown.")
     var prompt = ""
 
-    @Option(name: .long, help: "Characters to write after the prompt.")
+    @Option(name: .long, parsing: .unconditional, help: "Characters to write after the prompt.")
     var length = 1000
 
-    @Option(name: .long, help: "Above 1: bolder; below: safer; 0: always the likeliest character.")
+    @Option(
+        name: .long, parsing: .unconditional, help: "Above 1: bolder; below: safer; 0: always the likeliest character.")
     var temperature = 0.8
 
-    @Option(name: .long, help: "Only the so many likeliest characters; 0: all.")
+    @Option(name: .long, parsing: .unconditional, help: "Only the so many likeliest characters; 0: all.")
     var topK = 0
 
-    @Option(name: .long, help: "Only the likeliest characters that together reach this probability; 1: all.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Only the likeliest characters that together reach this probability; 1: all.")
     var topP = 1.0
 
-    @Option(name: .long, help: "How many texts.")
+    @Option(name: .long, parsing: .unconditional, help: "How many texts.")
     var count = 1
 
-    @Option(name: .long, help: "The same seed writes the same text.")
+    @Option(name: .long, parsing: .unconditional, help: "The same seed writes the same text.")
     var seed: UInt64 = 1
 
-    @Option(name: .long, help: "Stop after this string.")
+    @Option(name: .long, parsing: .unconditional, help: "Stop after this string.")
     var stop: String?
 
     @Flag(name: .long, inversion: .prefixedNo, help: "Show the prompt before the text.")
     var echo = true
 
-    @Option(name: .long, help: "Prompt characters outside the vocabulary: error, skip or replace.")
+    @Option(
+        name: .long, parsing: .unconditional, help: "Prompt characters outside the vocabulary: error, skip or replace.")
     var unknown = UnknownPolicy.error
 
     func validate() throws {
@@ -111,21 +118,39 @@ struct Generate: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let model = try model.load(storage)
-            let request = TextRequest(
+            var request = TextRequest(
                 prompt: prompt, length: length,
                 sampler: Sampler(temperature: temperature, topK: topK, topP: topP), count: count, seed: seed,
                 stop: stop, echo: echo, unknown: unknown)
+            request.promptBytes = try raw("--prompt", prompt, model)
+            request.stopBytes = try stop.flatMap { try raw("--stop", $0, model) }
             try Self.write(request, with: model)
         }
     }
 
+    /// The bytes of a value that is not UTF-8, which only a model that learned bytes can take.
+    private func raw(_ option: String, _ text: String, _ model: Model) throws -> [UInt8]? {
+        guard let bytes = RawArguments.value(of: option, parsedAs: text) else { return nil }
+        guard model.encoding == .bytes else {
+            throw Failure(
+                "\(option): \"\(text)\" is not UTF-8, and the model learned characters, not bytes; say it in UTF-8",
+                status: Failure.usage)
+        }
+        return bytes
+    }
+
     /// Writes the texts of a request to standard output, one after the other.
     static func write(_ request: TextRequest, with model: Model) throws {
-        let writer = try TextWriter(request, vocabulary: model.vocabulary, encoding: model.encoding)
+        // A terminal shows UTF-8, however the text was encoded that the model learned from.
+        let writer = try TextWriter(
+            request, vocabulary: model.vocabulary, encoding: model.encoding == .bytes ? .bytes : .utf8)
         if !writer.unknown.isEmpty {
             Terminal.error(
                 "charnn: the prompt has characters that the model's vocabulary lacks: \(Vocabulary.list(writer.unknown))"
             )
+        }
+        if let note = request.note(ofStopIn: model.vocabulary, model.encoding) {
+            Terminal.error("charnn: warning: \(note)")
         }
         let engine = try Engines().makeEngine(
             EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
@@ -150,14 +175,8 @@ private struct OutputBuffer {
     }
 
     mutating func flush() {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
-            if written < 0, errno == EINTR { continue }
-            // Nobody reads any more, as when the output goes to `head`.
-            guard written > 0 else { Glibc.exit(0) }
-            rest = rest.dropFirst(written)
-        }
+        // Nobody reads any more, or nobody can: the rest would be written for nothing.
+        guard StandardOutput.write(bytes) else { Glibc.exit(0) }
         bytes.removeAll(keepingCapacity: true)
     }
 }
@@ -175,10 +194,12 @@ struct Evaluate: ParsableCommand {
     @Argument(help: ArgumentHelp("The texts, read as one.", valueName: "text"), completion: .file())
     var texts: [String]
 
-    @Option(name: .long, help: "utf-8, latin-1 or bytes. Default: the model's.")
+    @Option(name: .long, help: "\(TextEncoding.list). Default: the model's.")
     var encoding: TextEncoding?
 
-    @Option(name: .long, help: "Characters outside the vocabulary: error, skip or replace.")
+    @Option(
+        name: .long, help: "Characters outside the vocabulary, which are left out of the score: error, skip or replace."
+    )
     var unknown = UnknownPolicy.error
 
     @Flag(name: .long, help: "Print JSON, as in evaluation.json.")
@@ -194,8 +215,9 @@ struct Evaluate: ParsableCommand {
             let folder = try TemporaryFolder()
             let scored = try TextScoring.score(
                 files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage,
-                in: folder.path)
+                in: folder.path, note: { Terminal.error("charnn: warning: \($0)") })
             guard let scored else { return }
+            if let warning = scored.warning { Terminal.error("charnn: warning: \(warning)") }
             if json {
                 Terminal.write(
                     String(decoding: scored.report(model: self.model.model, corpus: texts), as: UTF8.self))

@@ -38,7 +38,7 @@ struct Import: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The model to write.", valueName: "file"))
     var output = JobFolderFile.model.rawValue
 
-    @Option(name: .long, help: "utf-8, latin-1 or bytes. Default: what the metadata says, or utf-8.")
+    @Option(name: .long, help: "\(TextEncoding.list). Default: what the metadata says, or utf-8.")
     var encoding: TextEncoding?
 
     @Option(name: .long, help: "Of an nn.RNN: tanh or relu. Default: what the metadata says, or tanh.")

@@ -18,7 +18,7 @@ struct Report: ParsableCommand {
               charnn report --html week.html --since 7d
             """)
 
-    @Option(name: .long, help: "How far back, such as 12h or 7d.")
+    @Option(name: .long, parsing: .unconditional, help: "How far back, such as 12h or 7d.")
     var since = "24h"
 
     @Option(name: .long, help: ArgumentHelp("Write the page to a file instead.", valueName: "file"))

@@ -1,3 +1,4 @@
+import CharnnPrograms
 import CharnnReports
 import CharnnSpool
 import Glibc
@@ -37,15 +38,7 @@ enum Terminal {
 
     private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-    static func write(_ text: String) {
-        var bytes = Array(text.utf8)
-        while !bytes.isEmpty {
-            let written = Glibc.write(1, bytes, bytes.count)
-            if written < 0, errno == EINTR { continue }
-            guard written > 0 else { return }
-            bytes.removeFirst(written)
-        }
-    }
+    static func write(_ text: String) { StandardOutput.write(text.utf8) }
 
     static func line(_ text: String = "") { write(text + "\n") }
 

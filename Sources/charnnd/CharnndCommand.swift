@@ -20,6 +20,7 @@ enum Program {
         } else if arguments.first == "page" {
             PageCommand.main(Array(arguments.dropFirst()))
         } else {
+            StandardOutput.watch(program: "charnnd")
             await CharnndCommand.main()
         }
     }

@@ -123,6 +123,68 @@ import Testing
         #expect(try roundTrip(encoder([plain], strip: true)).0 == "No frame here.")
     }
 
+    private static let smallPrint = """
+        ***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START***
+        Why is this "Small Print!" statement here?  You know: lawyers.
+        They tell us you might sue us if there is something wrong.
+        *END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*
+
+        """
+    private static let verses = (1...12).map { "Verse \($0) of the song that they sing.\n" }.joined()
+
+    @Test(
+        arguments: [
+            // The nineties: small print in front.
+            (
+                "**The Project Gutenberg Etext of Songs**\nCopyright laws are changing.\n\n" + smallPrint + "\n\n"
+                    + verses
+                    + "\nEnd of the Project Gutenberg Etext of Songs\n\n", verses + "\n"
+            ),
+            // The same without its first line, with another spelling of the last, and nothing behind the text.
+            (
+                "Etext\n*END THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.03.17.92*END*\n\n" + verses, verses
+            ),
+            ("*** START OF THE SMALL PRINT ***\nsue us\n*** END OF THE SMALL PRINT ***\n" + verses, verses),
+            // 2002: small print behind.
+            (
+                "The Project Gutenberg EBook of Songs\n\n" + verses + smallPrint,
+                "The Project Gutenberg EBook of Songs\n\n" + verses
+            ),
+            // Posted again later: a frame within a frame.
+            (
+                "Title\n*** START OF THIS PROJECT GUTENBERG EBOOK SONGS ***\n\n" + smallPrint + "\n" + verses
+                    + "*** END OF THIS PROJECT GUTENBERG EBOOK SONGS ***\n" + "Licence\n", verses
+            ),
+            // Long titles.
+            (
+                "Title\n*** START OF THE PROJECT GUTENBERG EBOOK SONGS OF THE\r\nWOOD, THE SEA AND THE BRIDGE ***\r\n\r\n"
+                    + verses
+                    + "*** END OF THE PROJECT\nGUTENBERG EBOOK SONGS OF THE\nWOOD, THE SEA AND THE BRIDGE ***\nLicence\n",
+                verses
+            ),
+            // A marker that never ends is one line.
+            (
+                "*** START OF THE PROJECT GUTENBERG EBOOK SONGS\nFirst line.\n\nSecond ***\n" + verses,
+                "First line.\n\nSecond ***\n" + verses
+            ),
+            // A text that only tells of these is left alone.
+            (
+                verses + "*** START OF A STORY ***\nThe small print was long, said Project Gutenberg.\n" + verses,
+                verses + "*** START OF A STORY ***\nThe small print was long, said Project Gutenberg.\n" + verses
+            ),
+        ])
+    func `old frames and markers of several lines are cut`(framed: String, text: String) throws {
+        #expect(try roundTrip(encoder([try file("a", Array(framed.utf8))], strip: true)).0 == text)
+    }
+
+    @Test func `a long text with small print on either side is found where there is more`() throws {
+        let long = String(repeating: Self.verses, count: 5000)
+        let before = try file("a", Array((Self.smallPrint + long).utf8))
+        #expect(try roundTrip(encoder([before], strip: true)).0 == long)
+        let behind = try file("b", Array((long + Self.smallPrint).utf8))
+        #expect(try roundTrip(encoder([behind], strip: true)).0 == long)
+    }
+
     @Test func `wide vocabularies take wider symbols`() throws {
         let scalars = (0x4E00..<(0x4E00 + 300)).map { Unicode.Scalar($0)! }
         var text = String.UnicodeScalarView()
@@ -146,7 +208,8 @@ import Testing
         let text = try EncodedCorpus(reading: path, in: storage).text
         #expect(skipped.count == 2 && skipped.first.map(\.position) == [1, 3])
         #expect((0..<text.count).map { text[$0] } == [1, 2])
-        _ = try source.encode(to: path, with: known, unknown: .replace)
+        let others = try source.encode(to: path, with: known, unknown: .replace).replaced
+        #expect((0..<4).map(others.contains) == [false, true, false, true])
         let replaced = try EncodedCorpus(reading: path, in: storage).text
         #expect((0..<replaced.count).map { replaced[$0] } == [1, 0, 2, 0])
         let error = #expect(throws: CorpusError.self) { try source.encode(to: path, with: known, unknown: .error) }

@@ -6,6 +6,30 @@ import SystemPackage
 import Testing
 
 @Suite struct JobFileTests {
+    @Test func `a byte order mark in front of a file is no part of its first key`() throws {
+        for text in [
+            "priority: 3\ntrain: {corpus: a.txt}\n", "priority: 3\r\ntrain: {corpus: a.txt}\r\n",
+            #"{"priority": 3, "train": {"corpus": "a.txt"}}"#,
+        ] {
+            let job = try JobFile.parse([0xEF, 0xBB, 0xBF] + Array(text.utf8), fileName: "a.yaml")
+            #expect(job.priority == 3 && job.train?.corpus == ["a.txt"])
+        }
+        let error = #expect(throws: JobFileError.self) {
+            try JobFile.parse([0xFF, 0xFE] + "train: {}".utf16.flatMap { [UInt8($0 & 255), 0] }, fileName: "a.yaml")
+        }
+        #expect(error?.description == "a.yaml: the file is UTF-16 and not UTF-8; save it as UTF-8")
+    }
+
+    @Test func `a section without anything in it is noted`() throws {
+        func notes(_ text: String) throws -> [String] { try JobFile.parse(Array(text.utf8), fileName: "a.yaml").notes }
+        let train = "train: {corpus: a.txt}\n"
+        for empty in ["generate:\n", "generate: null\n", "generate: []\n", "generate: ~\n"] {
+            #expect(try notes(train + empty).map { $0.prefix(18) } == ["generate: is empty"], "\(empty)")
+        }
+        #expect(try notes(train) == [] && notes(train + "generate: {}\n") == [])
+        #expect(try notes(train + "generate: {}\nevaluate:\n").count == 1)
+    }
+
     private func parse(_ text: String, memory: UInt64? = nil) throws -> JobFile {
         try JobFile.parse(Array(text.utf8), fileName: "job.yaml", memory: memory)
     }

@@ -283,6 +283,51 @@ final class RenameLog: Sendable {
         #expect(status.reason?.contains(reason) == true, "\(status.reason ?? "")")
     }
 
+    @Test(arguments: ["5", "50"]) func `a loss that stays above guessing fails the job, with the best model kept`(
+        rate: String
+    ) throws {
+        let job =
+            JobFixture.training.replacing("lr: 0.01", with: "lr: \(rate)\n  eval_every: 10") + "generate: {length: 9}\n"
+        #expect(try fixture.run("a", job) == .badData)
+        let status = try #require(fixture.output("a").status())
+        #expect(status.state == .failed)
+        #expect(
+            status.reason?.contains("where guessing among 28 characters loses 3.33;") == true, "\(status.reason ?? "")")
+        #expect(fixture.events.contains { $0.kind == .diverged })
+        #expect(status.results?.contains { $0.path == "model.safetensors" } == true)
+        let model = try Model(reading: fixture.output("a").model, in: fixture.storage)
+        #expect(model.validationLoss == status.bestValidationLoss)
+        // To try again changes nothing.
+        #expect(try fixture.run("a", job) == .badData)
+        #expect(fixture.output("a").status()?.state == .failed)
+    }
+
+    @Test func `what does nothing is told in the log and the status`() throws {
+        let idle = JobFixture.training
+            .replacing("num_layers: 2", with: "num_layers: 1\n  strip_gutenberg: true\n  warmup_steps: 5000")
+        let job = "evaluate:\n" + idle + "generate: [{length: 5, stop: 'owl Ω'}, {length: 5, stop: owl}]\n"
+        #expect(try fixture.run("a", job) == .done)
+        let warnings = try #require(fixture.output("a").status()?.warnings)
+        let told = fixture.events.filter { $0.kind == .warning }.map(\.message)
+        for words in [
+            "evaluate: is empty and does nothing; give it the keys it needs, or take it out.",
+            "strip_gutenberg cut nothing from \(fixture.corpora)/text.txt: ",
+            "stop never occurs: the vocabulary lacks 'Ω' (U+03A9) at position 5.",
+            "warmup_steps: 5000 is longer than the run of 246 steps, which never reaches lr; make it smaller.",
+            "dropout: 0.2 does nothing, for it acts between layers and there is one; take it out, or raise num_layers.",
+        ] {
+            #expect(warnings.count { $0.hasPrefix(words) } == 1, "\(words): \(warnings)")
+            #expect(told.count { $0.hasPrefix(words) } == 1, "\(words)")
+        }
+        // A later job with that model hears of its own stop.
+        #expect(try fixture.run("b", "generate: {model: a, length: 5, stop: Ω}") == .done)
+        #expect(fixture.output("b").status()?.warnings.first?.hasPrefix("stop never occurs") == true)
+        #expect(try fixture.run("c", JobFixture.training + "generate: {length: 5, stop: owl}\n") == .done)
+        #expect(
+            fixture.output("c").status()?.warnings.contains { $0.contains("does nothing") || $0.contains("stop") }
+                == false)
+    }
+
     @Test func `after the loss became infinite the last good checkpoint stays`() throws {
         let job = JobFixture.training
             .replacing("lr: 0.01", with: "lr: 3e38\n  warmup_steps: 3\n  optimizer: sgd\n  clip_norm: 0")

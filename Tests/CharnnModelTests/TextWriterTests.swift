@@ -39,6 +39,22 @@ import Testing
         #expect(try texts(request, together: 2) != Array(five.prefix(2)))
     }
 
+    @Test func `line ends and a byte order mark in a prompt are as the text had them`() throws {
+        let plain = try texts(TextRequest(prompt: "ab\ncd\n", length: 30), together: 1)
+        #expect(try texts(TextRequest(prompt: "\u{FEFF}ab\r\ncd\r\n", length: 30), together: 1) == plain)
+        let stopped = try texts(TextRequest(prompt: "ab", length: 30, stop: "\r\n"), together: 1)
+        #expect(stopped == (try texts(TextRequest(prompt: "ab", length: 30, stop: "\n"), together: 1)))
+        // A lone return is none, and a mark within a text neither.
+        for prompt in ["a\rb", "a\r", "a\u{FEFF}b"] {
+            #expect(throws: ModelError.self) { try texts(TextRequest(prompt: prompt, length: 1), together: 1) }
+        }
+        // A vocabulary from elsewhere may have them.
+        let other = Vocabulary(codePoints: [10, 13, 97, 0xFEFF])!
+        let request = TextRequest(prompt: "\u{FEFF}a\r\n")
+        #expect(request.codePointsOfPrompt(other, .utf8) == [0xFEFF, 97, 13, 10])
+        #expect(request.codePointsOfPrompt(.bytes, .bytes) == [0xEF, 0xBB, 0xBF, 97, 13, 10])
+    }
+
     @Test func `length counts the characters written after the prompt`() throws {
         let request = TextRequest(prompt: "abc", length: 17, echo: false)
         #expect(try texts(request, together: 1)[0].unicodeScalars.count == 17)

@@ -172,6 +172,52 @@ import Testing
         }
     }
 
+    private func heights(_ svg: String) -> [Double] {
+        svg.matches(of: /[0-9.]+,([0-9.]+)[ "]/).compactMap { Double($0.output.1) }
+    }
+
+    @Test(arguments: [20, 1000]) func `one wild value flattens no curve of a job and is marked`(rows: Int) throws {
+        var record = try record(rows: rows)
+        for index in record.rows.indices { record.rows[index].trainLoss = 2 - Double(index) / Double(rows) }
+        (record.rows[rows / 2].trainLoss, record.rows[rows / 2].gradientNorm) = (450, 1e9)
+        let svg = record.lossChart.svg()
+        // From 2 to 1 nats over most of the height, not of a five hundredth of it.
+        let line = heights(
+            try #require(svg.split(separator: "\n").first { $0.contains("class=\"s0\" points") }.map(String.init)))
+        #expect((line.max() ?? 0) - (line.sorted().dropFirst(5).first ?? 0) > 200)
+        #expect(svg.contains("▲"))
+        let page = page(record)
+        #expect(page.components(of: "▲ cut off, up to ") == 2 && page.components(of: "class=\"cut\"") == 2)
+        // 450 nats are 649.2 bits; where points are taken together they tell their mean.
+        if rows == 20 { #expect(svg.contains("▲ 649.213") && page.contains("up to 649.213")) }
+    }
+
+    @Test func `a validation far above the training is shown`() throws {
+        var record = try record()
+        for index in record.rows.indices {
+            record.rows[index].trainLoss = 0.3 / (1 + Double(index) / 100)
+            if record.rows[index].validationLoss != nil { record.rows[index].validationLoss = 4 }
+        }
+        #expect(!record.lossChart.svg().contains("▲"))
+    }
+
+    @Test func `a run that went wild flattens none of the others`() throws {
+        var report = MorningReport(spool: "/spool", time: "2026-01-31T06:00:00Z", since: "2026-01-30T06:00:00Z")
+        var wild = try record("wild", rows: 20)
+        for index in wild.rows.indices { (wild.rows[index].trainLoss, wild.rows[index].validationLoss) = (450, 300) }
+        report.ran = [try record("one"), try record("other"), wild]
+        let page = String(decoding: MorningPage(report).bytes, as: UTF8.self)
+        let lines = page.matches(of: /<svg class="mini".*?<\/svg>/).map { String($0.output) }
+        #expect(lines.count == 3)
+        for line in lines.prefix(2) { #expect((heights(line).max() ?? 0) - (heights(line).min() ?? 0) > 500) }
+        #expect(lines[2].contains("<path class=\"dots s0\""))
+        let svg = JobComparison(report.ran).chart.svg()
+        let curves = svg.split(separator: "\n").filter { $0.contains("points=") }.map { heights(String($0)) }
+        #expect(curves.count == 3)
+        #expect(curves.prefix(2).allSatisfy { ($0.max() ?? 0) - ($0.min() ?? 0) > 150 }, "\(curves)")
+        #expect(svg.contains("▲ 432.8"))
+    }
+
     @Test func `a comparison shows what differs and not what is equal`() throws {
         var (one, other) = (try record("one"), try record("other"))
         one.settings.append(("train.lr", "0.002"))

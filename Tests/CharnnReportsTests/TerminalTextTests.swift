@@ -32,7 +32,13 @@ struct SparklineTests {
 
     @Test func `a beginning far above the rest is cut off, so that the rest is seen to fall`() {
         let losses = [90.0, 9, 8, 7, 6, 5, 4, 3]
-        #expect(Sparkline.text(losses, width: 8) == "█▇▆▅▄▃▂▁")
+        #expect(Sparkline.text(losses, width: 8) == "↑▇▆▅▄▃▂▁")
+    }
+
+    @Test func `one wild value anywhere flattens no curve, and is seen to be cut off`() {
+        #expect(Sparkline.text([10, 9, 8, 7, 450, 5, 4, 3], width: 8) == "▇▆▅▄↑▂▁▁")
+        #expect(Sparkline.text([2.5, 2.4, 2.2, 2.1, 1e9], width: 5) == "▇▅▂▁↑")
+        #expect(Sparkline.text([450, 2.1, 2], width: 3) == "↑▇▁")
     }
 
     @Test func `a curve of any numbers is drawn`() {
@@ -40,7 +46,7 @@ struct SparklineTests {
         #expect(Sparkline.text([largest, -largest], width: 2).count == 2)
         #expect(Sparkline.text([least, 0], width: 2) == "█▁")
         // What is cut off at the top lies more heights above than there are numbers for.
-        #expect(Sparkline.text([1e100] + (0..<40).map { Double($0 % 2) * least }, width: 41).first == "█")
+        #expect(Sparkline.text([1e100] + (0..<40).map { Double($0 % 2) * least }, width: 41).first == "↑")
     }
 
     @Test func `a falling loss falls`() { #expect(Sparkline.text([4, 3, 2, 1], width: 4) == "█▆▃▁") }

@@ -148,6 +148,29 @@ import Testing
         #expect(abs(score.nats - nats) / nats < 1e-3)
     }
 
+    @Test(arguments: [7, 3300]) func `characters that are left out are read and do not count`(count: Int) throws {
+        let run = Run()
+        let engine = try run.engine()
+        // Some alone, some side by side, the first and the last among them.
+        let places = (0..<count).filter {
+            [0, 3, 4, count - 1].contains($0) || $0 % 7 == 5 || (900..<1100).contains($0)
+        }
+        var leftOut = PositionSet()
+        for place in places { leftOut.insert(place) }
+        #expect((0..<count).filter(leftOut.contains) == places)
+        let score = try #require(
+            try Evaluator(run.text, range: 0..<count, leavingOut: leftOut).score(with: engine))
+        let serial = try engine.makeScorer(streams: 1)
+        serial.reset()
+        var nats = 0.0
+        for place in 1..<count {
+            let one = try serial.score(run.text, starts: [place - 1], length: 1)[0]
+            if !places.contains(place) { nats += one }
+        }
+        #expect(score.count == count - places.count, "the first is never predicted")
+        #expect(abs(score.nats - nats) / nats < (count < 256 ? 1e-6 : 1e-3))
+    }
+
     @Test func `an untrained model is about as sure as chance`() throws {
         let run = Run()
         let score = try #require(try Evaluator(run.text, range: 0..<2000).score(with: try run.engine()))

@@ -67,6 +67,24 @@ import Testing
         #expect(!spool.exists(spool.output("tale")))
     }
 
+    @Test func `check tells what would do nothing`() throws {
+        _ = try write(
+            "idle.yaml",
+            """
+            generate: [{length: 5, stop: "Ω"}]
+            evaluate:
+            train: {corpus: tale.txt, num_layers: 1, hidden_size: 8, batch_size: 8, dropout: 0.3, warmup_steps: 9000, strip_gutenberg: true}
+            """)
+        let end = try spool.charnn("check", "--no-time", "idle.yaml")
+        #expect(end.status == 0, "\(end.error)")
+        for words in [
+            "evaluate: is empty", "strip_gutenberg cut nothing", "stop never occurs: the vocabulary lacks 'Ω'",
+            "warmup_steps: 9000 is longer", "dropout: 0.3 does nothing",
+        ] {
+            #expect(end.output.contains("\n  warning: \(words)"), "\(words): \(end.output)")
+        }
+    }
+
     @Test func `a running job is held, released, cancelled and retried`() throws {
         // Long enough to be still running whenever a command comes.
         let long = QueueTests.training.replacing("epochs: 2", with: "epochs: 200000")

@@ -1,0 +1,32 @@
+public import CharnnModel
+import CharnnTraining
+
+/// What a job asks for that will do nothing, told by check and in the job's log: sentences without their full stops.
+extension TrainSection {
+    /// - Parameters:
+    ///   - steps: All steps of the run.
+    ///   - layers: Of the network; nil: not known.
+    public func notes(steps: Int, layers: Int?) -> [String] {
+        var notes: [String] = []
+        if settings.warmupSteps > steps {
+            notes.append(
+                "warmup_steps: \(settings.warmupSteps) is longer than the run of \(steps) steps, which never reaches lr; "
+                    + "make it smaller")
+        }
+        if given.contains("dropout"), dropout > 0, layers == 1 {
+            notes.append(
+                "dropout: \(dropout) does nothing, for it acts between layers and there is one; take it out, or raise "
+                    + "num_layers")
+        }
+        return notes
+    }
+}
+
+extension TextRequest {
+    /// What to say of a `stop` that the text will never have; nil where it may.
+    public func note(ofStopIn vocabulary: Vocabulary, _ encoding: TextEncoding) -> String? {
+        let lacking = codePointsOfStop(vocabulary, encoding).enumerated().filter { vocabulary.index(of: $1) == nil }
+        guard !lacking.isEmpty else { return nil }
+        return "stop never occurs: the vocabulary lacks \(Vocabulary.list(lacking.map { ($0, $1) }))"
+    }
+}
