@@ -133,7 +133,7 @@ public enum Blocker: Sendable, Equatable {
         case .missing(let job): "waits for a job named \(job), which does not exist yet"
         case .unfinished(let job): "waits for \(job)"
         case .failed(let job): "waits for \(job), which failed: `charnn retry \(job)` goes on"
-        case .gone(let job, let what): "\(job), which must succeed first, \(what)"
+        case .gone(let job, let what): "waits for \(job), which \(what), and is held for that"
         case .lacksGPU: "waits for the GPU, which has failed again and again"
         case .delayed: "waits for its next attempt after a temporary failure, or for its model's job to be dropped"
         }
@@ -141,9 +141,12 @@ public enum Blocker: Sendable, Equatable {
 
     /// What stands in the way of a job with these predecessors, the gravest first.
     ///
-    /// - Parameter lookUp: A job's sequence number and recorded state by its name; nil if there is no such job.
+    /// - Parameters:
+    ///   - isRejected: Whether a file of that name was rejected and never became a job.
+    ///   - lookUp: A job's sequence number and recorded state by its name; nil if there is no such job.
     public static func first(
-        among predecessors: [Predecessor], lookUp: (String) -> (sequence: UInt64?, state: RecordedState)?
+        among predecessors: [Predecessor], isRejected: (String) -> Bool = { _ in false },
+        lookUp: (String) -> (sequence: UInt64?, state: RecordedState)?
     ) -> Blocker? {
         var found: Blocker?
         for predecessor in predecessors {
@@ -152,6 +155,7 @@ public enum Blocker: Sendable, Equatable {
             let isBound = predecessor.sequence != nil
             guard let current, !isBound || current.sequence == predecessor.sequence else {
                 if isBound { return .gone(job, "was removed") }
+                if isRejected(job) { return .gone(job, "was rejected") }
                 if !predecessor.isModel { found = found ?? .missing(job) }
                 continue
             }

@@ -29,6 +29,22 @@ struct SpoolIndex {
         var onlyReader: UInt32? { isPrivate ? submitter ?? 0 : nil }
     }
 
+    /// Names of files that were rejected and are no jobs; whoever waits for one waits in vain.
+    private var rejected: Set<String> = []
+
+    /// Takes note of all files that were rejected and are no jobs.
+    mutating func setRejected(_ names: Set<String>) {
+        let changed = names.symmetricDifference(rejected)
+        rejected = names
+        for name in changed { judgeDependents(of: name) }
+    }
+
+    /// Takes note of one more.
+    mutating func addRejected(_ name: String) {
+        guard entries[name] == nil, rejected.insert(name).inserted else { return }
+        judgeDependents(of: name)
+    }
+
     /// Whose word counts for whose job.
     struct Authority {
         /// Whether a user administers the spool.
@@ -108,6 +124,7 @@ struct SpoolIndex {
 
     mutating func insert(_ job: String, _ entry: Entry) {
         remove(job)
+        rejected.remove(job)
         entries[job] = entry
         jobOfFile[entry.ticket.file] = job
         count(entry, 1)
@@ -329,7 +346,7 @@ struct SpoolIndex {
     }
 
     private func blocker(_ entry: Entry) -> Blocker? {
-        Blocker.first(among: entry.ticket.predecessors) { name in
+        Blocker.first(among: entry.ticket.predecessors, isRejected: rejected.contains) { name in
             entries[name].map { ($0.sequence, $0.state) }
         }
     }
@@ -404,7 +421,7 @@ struct SpoolIndex {
     private func standing(of predecessor: Predecessor) -> Standing {
         let isBound = predecessor.sequence != nil
         guard let found = entries[predecessor.job], !isBound || predecessor.sequence == found.sequence else {
-            if isBound { return .gone }
+            if isBound || rejected.contains(predecessor.job) { return .gone }
             return predecessor.isModel ? .openModel : .blocking
         }
         switch found.state {

@@ -35,12 +35,14 @@ extension SpoolLayout {
         if access(usable.string, W_OK | X_OK) == 0 { return shared }
         let home = environment("HOME") ?? "/"
         let state = environment("XDG_STATE_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "\(home)/.local/state"
-        let own = SpoolLayout(root: FilePath(state).appending("charnnd"))
+        var own = SpoolLayout(root: FilePath(state).appending("charnnd"))
+        if !isDaemon, access(shared.incoming.string, F_OK) == 0 { own = own.instead(of: system) }
         // What cannot be looked at will be told when it is to be used.
         guard let found = (try? storage.networkFileSystem(at: own.root)) ?? nil,
             (try? storage.networkFileSystem(at: local)) == .some(nil)
         else { return own }
-        let moved = own.relocated(to: local, found)
+        var moved = own.relocated(to: local, found)
+        if let shut = own.shut { moved = moved.instead(of: shut) }
         try moved.requireOwn(on: storage)
         return moved
     }
@@ -48,8 +50,14 @@ extension SpoolLayout {
     /// `/var/tmp/charnnd-UID`: on a local disk, and there after a reboot.
     public static var localDefault: FilePath { FilePath("/var/tmp/charnnd-\(getuid())") }
 
-    /// What a person is told once, when the spool is about to be made; nil where there is nothing to tell.
+    /// What a person is told who is about to use the spool: that it is another than the system's, or, once, when it is
+    /// about to be made, than that in the home folder; nil where there is nothing to tell.
     public func notice(on storage: some Storage) throws(StorageError) -> String? {
+        if let shut {
+            return
+                "you may not use \(shut) (sudo adduser $USER charnnd-submit, then log in again); this goes into a spool of "
+                + "your own, \(root)"
+        }
         guard let relocation, try storage.status(of: root) == nil else { return nil }
         let former = try storage.status(of: relocation.from) == nil ? "" : "; what is in the former stays there"
         return "\(relocation.from) lies on a network file system (\(relocation.fileSystem)), so the spool is made in "

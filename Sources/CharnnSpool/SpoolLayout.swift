@@ -17,8 +17,17 @@ public struct SpoolLayout: Sendable, Hashable {
     private let states: [JobState: FilePath]
     /// Why a person's spool is not where it would be; nil where it is, or was asked for.
     public let relocation: Relocation?
+    /// The system's spool, where there is one that this user may not use, so that this one is taken.
+    public private(set) var shut: FilePath?
 
     public init(root: FilePath) { self.init(root: root, relocation: nil) }
+
+    /// The same spool, taken because another is shut.
+    func instead(of shut: FilePath) -> SpoolLayout {
+        var layout = self
+        layout.shut = shut
+        return layout
+    }
 
     private init(root: FilePath, relocation: Relocation?) {
         self.root = root

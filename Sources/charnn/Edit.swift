@@ -13,8 +13,8 @@ struct Edit: ParsableCommand {
             one's place. In the system's spool you change your own jobs; members of charnnd-admin all.
 
             Example, with the job of `charnn submit --help`:
-              charnn edit night
-              charnn edit night better.yaml
+              sed 's/epochs: 50/epochs: 60/' night.yaml > more.yaml
+              charnn edit night more.yaml
             """)
 
     @Argument(

@@ -153,7 +153,7 @@ import Testing
                 #"job.yaml:5: train.cell: found "lsmt"; allowed: rnn | gru | lstm; did you mean lstm?"#,
                 #"job.yaml:6: train.epochs: found "two"; allowed: a whole number from 1 to 1000000"#,
                 "job.yaml:7: extra: there is no such key; allowed: after, device, evaluate, generate, judge, "
-                    + "priority, seed, threads, time_limit, train",
+                    + "priority, seed, share, threads, time_limit, train",
                 #"job.yaml:8: device: found "gpu"; allowed: auto | cpu | cuda; did you mean cpu?"#,
             ])
     }

@@ -93,8 +93,8 @@ struct JobGraphTests {
         let keeper = try spool.open()
         try keeper.recover()
         try settle(keeper)
-        // The one that closes it is the one that is refused.
-        #expect(keeper.count(.queue) == count - 1)
+        // The one that closes it is the one that is refused; the one that waits for that is held.
+        #expect(keeper.count(.queue) == count - 2 && keeper.count(.held) == 1)
         let rejected = try spool.files(.rejected)
         let reason = try #require(rejected.first { $0.hasSuffix(".reason.txt") })
         let bytes = try #require(try spool.disk.contents(of: spool.layout.directory(.rejected).appending(reason)))
@@ -114,7 +114,7 @@ struct JobGraphTests {
             }
             let keeper = try spool.open()
             try keeper.recover()
-            var accepted: Set<Int> = []
+            var (accepted, refused): (Set<Int>, Set<Int>) = ([], [])
             for number in (0..<count).shuffled(using: &random) {
                 try spool.drop(
                     "j\(number).yaml", waits[number].isEmpty ? "priority: 0" : "after: \(names(waits[number]))")
@@ -126,9 +126,14 @@ struct JobGraphTests {
                     next += waits[one]
                 }
                 let isCircle = reached.contains(number)
-                #expect(try (spool.state("j\(number)") == .queue) == !isCircle, "round \(round), j\(number)")
-                if !isCircle { accepted.insert(number) }
+                let isVain = !refused.isDisjoint(with: waits[number])
+                let expected: JobState = isCircle ? .rejected : isVain ? .held : .queue
+                #expect(try spool.state("j\(number)") == expected, "round \(round), j\(number)")
+                if isCircle { refused.insert(number) } else { accepted.insert(number) }
             }
+            // Those that wait for a refused one are held.
+            let vain = accepted.filter { !refused.isDisjoint(with: waits[$0]) }
+            for number in vain { #expect(try spool.state("j\(number)") == .held, "round \(round), j\(number)") }
             // Everything runs whose predecessors all can; nothing before them.
             var done: Set<Int> = []
             while let claim = try keeper.claimNext(), let number = Int(claim.job.dropFirst()) {
@@ -138,7 +143,7 @@ struct JobGraphTests {
                 try keeper.workerEnded(claim.job, .exited(fails ? 65 : 0), wasStopped: false, lastWords: "")
                 if !fails { done.insert(number) }
             }
-            let left = accepted.subtracting(done).filter { Set(waits[$0]).isSubset(of: done) }
+            let left = accepted.subtracting(done).subtracting(vain).filter { Set(waits[$0]).isSubset(of: done) }
             for number in left { #expect(try spool.state("j\(number)") == .failed, "round \(round), j\(number)") }
         }
     }

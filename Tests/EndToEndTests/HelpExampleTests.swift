@@ -18,7 +18,7 @@ import Testing
         "doctor", "bench", "demo", "generate", "evaluate", "check", "run", "compare", "plot", "export", "import",
         "fsck",
         // From here on a daemon works, with a long job before the examples' own, so that that waits.
-        "submit", "list", "show", "why", "hold", "release", "cancel", "retry",
+        "submit", "list", "show", "why", "edit", "hold", "release", "cancel", "retry", "pause", "resume",
         // The long job is gone now.
         "follow", "report", "clean",
     ]
@@ -53,12 +53,12 @@ import Testing
         try eventually("long trains") { spool.status("long")?.phase == "training" }
         for name in ["submit", "list"] { try run(name) }
         try eventually("night is accepted") { spool.state("night") == .queue }
-        for name in ["show", "why", "hold"] { try run(name) }
+        for name in ["show", "why", "edit", "hold"] { try run(name) }
         try eventually("night is held") { spool.status("night")?.state == .held }
         try run("release")
         try run("cancel")
         try eventually("night is cancelled") { spool.status("night")?.state == .cancelled }
-        try run("retry")
+        for name in ["retry", "pause", "resume"] { try run(name) }
         #expect(try spool.shell("charnn cancel long").status == 0)
         for name in ["follow", "report", "clean"] { try run(name) }
         #expect(spool.state("night") == .done)

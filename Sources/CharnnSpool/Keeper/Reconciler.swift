@@ -166,6 +166,8 @@ final class Reconciler: SpoolRoom {
                 backlog.append(.moved(job))
             }
         }
+        let rejected = found.filter { $0.value.contains(.rejected) }.compactMap { JobFileName($0.key.text)?.name.text }
+        records.index.setRejected(Set(rejected.filter { records.index[$0] == nil }))
         for (file, _) in found { backlog.append(.file(file.text)) }
     }
 

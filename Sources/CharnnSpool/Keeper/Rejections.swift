@@ -76,6 +76,7 @@ final class Rejections: SpoolRoom {
             try storage.synchronizeDirectory(layout.directory(.rejected))
             try storage.synchronizeDirectory(path.removingLastComponent())
             if number > 2 { numbers["\(file)"] = number }
+            if !isForeign { records.index.addRejected(file.name.text) }
             log.tell(.rejected(file: target, reason: reason))
             return target
         }

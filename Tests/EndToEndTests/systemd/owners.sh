@@ -80,6 +80,9 @@ as alice charnn retry hers >/dev/null && in_state queue hers || fail "alice may 
 for words in 'Held by alice' 'Released by alice' 'changed by alice' 'Cancelled by alice' 'alice wants it so'; do
     says "$words" || fail "the journal does not say: $words"
 done
+# A stranger is told that it is another spool, and why.
+as eve sh -c "cd; cp /usr/share/common-licenses/GPL-3 gpl.txt; printf 'train: {corpus: gpl.txt}\n' > mine.yaml; charnn submit mine.yaml" > /tmp/said 2>&1 || fail "eve may not use a spool of her own: $(cat /tmp/said)"
+grep -q 'may not use /var/spool/charnnd.*charnnd-submit.*/home/eve' /tmp/said || fail "which spool is used is not told: $(cat /tmp/said)"
 # An administrator, by asking and by hand.
 as carol charnn hold hers >/dev/null && in_state held hers || fail "carol may not hold"
 as carol mv $spool/held/hers.yaml $spool/queue/ || fail "carol may not move files"
