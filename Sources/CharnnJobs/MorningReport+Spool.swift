@@ -24,18 +24,18 @@ extension MorningReport {
         let people = People.system
         let client = SpoolClient(layout, storage: storage, people: people)
         let jobs = try client.list()
-        var states: [String: JobState] = [:]
-        for job in jobs { states[job.name] = job.state }
         var forecast = QueueForecast(layout, storage: storage)
         for job in jobs.suffix(400) where [.active, .done].contains(job.state) { forecast.learn(job) }
         for job in jobs where job.state == .active { forecast.learn(job) }
 
+        let reasons = client.waitingReasons(jobs)
+        let inTurn = Set(client.turns(jobs).map(\.name))
         var clock: Double? = 0
         for job in jobs {
             if job.isClosed(to: geteuid()) {
                 let owner = job.status?.owner ?? job.owner.map { people.name(of: $0) } ?? ""
                 report.closed.append(Closed(name: job.name, state: job.state, owner: owner))
-                if job.state == .active { clock = nil }
+                if job.state == .active || job.state == .queue { clock = nil }
                 continue
             }
             switch job.state {
@@ -46,10 +46,13 @@ extension MorningReport {
                     Waiting(name: job.name, state: .active, reason: job.status?.phase, startsIn: 0, doneIn: left))
                 clock = left
             case .queue:
-                let before = job.status?.ticket?.predecessors.map(\.job).filter {
-                    states[$0].map { $0 != .done } ?? false
+                let reason = reasons.reason(of: job)
+                // Nothing is promised to a job whose turn does not come by itself.
+                guard inTurn.contains(job.name), !reasons.isStopped else {
+                    report.waiting.append(
+                        Waiting(name: job.name, state: .queue, reason: reason ?? job.status?.reason))
+                    continue
                 }
-                let reason = before.flatMap { $0.isEmpty ? nil : "after \($0.joined(separator: ", "))" }
                 let begin = clock
                 clock = clock.flatMap { start in forecast.seconds(job).map { start + $0 } }
                 report.waiting.append(

@@ -98,7 +98,9 @@ public struct MorningReport: Sendable {
         if queued > 0 { parts.append("\(queued) waiting") }
         if held > 0 { parts.append("\(held) held") }
         guard !parts.isEmpty else { return "Nothing ran since \(Page.day(since)), and nothing waits." }
-        let last = waiting.compactMap(\.doneIn).max()
+        // What waits for more than its turn may never be.
+        let isForeseen = waiting.allSatisfy { $0.state == .held || $0.doneIn != nil }
+        let last = isForeseen ? waiting.compactMap(\.doneIn).max() : nil
         let end = last.map { " All will be done in \(about($0))." } ?? ""
         return "Since \(Page.day(since)): " + parts.joined(separator: ", ") + "." + end
     }

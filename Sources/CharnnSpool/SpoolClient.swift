@@ -279,43 +279,15 @@ public struct SpoolClient: Sendable {
 
     private func whyQueued(_ job: Job) throws(SpoolClientError) -> String {
         let jobs = try list()
-        let states = Dictionary(jobs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        let blocker = Blocker.first(among: job.status?.ticket?.predecessors ?? []) { name in
-            guard let other = states[name] else { return nil }
-            let state: RecordedState =
-                switch other.state {
-                case .queue: .queued
-                case .active: .interrupted
-                case .held: .held
-                case .done: .done
-                case .failed: .failed
-                case .cancelled: .cancelled
-                case .rejected: .rejected
-                }
-            return (other.status?.sequence, state)
-        }
-        if let blocker { return "\(job.name) \(blocker.description)." }
-        let reason = job.status?.reason.map { " \($0)" } ?? ""
         let waits = queueWaits
-        let now = clock.wall()
-        /// Whether a job waits for the GPU, so that others overtake it.
-        func rests(_ job: Job) -> Bool { waits.gpuUntil ?? 0 > now && job.status?.ticket?.mayUseGPU == true }
-        let again = job.status?.notBefore.flatMap { $0 > now ? $0 : nil }
-        if let time = waits.gpuUntil, time > again ?? 0, rests(job) {
-            let how = waits.gpuReason.map { " (the last time: \($0))" } ?? ""
-            return
-                "\(job.name) waits until \(JobStatus.time(time)) for the GPU, which has failed again and again\(how); "
-                + "`charnn doctor` looks at it, and jobs with device: cpu go on."
-        }
-        if let time = again { return "\(job.name) is tried again at \(JobStatus.time(time)).\(reason)" }
-        if let pause = queuePause {
-            return
-                "\(job.name) waits, as the whole queue does: it is paused by \(pause.by)\(pause.end); `charnn resume` "
-                + "lets it go on."
+        let reasons = waitingReasons(jobs)
+        let reason = job.status?.reason.map { " \($0)" } ?? ""
+        if let why = reasons.reason(of: job) {
+            let isDelayed = job.status?.notBefore.map { $0 > clock.wall() } ?? false
+            return "\(job.name) \(why).\(isDelayed && !reasons.rests(job) ? reason : "")"
         }
         if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool." }
-        if let disk = waits.disk { return "\(job.name) waits, as the whole queue does, for the disk: \(disk)." }
-        let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue && !rests($0) }.count
+        let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue && !reasons.rests($0) }.count
         let turn = turn(of: job, jobs, waits)
         if before > 0 {
             return "\(job.name) is queued behind \(before) other\(before == 1 ? "" : "s").\(turn)\(reason)"

@@ -29,7 +29,8 @@ struct List: ParsableCommand {
             let jobs = try client.list()
             let people = People.system
             let isShared = try layout.sharing(on: storage) == .group
-            if json { return Terminal.line(try JobRow.json(jobs.map { JobRow($0, people) })) }
+            let reasons = client.waitingReasons(jobs)
+            if json { return Terminal.line(try JobRow.json(jobs.map { JobRow($0, people, reasons) })) }
             if let pause = client.queuePause {
                 Terminal.line(
                     Terminal.coloured(
@@ -42,7 +43,7 @@ struct List: ParsableCommand {
                     let losses =
                         Terminal.isInteractive && Terminal.isUnicode
                         ? Sparkline.losses(of: layout.folder(of: job.name).appending(.metrics), in: storage) : []
-                    return JobRow(job, people, losses: losses).cells(isShared: isShared)
+                    return JobRow(job, people, reasons, losses: losses).cells(isShared: isShared)
                 }
                 Terminal.line(Table(columns: JobRow.columns(isShared: isShared), rows: rows).text(room: Terminal.room))
             }
@@ -88,7 +89,7 @@ private struct JobRow: Encodable {
             reason
     }
 
-    init(_ job: SpoolClient.Job, _ people: People, losses: [Double] = []) {
+    init(_ job: SpoolClient.Job, _ people: People, _ reasons: WaitingReasons, losses: [Double] = []) {
         name = job.name
         owner = job.owner.map { people.name(of: $0) }
         elapsedSeconds = job.status?.elapsedSeconds
@@ -100,7 +101,7 @@ private struct JobRow: Encodable {
         trainLoss = job.status?.trainLoss
         bestValidationLoss = job.status?.bestValidationLoss
         secondsLeft = job.state == .active ? job.status?.secondsLeft : nil
-        reason = job.status?.reason
+        reason = (job.state == .queue ? reasons.reason(of: job) : nil) ?? job.status?.reason
         self.losses = losses
     }
 
@@ -121,7 +122,7 @@ private struct JobRow: Encodable {
         Table.Column("DONE", isRight: true, giving: 2),
         Table.Column("BITS/CHAR", isRight: true, giving: 2), Table.Column("TIME", isRight: true, giving: 1),
         Table.Column("LEFT", isRight: true, giving: 2),
-        Table.Column("LOSS", giving: 1), Table.Column("", giving: 1, least: 12),
+        Table.Column("LOSS", giving: 1), Table.Column("WHY", giving: 1, least: 12),
     ]
 
     func cells(isShared: Bool) -> [Table.Cell] {

@@ -166,6 +166,34 @@ import Testing
         #expect(abs(try #require(waiting[1].doneIn) - 3 * first) < 1)
     }
 
+    @Test func `nothing is promised to a job whose turn does not come by itself, and the reason is told`() throws {
+        let job = JobFixture.training
+        try put("ran", .done, job) {
+            $0.endedAt = JobStatus.time(1_999_990_000)
+            $0.charactersPerSecond = 1000
+        }
+        try put("parent", .failed, job) {
+            $0.sequence = 1
+            $0.endedAt = JobStatus.time(1_999_990_000)
+        }
+        for (number, name, after) in [(2, "child", "parent"), (3, "typo", "parent.yaml"), (4, "free", "")] {
+            try put(name, .queue, job) {
+                $0.sequence = UInt64(number)
+                $0.ticket = JobTicket(
+                    file: "\(name).yaml",
+                    predecessors: after.isEmpty ? [] : [Predecessor(job: after, sequence: after == "parent" ? 1 : nil)])
+            }
+        }
+        let report = try collect()
+        let waiting = Dictionary(uniqueKeysWithValues: report.waiting.map { ($0.name, $0) })
+        #expect(waiting["child"]?.startsIn == nil && waiting["child"]?.doneIn == nil)
+        #expect(waiting["child"]?.reason?.contains("waits for parent, which failed") == true)
+        #expect(waiting["typo"]?.startsIn == nil)
+        #expect(waiting["typo"]?.reason?.contains("did you mean parent?") == true)
+        #expect(waiting["free"]?.startsIn == 0 && waiting["free"]?.doneIn != nil)
+        #expect(!report.summary.contains("All will be done"))
+    }
+
     @Test func `without any measured speed nothing is promised`() throws {
         try put("first", .queue, JobFixture.training) { $0.sequence = 1 }
         let waiting = try collect().waiting
