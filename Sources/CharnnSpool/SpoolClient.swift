@@ -246,11 +246,14 @@ public struct SpoolClient: Sendable {
     public func why(_ name: String) throws(SpoolClientError) -> String {
         guard let job = try find(name) else {
             let drops = JobFileName.endings.map { layout.incoming.appending("\(name).\($0)") }
-            if drops.contains(where: { (try? storage.status(of: $0)) != nil }) {
+            // In a shared spool incoming/ cannot be listed, but a name can be asked for.
+            for drop in drops + [layout.incoming.appending(name)] where FilePath.Component(name) != nil {
+                guard let found = (try? storage.status(of: drop)) ?? nil else { continue }
+                let file = drop.lastComponent?.string ?? name
+                if let problem = problem(of: file, found) { return "\(file) lies in incoming/ and stays there: \(problem)." }
                 let remedy =
                     hasDaemon() == false
-                    ? ": no daemon works in this spool. `charnnd` starts one, `charnnd --once` does what waits."
-                    : "; the daemon takes it within seconds."
+                    ? ": no daemon works in this spool. \(startRemedy)" : "; the daemon takes it within seconds."
                 return "\(name) lies in incoming/ and has not been accepted yet\(remedy)"
             }
             let names = ((try? list()) ?? []).map(\.name)
@@ -277,6 +280,37 @@ public struct SpoolClient: Sendable {
         }
     }
 
+    /// How a daemon is started here, as a person is told.
+    public var startRemedy: String {
+        (try? layout.sharing(on: storage)) == .group
+            ? "An administrator starts it: sudo systemctl start charnnd."
+            : "`charnnd` starts one, `charnnd --once` does what waits."
+    }
+
+    /// Why the daemon does not take a drop, as far as that can be seen from here; nil: it does.
+    private func problem(of name: String, _ found: FileStatus) -> String? {
+        switch found.kind {
+        case .regular: break
+        case .link: return "it is a link; put the file itself there"
+        case .directory: return "it is a folder; put the job file itself there"
+        case .fifo, .other: return "it is no regular file"
+        }
+        guard let (stem, _) = JobFileName.split(name) else { return "its name does not end in .yaml, .yml or .json" }
+        if found.links > 1 { return "it has several names (hard links); drop a copy" }
+        if JobName(stem) == nil {
+            return "its name will be refused: letters and digits of any script, space and ._+- are allowed, at most "
+                + "\(JobName.maximumLength) bytes, no . or - in front"
+        }
+        let isShared = (try? layout.sharing(on: storage)) == .group
+        let spool = (try? storage.status(of: layout.incoming)) ?? nil
+        if isShared, let spool, found.owner != spool.owner,
+            found.mode.bits & 0o004 == 0, found.group != spool.group || found.mode.bits & 0o040 == 0
+        {
+            return "the daemon may not read it; `chmod g+r` lets it"
+        }
+        return nil
+    }
+
     private func whyQueued(_ job: Job) throws(SpoolClientError) -> String {
         let jobs = try list()
         let waits = queueWaits
@@ -286,7 +320,7 @@ public struct SpoolClient: Sendable {
             let isDelayed = job.status?.notBefore.map { $0 > clock.wall() } ?? false
             return "\(job.name) \(why).\(isDelayed && !reasons.rests(job) ? reason : "")"
         }
-        if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool." }
+        if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool. \(startRemedy)" }
         let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue && !reasons.rests($0) }.count
         let turn = turn(of: job, jobs, waits)
         if before > 0 {

@@ -55,6 +55,9 @@ struct List: ParsableCommand {
             } else if jobs.isEmpty {
                 Terminal.line("There are no jobs in \(layout.root); `charnn submit FILE` hands one over.")
             }
+            if client.hasDaemon() == false, drops > 0 || jobs.contains(where: { $0.state == .queue }) {
+                Terminal.line("No daemon works here. \(client.startRemedy)")
+            }
             let runs = client.runs(besides: jobs).map(\.name)
             if !runs.isEmpty {
                 let more = runs.count > 5 ? " and \(runs.count - 5) more" : ""

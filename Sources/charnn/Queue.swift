@@ -26,7 +26,7 @@ struct JobArgument: ParsableArguments {
             let result = try request(client)(name)
             if result.isAsked { return Terminal.line(Terminal.oneLine(Asked.line(result.name, word, client))) }
             let line = answer(result)
-            let remedy = client.hasDaemon() == false ? " No daemon works here now: `charnnd` starts one." : ""
+            let remedy = client.hasDaemon() == false ? " No daemon works here now. \(client.startRemedy)" : ""
             Terminal.line(Terminal.oneLine(line + remedy))
         }
     }

@@ -41,7 +41,7 @@ struct Submit: ParsableCommand {
             }
             Terminal.line(
                 client.hasDaemon() == false
-                    ? "No daemon works in \(layout.root); `charnnd` starts one, `charnnd --once` does what waits."
+                    ? "No daemon works in \(layout.root). \(client.startRemedy)"
                     : "The daemon takes it within seconds: `charnn list` shows all jobs, "
                         + "`charnn follow \(given[0].job.name)` how one goes.")
         }

@@ -300,6 +300,26 @@ struct SpoolKeeperTests {
         #expect(try spool.client.why("late").contains("first, which must succeed first, was cancelled"))
     }
 
+    @Test func `why tells of a drop that is not taken, and for what reason`() throws {
+        let keeper = try accepted([])
+        let incoming = spool.layout.incoming
+        try spool.drop("job (1).yaml")
+        try spool.drop("one.yaml")
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(incoming)/link.yaml", withDestinationPath: "\(incoming)/one.yaml")
+        try spool.disk.createDirectory(incoming.appending("folder.yaml"), mode: 0o700)
+        try FileManager.default.linkItem(atPath: "\(incoming)/one.yaml", toPath: "\(incoming)/two.yaml")
+        try spool.drop("text.txt")
+        for (name, reason) in [
+            ("job (1)", "its name will be refused"), ("link", "it is a link"), ("folder", "it is a folder"),
+            ("one", "several names"), ("text.txt", "does not end in"),
+        ] {
+            #expect(try spool.client.why(name).contains("stays there: "), "\(name)")
+            #expect(try spool.client.why(name).contains(reason), "\(name)")
+        }
+        withExtendedLifetime(keeper) {}
+    }
+
     @Test(arguments: ["after: bad", "model: bad"], [false, true])
     func `a job that waits for a rejected one is held, until the file is mended`(line: String, isLater: Bool) throws {
         let drops = [("late.yaml", line), ("bad.yaml", "nonsense")]
