@@ -29,6 +29,7 @@ extension MorningReport {
         for job in jobs where job.state == .active { forecast.learn(job) }
 
         let reasons = client.waitingReasons(jobs)
+        let accepted = Set(jobs.filter { $0.state != .rejected }.map(\.name))
         let inTurn = Set(client.turns(jobs).map(\.name))
         var clock: Double? = 0
         for job in jobs {
@@ -60,6 +61,8 @@ extension MorningReport {
                         name: job.name, state: .queue, reason: reason ?? job.status?.reason, startsIn: begin,
                         doneIn: clock))
             case .held: report.addHeld(job)
+            // Mended and dropped again under the same name.
+            case .rejected where job.status == nil && accepted.contains(job.name): continue
             case .done, .failed, .cancelled, .rejected: report.addEnded(job, layout, storage)
             }
         }

@@ -276,8 +276,10 @@ public struct SpoolCheck {
         _ job: String, _ status: JobStatus, _ ticket: JobTicket
     ) throws(StorageError) {
         let path = layout.status(of: job)
-        let found = places.removeValue(forKey: ticket.file) ?? []
         let recorded = status.recorded
+        // One in rejected/ beside it is a former try under the same name, which was mended and dropped again.
+        let all = places.removeValue(forKey: ticket.file) ?? []
+        let found = all.count > 1 && recorded.home != .rejected ? all.filter { $0 != .rejected } : all
         let isAtWork = recorded == .interrupted ? try storage.isLocked(layout.lock(of: job)) : false
         let home = isAtWork ? .active : recorded.home
         if try storage.status(of: layout.jobFile(of: job)) == nil {

@@ -17,7 +17,9 @@ struct Compare: ParsableCommand {
               charnn compare demo demo-2 --html both.html
             """)
 
-    @Argument(help: ArgumentHelp("The jobs' names.", valueName: "name"))
+    @Argument(
+        help: ArgumentHelp("The jobs' names.", valueName: "name"),
+        completion: .custom { words, _, _ in JobNames.all(words) })
     var names: [String]
 
     @Option(name: .long, help: ArgumentHelp("Write a page with their curves to a file instead.", valueName: "file"))

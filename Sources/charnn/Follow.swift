@@ -1,4 +1,5 @@
 import ArgumentParser
+import CharnnJobs
 import CharnnPrograms
 import CharnnReports
 import CharnnSpool
@@ -55,8 +56,19 @@ struct Follow: ParsableCommand {
                     bar.clear()
                     usleep(500_000)
                 case nil:
-                    guard try storage.status(of: client.layout.folder(of: job.name)) != nil else {
+                    let folder = client.layout.folder(of: job.name)
+                    guard try storage.status(of: folder) != nil else {
                         throw Failure(try client.why(job.name), status: 66)
+                    }
+                    // A run outside the queue goes on as long as somebody works on it, and nothing moves when it ends.
+                    if try !storage.isLocked(client.layout.lock(of: job.name)) {
+                        bar.clear()
+                        Terminal.write(Terminal.harmless(log.news()))
+                        let state = JobFolder(folder, in: storage).status()?.state
+                        if state == .done { return }
+                        let how = state == .failed ? "failed" : "was stopped"
+                        throw Failure(
+                            "\(job.name) is no job of the queue; it \(how), and nothing works on it now", status: 1)
                     }
                     usleep(500_000)
                 }

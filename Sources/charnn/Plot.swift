@@ -18,7 +18,9 @@ struct Plot: ParsableCommand {
               charnn plot demo demo-2 --output both.svg
             """)
 
-    @Argument(help: ArgumentHelp("The jobs' names.", valueName: "name"))
+    @Argument(
+        help: ArgumentHelp("The jobs' names.", valueName: "name"),
+        completion: .custom { words, _, _ in JobNames.all(words) })
     var names: [String]
 
     @Option(

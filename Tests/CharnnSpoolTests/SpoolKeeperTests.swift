@@ -300,6 +300,19 @@ struct SpoolKeeperTests {
         #expect(try spool.client.why("late").contains("first, which must succeed first, was cancelled"))
     }
 
+    @Test func `a rejected file that was mended under the same name is no damage`() throws {
+        let keeper = try accepted(("a.yaml", "nonsense"))
+        try spool.drop("a.yaml", "priority: 0")
+        try keeper.settle()
+        _ = try keeper.claimNext()
+        try spool.finish("a")
+        try keeper.workerEnded("a", .exited(0), wasStopped: false, lastWords: "")
+        #expect(try spool.files(.done) == ["a.yaml"])
+        #expect(try spool.files(.rejected).contains("a.yaml"))
+        let found = try SpoolCheck.findings(spool.layout, storage: spool.disk, check: SpoolFixture.check)
+        #expect(found.filter { $0.weight == .damage } == [])
+    }
+
     @Test func `why tells of a drop that is not taken, and for what reason`() throws {
         let keeper = try accepted([])
         let incoming = spool.layout.incoming
