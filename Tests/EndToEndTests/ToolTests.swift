@@ -125,6 +125,46 @@ import Testing
         #expect(try spool.once().status == 0)
     }
 
+    @Test(.endsWhatHangs) func `follow ends where nothing works on a run outside the queue`() throws {
+        _ = try write("tale.yaml", QueueTests.training)
+        #expect(try spool.charnn("run", "tale.yaml").status == 0)
+        #expect(try spool.charnn("follow", "tale").status == 0)
+    }
+
+    @Test func `a job file is edited in an editor, and only to what is valid`() throws {
+        _ = try write("tale.yaml", QueueTests.training)
+        #expect(try spool.charnn("submit", "tale.yaml").status == 0)
+        let daemon = try spool.start(.charnnd, [])
+        try eventually("tale is done") { try rows() == ["tale": "done"] }
+        let more = try spool.charnn("edit", "tale", with: ["VISUAL": "sed -i 's/epochs: 2/epochs: 3/'"])
+        #expect(more.status == 0 && more.output.contains("`charnn retry tale`"), "\(more.error)")
+        let bad = try spool.charnn("edit", "tale", with: ["VISUAL": "sed -i 's/epochs: 3/epochs: none/'"])
+        #expect(bad.status == 65 && bad.error.contains("epochs"), "\(bad.status) \(bad.error)")
+        let same = try spool.charnn("edit", "tale", with: ["VISUAL": "true"])
+        #expect(same.output.contains("nothing was changed"))
+        #expect(try spool.charnn("retry", "tale").status == 0)
+        try eventually("it trains further") { try spool.status("tale")?.totalEpochs == 3 && rows()["tale"] == "done" }
+        daemon.signal(SIGTERM)
+        _ = try daemon.end()
+    }
+
+    @Test func `a paused queue starts nothing until it is resumed`() throws {
+        _ = try write("tale.yaml", QueueTests.training)
+        let daemon = try spool.start(.charnnd, [])
+        try eventually("it works") { daemon.errorSoFar.contains("Ready") }
+        #expect(try spool.charnn("pause").output.contains("The queue is paused"))
+        #expect(try spool.charnn("submit", "tale.yaml").status == 0)
+        try eventually("tale is queued") { try rows() == ["tale": "queue"] }
+        usleep(1_500_000)
+        #expect(try rows() == ["tale": "queue"])
+        #expect(try spool.charnn("why", "tale").output.contains("paused by"))
+        #expect(try spool.charnn("resume").output.contains("goes on"))
+        try eventually("tale is done") { try rows() == ["tale": "done"] }
+        #expect(try spool.charnn("pause", "--until", "25:00").status == 64)
+        daemon.signal(SIGTERM)
+        _ = try daemon.end()
+    }
+
     @Test func `a run stopped by Ctrl-C goes on with the same bytes`() throws {
         _ = try write("tale.yaml", Disturbance.training.replacing("tale.txt", with: "\(spool.layout.corpora)/tale.txt"))
         let undisturbed = try spool.charnn("run", "tale.yaml", "--output", "whole")
