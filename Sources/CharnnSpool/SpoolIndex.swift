@@ -110,6 +110,8 @@ struct SpoolIndex {
     var ledger = OwnerLedger()
     /// Jobs whose priority is that of one that waits for them.
     private(set) var inherited: [String: Int] = [:]
+    /// How many jobs in the queue have each priority of their own.
+    private var priorities: [Int: Int] = [:]
     /// Jobs in the queue that wait for others.
     private var waiters: Set<String> = []
     /// Whether priorities may have to be inherited anew, and from when on that is looked at.
@@ -239,7 +241,11 @@ struct SpoolIndex {
     ///   its highest waiter, and once for itself.
     private mutating func inherit(_ authority: Authority, at wall: Double) {
         isInheritanceStale = false
-        let sources = waiters.compactMap { job in entries[job].map { (job: job, priority: $0.ticket.priority) } }
+        // Nobody gives the lowest priority to anybody: of a queue of one priority none is followed.
+        let lowest = priorities.keys.min() ?? 0
+        let giving = priorities.count > 1 ? waiters : []
+        let sources = giving.compactMap { job in entries[job].map { (job: job, priority: $0.ticket.priority) } }
+            .filter { $0.priority > lowest }
             .sorted { $0.priority != $1.priority ? $0.priority > $1.priority : $0.job < $1.job }
         var found: [String: Int] = [:]
         var edges = 0
@@ -343,6 +349,9 @@ struct SpoolIndex {
     private mutating func count(_ entry: Entry, _ change: Int) {
         counts[entry.state, default: 0] += change
         if entry.state.isWaiting { waitingOf[entry.submitter, default: 0] += change }
+        guard entry.state == .queued else { return }
+        priorities[entry.ticket.priority, default: 0] += change
+        if priorities[entry.ticket.priority] == 0 { priorities[entry.ticket.priority] = nil }
     }
 
     private func blocker(_ entry: Entry) -> Blocker? {
