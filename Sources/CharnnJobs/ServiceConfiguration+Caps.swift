@@ -29,13 +29,23 @@ extension ServiceConfiguration {
     ///
     /// - Parameter user: nil: nobody knows; what holds for all.
     public func caps(of user: UInt32?, isShared: Bool, _ people: People) -> Caps {
+        caps(of: user, isShared: isShared, people, groups: numberedGroups)
+    }
+
+    /// The groups that are spoken of and that this machine has, by their numbers.
+    private var numberedGroups: [(number: UInt32, caps: Caps)] {
+        caps.groups.compactMap { name, caps in People.group(named: name).map { ($0, caps) } }
+    }
+
+    private func caps(
+        of user: UInt32?, isShared: Bool, _ people: People, groups: [(number: UInt32, caps: Caps)]
+    ) -> Caps {
         if let user, people.isAdministrator(user) { return .none }
         let all = isShared ? caps.all.completed(by: Self.sharedDefaults) : caps.all
         guard let user else { return all }
         let mine = people.groups(of: user)
         var ofGroups: Caps?
-        for (name, group) in caps.groups {
-            guard let number = People.group(named: name), mine.contains(number) else { continue }
+        for (number, group) in groups where mine.contains(number) {
             ofGroups = ofGroups?.widened(by: group) ?? group
         }
         let own = caps.users[people.name(of: user)] ?? Caps()
@@ -44,7 +54,11 @@ extension ServiceConfiguration {
 
     /// What the queue must know of this configuration.
     public func rules(isShared: Bool, _ people: People = .system) -> SpoolRules {
-        SpoolRules(corpusRoots: corpusRoots) { user in caps(of: user, isShared: isShared, people) }
+        // Names of groups are looked up once, at the start and at each reload.
+        let groups = numberedGroups
+        return SpoolRules(corpusRoots: corpusRoots) { user in
+            caps(of: user, isShared: isShared, people, groups: groups)
+        }
     }
 }
 

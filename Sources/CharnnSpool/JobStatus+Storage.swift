@@ -102,7 +102,7 @@ struct QueuedStatus: Decodable {
     var notBefore: Double?
     var ticket: JobTicket?
     var submitter: UInt32?
-    var attempts: Int?
+    var hasBegun: Bool?
     var isPrivate: Bool?
     var worked: [JobStatus.Work]?
 

@@ -33,8 +33,10 @@ public struct JobStatus: Codable, Sendable, Equatable {
 
         var ends: Double { from + seconds }
 
-        /// The part of it that came after a time.
-        func seconds(after time: Double) -> Double { max(0, min(seconds, ends - time)) }
+        /// The part of it that came after a time; none of what is dated later than now, by a clock that was ahead.
+        func seconds(after time: Double, before now: Double) -> Double {
+            ends > now + 60 ? 0 : max(0, min(seconds, ends - time))
+        }
     }
 
     public var job: String
@@ -72,6 +74,8 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var owner: String?
     /// Whether it is its owner's alone.
     public var isPrivate: Bool?
+    /// Whether a worker was at it since a person last had it wait or begin anew.
+    public var hasBegun: Bool?
     /// Since when a worker is at it, seconds since 1970.
     public var claimedAt: Double?
     /// What workers did in the last day.

@@ -62,7 +62,7 @@ extension SpoolClient {
             ready.insert(
                 TurnQueue.Place(
                     job: job.name, priority: waits.priority(of: job), sequence: job.status?.sequence ?? .max,
-                    hasBegun: (job.status?.attempts ?? 0) > 0, owner: job.owner))
+                    hasBegun: job.status?.hasBegun == true, owner: job.owner))
         }
         for (index, job) in queued.enumerated() {
             for predecessor in job.status?.ticket?.predecessors ?? [] {

@@ -250,7 +250,9 @@ public struct SpoolClient: Sendable {
             for drop in drops + [layout.incoming.appending(name)] where FilePath.Component(name) != nil {
                 guard let found = (try? storage.status(of: drop)) ?? nil else { continue }
                 let file = drop.lastComponent?.string ?? name
-                if let problem = problem(of: file, found) { return "\(file) lies in incoming/ and stays there: \(problem)." }
+                if let problem = problem(of: file, found) {
+                    return "\(file) lies in incoming/ and stays there: \(problem)."
+                }
                 let remedy =
                     hasDaemon() == false
                     ? ": no daemon works in this spool. \(startRemedy)" : "; the daemon takes it within seconds."
@@ -340,7 +342,7 @@ public struct SpoolClient: Sendable {
         let equal = jobs.filter { $0.state == .queue && waits.priority(of: $0) == priority }
         let owners = Set(equal.compactMap(\.owner))
         guard owners.count > 1, let owner = job.owner else { return words }
-        if (job.status?.attempts ?? 0) > 0 { return words + " It has begun, and so goes before those that have not." }
+        if job.status?.hasBegun == true { return words + " It has begun, and so goes before those that have not." }
         let had = owners.map { user in (name: people.name(of: user), seconds: waits.ownerSeconds?["\(user)"] ?? 0) }
             .sorted { ($0.seconds, $0.name) < ($1.seconds, $1.name) }
         let told = had.prefix(5).map { "\($0.name) \(Int(($0.seconds / 60).rounded())) min" }.joined(separator: ", ")

@@ -249,6 +249,9 @@ struct SpoolIndex {
             .sorted { $0.priority != $1.priority ? $0.priority > $1.priority : $0.job < $1.job }
         var found: [String: Int] = [:]
         var edges = 0
+        // Asked once for each owner: behind it are the groups of this machine.
+        var administrators: [UInt32: Bool] = [:]
+        var highest: [UInt32?: Int] = [:]
         for source in sources {
             var reached = [(job: source.job, priority: source.priority)]
             while let (job, priority) = reached.popLast() {
@@ -257,10 +260,16 @@ struct SpoolIndex {
                 for predecessor in entry.ticket.predecessors {
                     let name = predecessor.job
                     guard found[name] == nil, let other = entries[name], other.state == .queued,
-                        predecessor.sequence == other.sequence,
-                        other.submitter == owner || authority.isAdministrator(owner)
+                        predecessor.sequence == other.sequence, priority > other.ticket.priority
                     else { continue }
-                    let given = min(priority, authority.highestPriority(other.submitter))
+                    if other.submitter != owner {
+                        let may = administrators[owner] ?? authority.isAdministrator(owner)
+                        administrators[owner] = may
+                        guard may else { continue }
+                    }
+                    let most = highest[other.submitter] ?? authority.highestPriority(other.submitter)
+                    highest[other.submitter] = most
+                    let given = min(priority, most)
                     guard given > other.ticket.priority else { continue }
                     found[name] = given
                     reached.append((name, given))

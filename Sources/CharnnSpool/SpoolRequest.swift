@@ -83,7 +83,9 @@ public struct SpoolRequest: Sendable, Equatable {
         job = values["job"] ?? ""
         sequence = values["sequence"].flatMap(UInt64.init) ?? 0
         until = values["until"].flatMap(Int64.init).map(Double.init)
-        guard verb.isForAll || (!job.isEmpty && sequence > 0) else { throw .wrong("it names no job and its number") }
+        guard verb.isForAll || (!job.isEmpty && values["sequence"].flatMap(UInt64.init) != nil) else {
+            throw .wrong("it names no job and its number")
+        }
         file = Array(bytes[blank.upperBound...])
         guard verb == .edit else {
             guard file.isEmpty else { throw .wrong("something follows that nobody asked for") }

@@ -111,7 +111,7 @@ struct OwnerLedger {
     /// Seconds of work in the last ``window``; for an owner whom nobody knows, none.
     func seconds(_ owner: UInt32?, at wall: Double) -> Double {
         guard let owner else { return 0 }
-        return (work[owner] ?? []).reduce(0) { $0 + $1.seconds(after: wall - Self.window) }
+        return (work[owner] ?? []).reduce(0) { $0 + $1.seconds(after: wall - Self.window, before: wall) }
     }
 
     /// The same of all owners who had any.

@@ -64,7 +64,8 @@ public struct WaitingReasons: Sendable {
     /// What the queue as a whole waits for.
     private var standstill: String? {
         if let pause {
-            return "waits, as the whole queue does: it is paused by \(pause.by)\(pause.end); `charnn resume` lets it go on"
+            return
+                "waits, as the whole queue does: it is paused by \(pause.by)\(pause.end); `charnn resume` lets it go on"
         }
         return waits.disk.map { "waits, as the whole queue does, for the disk: \($0)" }
     }

@@ -160,6 +160,50 @@ struct RequestTests {
         #expect(try spool.disk.contents(of: spool.layout.jobFile(of: "his")) == Array("priority: 9".utf8))
     }
 
+    @Test func `an administrator's edit does not have another's job read more, nor show what was closed`() throws {
+        spool.drop("closed.yaml", "share: owner\ntext: diary.txt")
+        try keeper.settle()
+        let sequence = try #require(try spool.status("closed").sequence)
+        for text in ["share: group\ntext: diary.txt", "share: owner\ntext: diary.txt\ntext: more.txt"] {
+            spool.ask(SpoolRequest(.edit, job: "closed", sequence: sequence, file: Array(text.utf8)), by: carol)
+            try keeper.settle()
+            #expect(refusals().first?.contains("only the submitter") == true)
+        }
+        // Its number is not hers to see, and she may hold it without.
+        spool.ask(SpoolRequest(.hold, job: "closed", sequence: 0), by: bob)
+        try keeper.settle()
+        #expect(try spool.files(.queue).contains("closed.yaml"))
+        spool.ask(SpoolRequest(.hold, job: "closed", sequence: 0), by: carol)
+        try keeper.settle()
+        #expect(try spool.files(.held) == ["closed.yaml"])
+    }
+
+    @Test func `a job that an edit makes private is closed at once`() throws {
+        let sequence = try #require(try spool.status("hers").sequence)
+        spool.ask(SpoolRequest(.edit, job: "hers", sequence: sequence, file: Array("share: owner".utf8)), by: alice)
+        try keeper.settle()
+        #expect(try spool.list(spool.layout.file("hers.yaml", in: .queue))?.rights(of: .owningGroup) == 0)
+        #expect(try spool.list(spool.layout.folder(of: "hers"))?.rights(of: .owningGroup) == 0)
+        #expect(try spool.status("hers").isPrivate == true)
+    }
+
+    @Test func `requests of which hints tell are done in turns, too`() throws {
+        let (layout, alice) = (spool.layout, SharedSpoolFixture.alice)
+        let bytes = SpoolRequest(.cancel, job: "his", sequence: 2).bytes
+        spool.disk.change { image in
+            for number in 0..<500 { image.put(layout.requests.appending("\(number).request"), bytes, owner: alice) }
+        }
+        try spool.ask(.hold, "his", by: bob, as: "zzz")
+        for name in (0..<500).map({ "\($0).request" }) + ["zzz.request"] {
+            try keeper.handle(.arrived(directory: layout.requests, name: name))
+        }
+        _ = keeper.takeEvents()
+        try keeper.answerRequests()
+        let events = keeper.takeEvents()
+        let place = try #require(events.firstIndex(of: .held(job: "his", reason: nil, by: "bob")))
+        #expect(place <= 1)
+    }
+
     @Test func `an edit that is not valid changes nothing`() throws {
         let sequence = try #require(try spool.status("hers").sequence)
         spool.ask(SpoolRequest(.edit, job: "hers", sequence: sequence, file: Array("nonsense".utf8)), by: alice)

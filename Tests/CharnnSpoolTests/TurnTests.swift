@@ -99,6 +99,33 @@ struct TurnTests {
         #expect(try keeper.claimNext()?.job == "a1")
     }
 
+    @Test func `what a person has held or retried has not begun`() throws {
+        for (verb, then) in [(SpoolRequest.Verb.hold, SpoolRequest.Verb.release), (.cancel, .retry)] {
+            let name = "a-\(verb.rawValue)"
+            spool.drop("\(name).yaml", by: alice)
+            try keeper.settle()
+            _ = try keeper.claimNext()
+            spool.time.pass(1000)
+            try keeper.workerEnded(name, .exited(85), wasStopped: true, lastWords: "")
+            for verb in [verb, then] {
+                try spool.ask(verb, name, by: alice)
+                try keeper.settle()
+            }
+            spool.drop("b-\(verb.rawValue).yaml", by: bob)
+            try keeper.settle()
+            #expect(try keeper.claimNext()?.job == "b-\(verb.rawValue)")
+            try keeper.workerEnded("b-\(verb.rawValue)", .exited(66), wasStopped: false, lastWords: "")
+            try spool.ask(.cancel, name, by: alice)
+            try keeper.settle()
+        }
+    }
+
+    @Test func `work that is dated later than now does not count`() throws {
+        var ledger = OwnerLedger()
+        ledger.add([JobStatus.Work(from: 1000 + 31_536_000, seconds: 3600)], for: alice, at: 1000)
+        #expect(ledger.seconds(alice, at: 2000) == 0)
+    }
+
     @Test func `a higher priority goes first, whoever's it is`() throws {
         spool.drop("a1.yaml", by: alice)
         try keeper.settle()
@@ -266,6 +293,35 @@ struct PrivacyTests {
         #expect(file?.rights(of: .owningGroup) == 0)
         #expect(file?.rights(of: .user(alice)) == 4)
         #expect(try spool.status("shut").isPrivate == true)
+    }
+
+    @Test(arguments: [
+        "text: \(String(repeating: "a", count: 300)).txt", "text: \(String(repeating: "d/", count: 1900))f",
+        "text: .", "text: ..", (0..<300).map { "text: t\($0).txt" }.joined(separator: "\n"),
+    ])
+    func `a text of an odd name makes the job private and holds up nobody`(line: String) throws {
+        spool.drop("odd.yaml", line)
+        spool.drop("other.yaml", by: SharedSpoolFixture.bob)
+        try keeper.settle()
+        #expect(try isShut("odd"))
+        #expect(try spool.files(.queue) == ["odd.yaml", "other.yaml"])
+        #expect(try keeper.claimNext() != nil)
+    }
+
+    @Test func `a folder that is not the daemon's own is no job's`() throws {
+        let spool = try SharedSpoolFixture()
+        var keeper: SpoolKeeper? = try spool.open()
+        spool.drop("a.yaml")
+        try keeper?.settle()
+        keeper = nil
+        // As somebody could once make it who could write in jobs/.
+        var status = try spool.status("a")
+        status.submitter = 0
+        let (path, bytes) = (spool.layout.status(of: "a"), status.encoded)
+        spool.disk.change { $0.put(path, bytes, owner: SharedSpoolFixture.bob) }
+        keeper = try spool.open()
+        try keeper?.settle()
+        #expect(try keeper?.claimNext() == nil)
     }
 
     @Test func `share says so whatever the texts`() throws {

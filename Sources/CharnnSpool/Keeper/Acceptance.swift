@@ -339,7 +339,11 @@ final class Acceptance: SpoolRoom {
             }
         } catch {
             if let error = error as? StorageError { throw error }
-            try rejections.reject(path, as: passage.file, (error as? JobRejection)?.reason ?? "\(error)")
+            // What cannot be read as a job file may be one that was to be its owner's alone.
+            let isOpen = spool.sharing == .personal || found.mode.bits & 0o044 != 0
+            try rejections.reject(
+                path, as: passage.file, (error as? JobRejection)?.reason ?? "\(error)",
+                onlyFor: isOpen ? nil : found.owner)
             return nil
         }
         var (name, ticket) = try freeTicket(passage.file, requirements)

@@ -62,10 +62,7 @@ final class Attempts: SpoolRoom {
             }
             do {
                 if let claim = try begin(job, entry) { return claim }
-            } catch let error
-                where error.code == .notRegular || error.code == .denied || error.code == .alreadyExists
-                || error.code == .busy
-            {
+            } catch let error where error.code == .busy || !error.isTransient {
                 // Something odd in its folder, or a lease on its file, concerns no other job.
                 guarding("start \(job)") { () throws(StorageError) in throw error }
                 guarding(job) { () throws(StorageError) in try reconciler.reconcile(job: job) }
@@ -77,6 +74,15 @@ final class Attempts: SpoolRoom {
 
     private func begin(_ job: String, _ entry: SpoolIndex.Entry) throws(StorageError) -> Claim? {
         let path = layout.file(entry.ticket.file, in: .active)
+        if spool.sharing == .group, let daemon = try storage.status(of: layout.accepting)?.owner,
+            try !JobRecords.belongs(job, to: daemon, layout, storage)
+        {
+            try reconciler.hold(
+                job,
+                "Its folder or status is not the daemon's own, so that nobody knows whose job it is; an administrator "
+                    + "removes \(layout.folder(of: job)), and the job is dropped again.")
+            return nil
+        }
         let bytes: [UInt8]
         let found: FileStatus
         let requirements: JobRequirements
@@ -96,6 +102,13 @@ final class Attempts: SpoolRoom {
             }
             requirements = try spool.check(bytes, entry.ticket.file)
             if let broken = spool.rules.caps(entry.submitter).violation(of: requirements) { throw JobRejection(broken) }
+            let isAnothers =
+                found.owner != (try storage.status(of: layout.accepting)?.owner) && found.owner != entry.submitter
+            if isAnothers, spool.people.isAdministrator(found.owner),
+                let more = try reconciler.overreach(of: requirements, job)
+            {
+                throw JobRejection("the job file is an administrator's, and \(more)")
+            }
         } catch {
             let reason: String
             switch error {
@@ -112,9 +125,12 @@ final class Attempts: SpoolRoom {
         if try storage.contents(of: layout.jobFile(of: job)) != bytes {
             try storage.replace(layout.jobFile(of: job), with: bytes)
         }
-        let submitter = try submitter(of: found, entry)
-        let isPrivate = try setRights(of: job, entry, to: submitter, requirements)
         let checkpoint = try files.newestCheckpoint(of: job)
+        let submitter = try submitter(of: found, entry)
+        // A status that cannot be read does not say that nothing was made yet.
+        let attempts = (try? records.status(of: job)).flatMap { $0 }?.attempts
+        let hasBeenAtWork = attempts.map { $0 > 0 } ?? true
+        let isPrivate = try setRights(of: job, entry, to: submitter, requirements, hasBeenAtWork: hasBeenAtWork)
         var attempt = 0
         let time = JobStatus.time(clock.wall())
         let isChanged = try reconciler.change(job, entry, to: .active) { status in
@@ -126,6 +142,7 @@ final class Attempts: SpoolRoom {
             status.reason = nil
             status.isPrivate = isPrivate ? true : nil
             status.claimedAt = clock.wall()
+            status.hasBegun = true
             if status.submitter != submitter {
                 status.submitter = submitter
                 status.owner = submitter.map(spool.people.name)
@@ -152,12 +169,15 @@ final class Attempts: SpoolRoom {
     ///
     /// - Returns: Whether it is its owner's alone.
     private func setRights(
-        of job: String, _ entry: SpoolIndex.Entry, to submitter: UInt32?, _ requirements: JobRequirements
+        of job: String, _ entry: SpoolIndex.Entry, to submitter: UInt32?, _ requirements: JobRequirements,
+        hasBeenAtWork: Bool
     ) throws(StorageError) -> Bool {
         guard spool.sharing == .group else { return false }
         var isPrivate = try Privacy(spool: spool).isPrivate(requirements)
         // What lies there was made of what could not be read by all.
-        if requirements.share == .auto, entry.isPrivate, entry.hasBegun { isPrivate = true }
+        if requirements.share == .auto, entry.isPrivate, hasBeenAtWork { isPrivate = true }
+        // Nobody is known who could open it.
+        if submitter == nil, entry.isPrivate { isPrivate = true }
         let (folder, file) = (layout.folder(of: job), layout.file(entry.ticket.file, in: .active))
         // A former worker's results are the former owner's.
         guard isPrivate != entry.isPrivate || (isPrivate && submitter != entry.submitter) else { return isPrivate }
@@ -183,7 +203,8 @@ final class Attempts: SpoolRoom {
     private func rejectClaimed(_ job: String, _ entry: SpoolIndex.Entry, _ reason: String) throws(StorageError) {
         guard let file = JobFileName(entry.ticket.file) else { return }
         var changed = entry
-        changed.ticket.file = try rejections.reject(layout.file(entry.ticket.file, in: .active), as: file, reason)
+        changed.ticket.file = try rejections.reject(
+            layout.file(entry.ticket.file, in: .active), as: file, reason, onlyFor: entry.onlyReader)
         try reconciler.change(job, changed, to: .rejected) { $0.reason = reason }
     }
 

@@ -67,7 +67,7 @@ final class JobRecords: SpoolRoom {
             $0.notBefore = delay
             $0.ticket = ticket
             $0.submitter = status.submitter
-            $0.hasBegun = status.attempts > 0
+            $0.hasBegun = status.hasBegun ?? false
             $0.isPrivate = status.isPrivate ?? false
             $0.isStopping = false
         }
@@ -76,10 +76,13 @@ final class JobRecords: SpoolRoom {
     /// Takes job folders into the index that are the queue's.
     func load(_ jobs: [String]) {
         let (layout, storage) = (layout, storage)
+        let daemon = spool.sharing == .group ? (try? storage.status(of: layout.accepting))??.owner : nil
         for jobs in jobs.chunks {
             spool.signs.give()
-            let found = storage.forEach(of: Array(jobs)) { job throws(StorageError) in
-                try Self.queuedStatus(of: job, layout, storage)
+            let found = storage.forEach(of: Array(jobs)) { job throws(StorageError) -> QueuedStatus? in
+                // In a shared spool a record counts that is the daemon's own, in a folder of its own.
+                if let daemon, try !Self.belongs(job, to: daemon, layout, storage) { return nil }
+                return try Self.queuedStatus(of: job, layout, storage)
             }
             for (job, outcome) in zip(jobs, found) {
                 let isRead = guarding(layout.status(of: job).string) { () throws(StorageError) in
@@ -96,9 +99,20 @@ final class JobRecords: SpoolRoom {
             job,
             .init(
                 state: status.recorded, sequence: status.sequence ?? 0, ticket: ticket, notBefore: status.notBefore,
-                submitter: status.submitter, hasBegun: (status.attempts ?? 0) > 0,
+                submitter: status.submitter, hasBegun: status.hasBegun ?? false,
                 isPrivate: status.isPrivate ?? false))
         index.ledger.add(status.worked ?? [], for: status.submitter, at: clock.wall())
+    }
+
+    /// Whether a job's folder and status are the daemon's: under version 0.1.0 members could put folders of their own into
+    /// `jobs/`, and administrators can.
+    static func belongs(
+        _ job: String, to daemon: UInt32, _ layout: SpoolLayout, _ storage: any Storage
+    ) throws(StorageError) -> Bool {
+        for path in [layout.folder(of: job), layout.status(of: job)] {
+            if let found = try storage.status(of: path), found.owner != daemon { return false }
+        }
+        return true
     }
 
     private static func queuedStatus(
@@ -134,6 +148,9 @@ final class JobRecords: SpoolRoom {
         status.filed = true
         // In a spool of one's own it is nobody else. In a shared one a job without a submitter reads nothing.
         if spool.sharing == .personal { status.submitter = try storage.status(of: layout.accepting)?.owner }
+        // What was its owner's alone stays so: the folder's access list still says it.
+        let list = try storage.accessList(of: layout.folder(of: job)).flatMap { AccessList($0) }
+        if spool.sharing == .group, list?.rights(of: .owningGroup) == 0 { status.isPrivate = true }
         status.warnings.append("The status was lost and has been made anew.")
         return status
     }

@@ -11,6 +11,9 @@ internal import SystemPackage
 /// In a folder that is closed files have their usual rights: nobody but the daemon and the owner gets to them.
 struct Privacy {
     let spool: SpoolContext
+    /// Texts and models that are looked at, and folders on the way to each.
+    private static let mostPaths = 64
+    private static let mostComponents = 64
 
     /// Whether a job is its owner's alone.
     func isPrivate(_ requirements: JobRequirements) throws(StorageError) -> Bool {
@@ -27,10 +30,20 @@ struct Privacy {
             requirements.modelJobs.map { model(of: $0) }
             + requirements.modelPaths.map { resolved($0, relativeTo: spool.layout.jobs) }
         let roots = [spool.layout.corpora, spool.layout.jobs] + spool.rules.corpusRoots
-        for path in texts + models {
-            guard let root = roots.first(where: { path.starts(with: $0) && path != $0 }),
-                try members.mayRead(path, below: root, in: spool.storage)
+        let paths = Set(texts + models)
+        // More is not looked through while the queue waits: it counts as not readable.
+        guard paths.count <= Self.mostPaths else { return true }
+        for path in paths {
+            spool.signs.give()
+            guard path.components.count <= Self.mostComponents,
+                let root = roots.first(where: { path.starts(with: $0) && path != $0 })
             else { return true }
+            do throws(StorageError) {
+                guard try members.mayRead(path, below: root, in: spool.storage) else { return true }
+            } catch {
+                // Whatever its name or its disk does: what cannot be looked at cannot be read.
+                return true
+            }
         }
         return false
     }

@@ -10,10 +10,14 @@ extension Reconciler {
     /// Moves a job's file, or replaces it.
     ///
     /// - Returns: Why not; nil: it is so now, or was so already.
-    func asked(_ request: SpoolRequest, _ job: String, by person: String) throws(StorageError) -> String? {
+    ///
+    /// - Parameter isOwner: Whether who asks has submitted the job.
+    func asked(
+        _ request: SpoolRequest, _ job: String, by person: String, isOwner: Bool
+    ) throws(StorageError) -> String? {
         guard let entry = records.index[job] else { return "there is no such job" }
         guard !acceptance.isUnfinished(entry.sequence) else { return "it is not accepted yet" }
-        if request.verb == .edit { return try edit(job, entry, request.file, by: person) }
+        if request.verb == .edit { return try edit(job, entry, request.file, by: person, isOwner) }
         let (from, to): (Set<JobState>, JobState) =
             switch request.verb {
             case .cancel: ([.queue, .held, .active], .cancelled)
@@ -54,7 +58,7 @@ extension Reconciler {
     }
 
     private func edit(
-        _ job: String, _ entry: SpoolIndex.Entry, _ bytes: [UInt8], by person: String
+        _ job: String, _ entry: SpoolIndex.Entry, _ bytes: [UInt8], by person: String, _ isOwner: Bool
     ) throws(StorageError) -> String? {
         guard entry.state.isWaiting || entry.state.isFinished else {
             return "it runs; hold it first, or cancel it and let it go on with the new file"
@@ -68,20 +72,29 @@ extension Reconciler {
         do throws(JobRejection) {
             requirements = try spool.check(bytes, entry.ticket.file)
         } catch {
-            return "the new job file is not valid: \(error.reason)"
+            return entry.isPrivate ? "the new job file is not valid" : "the new job file is not valid: \(error.reason)"
         }
+        if !isOwner, let more = try overreach(of: requirements, job) { return more }
         if let broken = spool.rules.caps(entry.submitter).violation(of: requirements) { return broken }
         guard var status = try statusOrHold(job) else { return "its status was lost" }
         let copy = try files.freeCopy(entry.sequence, in: entry.state.home)
         do throws(StorageError) {
             let writing = try storage.create(copy, mode: 0o640)
-            if let reader = entry.onlyReader { try Privacy.close(file: copy, to: reader, on: storage) }
+            // What becomes private is closed before it has its name; only the start of the job opens anything.
+            let isClosed = entry.isPrivate ? true : try Privacy(spool: spool).isPrivate(requirements)
+            if isClosed {
+                let reader = entry.submitter ?? 0
+                try Privacy.close(file: copy, to: reader, on: storage)
+                try Privacy.close(folder: layout.folder(of: job), to: reader, on: storage)
+                status.isPrivate = true
+            }
             try writing.append(bytes)
             try writing.synchronize()
             var ticket = entry.ticket
             ticket.identity = FileIdentity(try writing.status())
             adopt(requirements, of: job, into: &ticket)
             status.ticket = ticket
+            status.hasBegun = nil
             try records.save(status, of: job, entry)
             try storage.rename(copy, to: layout.file(entry.ticket.file, in: entry.state.home), replacing: true)
         } catch {
@@ -89,8 +102,30 @@ extension Reconciler {
             throw error
         }
         try storage.synchronizeDirectory(layout.directory(entry.state.home))
+        // Last: until the new file has its name, this copy is what tells the old one from another job's.
+        try storage.replace(layout.jobFile(of: job), with: bytes)
         log.tell(.edited(job: job, by: person))
         if entry.state.isWaiting { try holdCircle(job) }
+        return nil
+    }
+
+    /// What a file that is not the submitter's own wants and may not: it is run in the submitter's name, and would read
+    /// what they alone may read, or show to all what was theirs alone.
+    ///
+    /// - Returns: The reason; nil: it may.
+    func overreach(of requirements: JobRequirements, _ job: String) throws(StorageError) -> String? {
+        guard spool.sharing == .group else { return nil }
+        let bytes = try storage.contents(of: layout.jobFile(of: job), limit: SpoolKeeper.largestFile) ?? []
+        guard let former = try? spool.check(bytes, job + ".yaml") else {
+            return "the former job file cannot be compared with; its submitter may change it"
+        }
+        func reads(_ file: JobRequirements) -> Set<String> { Set(file.texts + file.modelJobs + file.modelPaths) }
+        guard reads(requirements).isSubset(of: reads(former)) else {
+            return "only the submitter may have the job read other texts and models"
+        }
+        guard requirements.share == former.share || requirements.share == .owner else {
+            return "only the submitter may open what the job makes to others"
+        }
         return nil
     }
 }

@@ -51,7 +51,9 @@ extension Reconciler {
         guard let from = status.claimedAt else { return }
         // Of a worker whose daemon is gone nothing is known but when it told something last.
         let told = status.updatedAt.flatMap { JobStatus.seconds(of: $0) } ?? from
-        let work = JobStatus.Work(from: from, seconds: max(0, start.map { clock.monotonic() - $0 } ?? told - from))
+        let seconds = max(0, start.map { clock.monotonic() - $0 } ?? told - from)
+        // Dated by its end: the clock may have been set since it began.
+        let work = JobStatus.Work(from: start == nil ? from : clock.wall() - seconds, seconds: seconds)
         status.claimedAt = nil
         status.note(work, at: clock.wall())
         records.index.note(work, of: entry.submitter, at: clock.wall())

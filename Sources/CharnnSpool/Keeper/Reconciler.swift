@@ -397,12 +397,14 @@ final class Reconciler: SpoolRoom {
                 status.endedAt = time
             case .held:
                 status.reason = "Held by \(words)."
+                status.hasBegun = nil
                 status.temporaryFailures = nil
                 status.notBefore = nil
             default:
                 if entry.state == .held {
                     status.temporaryFailures = nil
                     status.notBefore = nil
+                    status.hasBegun = nil
                 }
                 if entry.state == .held { status.crashes = 0 }
                 if entry.state == .held { status.outages = nil }
@@ -436,6 +438,7 @@ final class Reconciler: SpoolRoom {
         let isChanged = try change(job, entry, to: state) { status in
             status.results = nil
             status.filed = nil
+            status.hasBegun = nil
             status.endedAt = nil
             status.reason = nil
             status.crashes = 0

@@ -34,7 +34,7 @@ final class Rejections: SpoolRoom {
     /// - Returns: The file's name in `rejected/`.
     @discardableResult
     func reject(
-        _ path: FilePath, as file: JobFileName, _ reason: String, isForeign: Bool = false
+        _ path: FilePath, as file: JobFileName, _ reason: String, isForeign: Bool = false, onlyFor reader: UInt32? = nil
     ) throws(StorageError) -> String {
         var number = max(1, numbers["\(file)"] ?? 1)
         // Under the very name of a job it would count as that job's file.
@@ -60,7 +60,8 @@ final class Rejections: SpoolRoom {
             }
             do {
                 let beside = layout.directory(.rejected).appending("\(target).reason.txt")
-                try storage.replace(beside, with: Array(text.utf8))
+                try storage.replace(beside, with: Array(text.utf8), mode: reader == nil ? 0o640 : 0o600)
+                if let reader { try Privacy.close(file: beside, to: reader, on: storage) }
             } catch let error
                 where (error.code == .notRegular || error.code == .denied || error.code == .alreadyExists)
                 && number < SpoolKeeper.mostOddNames
@@ -77,7 +78,8 @@ final class Rejections: SpoolRoom {
             try storage.synchronizeDirectory(path.removingLastComponent())
             if number > 2 { numbers["\(file)"] = number }
             if !isForeign { records.index.addRejected(file.name.text) }
-            log.tell(.rejected(file: target, reason: reason))
+            let told = reader == nil ? reason : "its owner reads the reason beside it"
+            log.tell(.rejected(file: target, reason: told))
             return target
         }
     }

@@ -34,8 +34,9 @@ final class RequestDesk: SpoolRoom {
     let spool: SpoolContext
     private let records: JobRecords
     private let reconciler: Reconciler
-    /// Names of requests, in the order in which they are done.
-    private var waiting: Deque<String> = []
+    /// Names of requests by their owners, each in the order in which they came, and whose turn it is.
+    private var waiting: [UInt32: Deque<String>] = [:]
+    private var turns: Deque<UInt32> = []
     private var isWaiting: Set<String> = []
     /// What was done and could not be removed, so that it is not done again.
     private var done: [String: FileIdentity] = [:]
@@ -48,7 +49,7 @@ final class RequestDesk: SpoolRoom {
         self.reconciler = reconciler
     }
 
-    var hasRequests: Bool { !waiting.isEmpty }
+    var hasRequests: Bool { !turns.isEmpty }
 
     /// Reads what a former daemon was asked for.
     func loadPause() {
@@ -84,33 +85,40 @@ final class RequestDesk: SpoolRoom {
                 owners[status.owner, default: []].append((status.changed, name))
             }
         }
-        let ordered = owners.mapValues { list in list.sorted { ($0.time, $0.name) < ($1.time, $1.name) } }
-        (waiting, isWaiting) = ([], [])
-        var round = 0
-        while waiting.count < names.count {
-            let before = waiting.count
-            for owner in ordered.keys.sorted() {
-                guard let list = ordered[owner], round < list.count else { continue }
-                waiting.append(list[round].name)
-                isWaiting.insert(list[round].name)
-            }
-            round += 1
-            if waiting.count == before { break }
+        // Whose turn it was goes on; the others follow.
+        (waiting, isWaiting) = ([:], [])
+        for (owner, list) in owners {
+            let names = list.sorted { ($0.time, $0.name) < ($1.time, $1.name) }.map(\.name)
+            waiting[owner] = Deque(names)
+            isWaiting.formUnion(names)
         }
+        turns = Deque(turns.filter { waiting[$0] != nil })
+        for owner in waiting.keys.sorted() where !turns.contains(owner) { turns.append(owner) }
+    }
+
+    /// The next request: one of each owner in turn.
+    private func next() -> String? {
+        guard let owner = turns.popFirst(), let name = waiting[owner]?.popFirst() else { return nil }
+        if waiting[owner]?.isEmpty == false { turns.append(owner) } else { waiting[owner] = nil }
+        isWaiting.remove(name)
+        return name
     }
 
     /// Takes note of a name that has come.
     func look(at name: String) {
-        guard name.hasSuffix(SpoolRequest.ending), !name.hasPrefix("."), isWaiting.insert(name).inserted else { return }
-        waiting.append(name)
+        guard name.hasSuffix(SpoolRequest.ending), !name.hasPrefix("."), !isWaiting.contains(name),
+            let owner = (try? storage.status(of: layout.requests.appending(name)))??.owner
+        else { return }
+        isWaiting.insert(name)
+        if waiting[owner] == nil { turns.append(owner) }
+        waiting[owner, default: []].append(name)
     }
 
     /// Does what is asked for, for a while.
     func work(within seconds: Double = RequestDesk.turn) throws(StorageError) {
         let end = clock.monotonic() + seconds
         var isDone = false
-        while let name = waiting.popFirst() {
-            isWaiting.remove(name)
+        while let name = next() {
             giveSign()
             guarding(layout.requests.appending(name).string) { () throws(StorageError) in
                 if try answer(name) { isDone = true }
@@ -223,10 +231,11 @@ final class RequestDesk: SpoolRoom {
             return entry.submitter == nil
                 ? "nobody knows whose job it is; an administrator may" : "it is another's job"
         }
-        guard entry.sequence == request.sequence else {
+        // Of what is its owner's alone an administrator cannot see the number.
+        guard entry.sequence == request.sequence || (request.sequence == 0 && isAdministrator) else {
             return "the job that was meant, number \(request.sequence), is gone; there is another of that name"
         }
-        return try reconciler.asked(request, job, by: person)
+        return try reconciler.asked(request, job, by: person, isOwner: isOwner || entry.submitter == user)
     }
 
     private func endPause(by person: String?) throws(StorageError) {
