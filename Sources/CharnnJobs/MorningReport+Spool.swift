@@ -24,7 +24,12 @@ extension MorningReport {
         let people = People.system
         let client = SpoolClient(layout, storage: storage, people: people)
         let jobs = try client.list()
-        var forecast = QueueForecast(layout, storage: storage)
+        // Each owner's are looked up once.
+        var caps: [UInt32?: Caps] = [:]
+        for owner in Set(jobs.map(\.owner)) {
+            caps[owner] = ServiceConfiguration.caps(of: owner, in: layout, on: storage)
+        }
+        var forecast = QueueForecast(layout, storage: storage, caps: { [caps] owner in caps[owner] ?? .none })
         for job in jobs.suffix(400) where [.active, .done].contains(job.state) { forecast.learn(job) }
         for job in jobs where job.state == .active { forecast.learn(job) }
 

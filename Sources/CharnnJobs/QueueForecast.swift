@@ -21,10 +21,15 @@ public struct QueueForecast: Sendable {
     private let layout: SpoolLayout
     private let storage: any Storage
     private var measured: [Measurement] = []
+    /// What an owner may ask for.
+    private let caps: @Sendable (UInt32?) -> Caps
 
-    public init(_ layout: SpoolLayout, storage: any Storage) {
+    public init(
+        _ layout: SpoolLayout, storage: any Storage, caps: @escaping @Sendable (UInt32?) -> Caps = { _ in .none }
+    ) {
         self.layout = layout
         self.storage = storage
+        self.caps = caps
     }
 
     /// Learns from a job that has run.
@@ -36,7 +41,15 @@ public struct QueueForecast: Sendable {
     }
 
     /// Seconds that a waiting job will take; nil: nothing is known to tell it from.
+    ///
+    /// It is ended where it comes to its owner's cap.
     public func seconds(_ job: SpoolClient.Job) -> Double? {
+        guard let seconds = uncappedSeconds(job) else { return nil }
+        guard let cap = caps(job.owner).time else { return seconds }
+        return min(seconds, max(0, cap.value - (job.status?.elapsedSeconds ?? 0)))
+    }
+
+    private func uncappedSeconds(_ job: SpoolClient.Job) -> Double? {
         if let left = job.status?.secondsLeft, (job.status?.step ?? 0) > 0 { return left }
         guard let file = jobFile(job) else { return nil }
         guard let train = file.train else { return Self.writing }

@@ -1,4 +1,5 @@
 public import CharnnSpool
+public import CharnnStorage
 import SystemPackage
 
 extension ServiceConfiguration {
@@ -50,6 +51,15 @@ extension ServiceConfiguration {
         }
         let own = caps.users[people.name(of: user)] ?? Caps()
         return own.completed(by: ofGroups ?? Caps()).completed(by: all)
+    }
+
+    /// The caps of a user in a spool, as the configuration at its standard place has them; what cannot be read there says
+    /// nothing. The daemon's word counts, which may have another configuration.
+    public static func caps(of user: UInt32?, in layout: SpoolLayout, on storage: some Storage) -> Caps {
+        guard (try? layout.sharing(on: storage)) == .group else { return .none }
+        let bytes = (try? storage.contents(of: standardPath, limit: 1 << 20)) ?? nil
+        let configuration = bytes.flatMap { try? parse($0, fileName: standardPath.string) } ?? ServiceConfiguration()
+        return configuration.caps(of: user, isShared: true, .system)
     }
 
     /// What the queue must know of this configuration.

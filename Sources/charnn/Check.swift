@@ -8,6 +8,7 @@ import CharnnReports
 import CharnnSpool
 import CharnnStorage
 import CharnnTraining
+import Glibc
 import SystemPackage
 
 struct Check: ParsableCommand {
@@ -51,10 +52,14 @@ struct Check: ParsableCommand {
         let storage = LocalStorage()
         let given = try NamedJobFile(file, in: storage)
         let job = try JobFile.parse(given.bytes, fileName: file)
+        let caps = ServiceConfiguration.caps(of: getuid(), in: try spool.layout, on: storage)
         // Nothing is called valid before all of it has been looked at.
         var lines = ["\(file): valid"]
+        if let broken = caps.violation(of: try JobFile.requirements(given.bytes, file)) {
+            throw Failure(broken, status: 65)
+        }
         if let section = job.train {
-            lines += try description(of: section, job, beside: given.path.removingLastComponent(), storage)
+            lines += try description(of: section, job, beside: given.path.removingLastComponent(), caps, storage)
         }
         lines += job.notes.map { "  warning: \($0)" }
         lines += job.generate.map { "  writes \($0.request.count) x \(grouped($0.request.length)) characters" }
@@ -63,7 +68,7 @@ struct Check: ParsableCommand {
     }
 
     private func description(
-        of section: TrainSection, _ job: JobFile, beside folder: FilePath, _ storage: any Storage
+        of section: TrainSection, _ job: JobFile, beside folder: FilePath, _ caps: Caps, _ storage: any Storage
     ) throws -> [String] {
         let corpora = try spool.layout.corpora
         let files = try section.corpus.map { text in
@@ -122,6 +127,11 @@ struct Check: ParsableCommand {
                 "\(byteCount(memory)) of memory are needed, and there are \(byteCount(Machine.memory)); make "
                     + "hidden_size, num_layers, batch_size or seq_length smaller", status: 65)
         }
+        if let cap = caps.memory, memory > cap.value {
+            throw Failure(
+                "\(byteCount(memory)) of memory are needed, and you may have \(byteCount(cap.value)) (\(cap.key)); make "
+                    + "hidden_size, num_layers, batch_size or seq_length smaller", status: 65)
+        }
         guard time else { return lines }
         let measured = try Benchmark(
             architecture: architecture, batchSize: section.settings.batchSize,
@@ -130,6 +140,12 @@ struct Check: ParsableCommand {
         lines.append(
             "  about \(duration(measured.secondsPerStep * Double(steps))) of training on \(measured.engine.deviceName), "
                 + "\(fixed(measured.secondsPerStep * 1000, 0)) ms a step")
+        let seconds = measured.secondsPerStep * Double(steps)
+        if let cap = caps.time, seconds > cap.value {
+            lines.append(
+                "  warning: it is ended after \(duration(cap.value)) of work (\(cap.key)), with its best model kept: "
+                    + "\(max(1, Int(Double(section.settings.epochs) * cap.value / seconds))) epochs would do")
+        }
         return lines
     }
 }

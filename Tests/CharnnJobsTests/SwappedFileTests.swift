@@ -9,50 +9,6 @@ import Testing
 
 @testable import CharnnJobs
 
-/// Who may read by a POSIX access list.
-struct AccessListTests {
-    /// As `setfacl` makes it: tags 1 owner, 2 user, 4 owning group, 8 group, 16 mask, 32 other.
-    private func list(_ entries: [(tag: UInt8, rights: UInt8, identifier: UInt8)]) -> [UInt8] {
-        [2, 0, 0, 0] + entries.flatMap { [$0.tag, 0, $0.rights, 0, $0.identifier, 0, 0, 0] }
-    }
-
-    private func mayRead(_ bytes: [UInt8], _ user: UInt32, _ groups: Set<UInt32> = []) throws -> Bool {
-        try #require(AccessList(bytes)).permits(4, user: user, groups: groups, owner: 1, group: 10)
-    }
-
-    @Test func `a user named in the list has what it says, whatever others have`() throws {
-        let denied = list([(1, 6, 0), (2, 0, 7), (4, 4, 0), (16, 4, 0), (32, 4, 0)])
-        #expect(try !mayRead(denied, 7))
-        #expect(try !mayRead(denied, 7, [10]))
-        #expect(try mayRead(denied, 8))
-        let granted = list([(1, 6, 0), (2, 4, 7), (4, 0, 0), (16, 4, 0), (32, 0, 0)])
-        #expect(try mayRead(granted, 7))
-        #expect(try !mayRead(granted, 8))
-        #expect(try mayRead(granted, 1))
-    }
-
-    @Test func `the mask limits users and groups, and not the owner and others`() throws {
-        let masked = list([(1, 4, 0), (2, 4, 7), (4, 4, 0), (8, 4, 20), (16, 0, 0), (32, 4, 0)])
-        #expect(try mayRead(masked, 1))
-        #expect(try !mayRead(masked, 7))
-        #expect(try !mayRead(masked, 8, [10]))
-        #expect(try !mayRead(masked, 8, [20]))
-        #expect(try mayRead(masked, 8))
-    }
-
-    @Test func `one of several groups is enough, and none of them shuts out`() throws {
-        let groups = list([(1, 6, 0), (4, 0, 0), (8, 4, 20), (16, 7, 0), (32, 4, 0)])
-        #expect(try mayRead(groups, 8, [10, 20]))
-        #expect(try !mayRead(groups, 8, [10]))
-        #expect(try mayRead(groups, 8, [30]))
-    }
-
-    @Test(arguments: [[], [2], [3, 0, 0, 0], [2, 0, 0, 0, 1], [2, 0, 0, 0, 64, 0, 4, 0, 0, 0, 0, 0]] as [[UInt8]])
-    func `what is no list grants nothing`(bytes: [UInt8]) {
-        #expect(AccessList(bytes) == nil)
-    }
-}
-
 /// Texts and models that are swapped once their rights were looked at.
 struct SwappedFileTests {
     @Test func `a text that is swapped after its rights were looked at is not read`() throws {
@@ -71,6 +27,15 @@ struct SwappedFileTests {
             paths: ["open.txt"], encoding: .utf8, stripsGutenberg: false, maximumCharacters: nil)
         let encoder = CorpusEncoder(files, origin: origin, storage: fixture.storage)
         #expect(throws: CorpusError.self) { try encoder.encode(to: fixture.corpora.appending("corpus.bin")) }
+    }
+
+    @Test func `a text below very many folders is refused before it is looked for`() throws {
+        let fixture = try JobFixture()
+        let environment = JobEnvironment(
+            corpora: fixture.corpora, jobs: fixture.corpora, roots: [fixture.corpora], submitter: 65534)
+        let deep = String(repeating: "d/", count: 500) + "f"
+        let error = #expect(throws: JobError.self) { try environment.corpusFiles([deep], in: fixture.storage) }
+        #expect(error?.description.contains("below more than 64 folders") == true)
     }
 
     @Test func `a text's access list is heeded where the permission bits say otherwise`() throws {
