@@ -55,7 +55,8 @@ struct List: ParsableCommand {
             } else if jobs.isEmpty {
                 Terminal.line("There are no jobs in \(layout.root); `charnn submit FILE` hands one over.")
             }
-            if client.hasDaemon() == false, drops > 0 || jobs.contains(where: { $0.state == .queue }) {
+            // In a spool of one's own its owner knows, and `why` says so.
+            if isShared, client.hasDaemon() == false, jobs.contains(where: { $0.state == .queue }) {
                 Terminal.line("No daemon works here. \(client.startRemedy)")
             }
             let runs = client.runs(besides: jobs).map(\.name)
