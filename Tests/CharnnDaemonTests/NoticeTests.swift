@@ -83,7 +83,7 @@ struct NoticeTests {
         for name in ["good-1", "good-2"] { try fixture.drop("\(name).yaml") }
         let pids = fixture.folder.path.appending("pids").string
         let command = "[ $CHARNND_NOTICE = idle ] || { sleep 1000 & echo $! >> '\(pids)'; wait; }"
-        #expect(try await Daemon(options(command, timeout: 0.3)).run() == .ended)
+        #expect(try await Daemon(options(command, timeout: 2)).run() == .ended)
         #expect(try fixture.state("good-1") == .done && fixture.state("good-2") == .done)
         // The daemon waits for two such times: the second is ended by its own limit or with the daemon.
         let failures = fixture.log.all.filter { $0["CHARNND_EVENT"] == "notifyFailed" }
