@@ -59,19 +59,16 @@ public struct JobEnvironment: Sendable {
         }
     }
 
-    /// Folders on the way to a text or model, as many as the queue looks through.
-    private static let mostComponents = 64
-
     private func allowed(
         _ given: FilePath, relativeTo base: FilePath, what: String, in storage: any Storage
     ) throws(JobError) -> CorpusFile {
         let path = (given.isAbsolute ? given : base.appending(given.components)).lexicallyNormalized()
         guard let roots else { return CorpusFile(path: path) }
         // Each folder is looked at for each text, while others wait.
-        guard path.components.count <= Self.mostComponents else {
+        guard path.components.count <= Reader.mostComponents else {
             throw JobError(
                 .noInput,
-                "the \(what) \(PlainText.line("\(given)", atMost: 200)) lies below more than \(Self.mostComponents) folders; put "
+                "the \(what) \(PlainText.line("\(given)", atMost: 200)) lies below more than \(Reader.mostComponents) folders; put "
                     + "it nearer to \(base)")
         }
         guard let root = roots.first(where: { path.starts(with: $0) && path != $0 }) else {

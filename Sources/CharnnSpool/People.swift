@@ -56,15 +56,6 @@ public struct People: Sendable {
         return entry.gr_gid
     }
 
-    /// The number of a user; nil: there is none.
-    public static func user(named name: String) -> UInt32? {
-        var entry = passwd()
-        var found: UnsafeMutablePointer<passwd>?
-        var buffer = [CChar](repeating: 0, count: 1 << 14)
-        guard getpwnam_r(name, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
-        return entry.pw_uid
-    }
-
     private final class Cache: Sendable {
         private let known = Mutex<[UInt32: (person: Person?, time: Int)]>([:])
 

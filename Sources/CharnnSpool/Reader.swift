@@ -10,6 +10,8 @@ public struct Reader: Sendable {
     }
 
     private let kind: Kind
+    /// Folders on the way to a text or model that are looked through: each takes its time, while others wait.
+    public static let mostComponents = 64
 
     public init(user: UInt32, _ people: People = .system) {
         kind = .user(user, groups: people.groups(of: user))

@@ -11,9 +11,8 @@ internal import SystemPackage
 /// In a folder that is closed files have their usual rights: nobody but the daemon and the owner gets to them.
 struct Privacy {
     let spool: SpoolContext
-    /// Texts and models that are looked at, and folders on the way to each.
+    /// Texts and models that are looked at; see also ``Reader/mostComponents``.
     private static let mostPaths = 64
-    private static let mostComponents = 64
 
     /// Whether a job is its owner's alone.
     func isPrivate(_ requirements: JobRequirements) throws(StorageError) -> Bool {
@@ -35,7 +34,7 @@ struct Privacy {
         guard paths.count <= Self.mostPaths else { return true }
         for path in paths {
             spool.signs.give()
-            guard path.components.count <= Self.mostComponents,
+            guard path.components.count <= Reader.mostComponents,
                 let root = roots.first(where: { path.starts(with: $0) && path != $0 })
             else { return true }
             do throws(StorageError) {

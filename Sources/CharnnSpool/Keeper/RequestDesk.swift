@@ -15,7 +15,8 @@ internal import SystemPackage
 /// 2. A request is a regular file with one name. Links, pipes and whatever else bears the ending are removed unread.
 /// 3. A submitter asks for their own jobs, an administrator for all; in a spool of one's own its owner. Of a job whose
 ///    submitter is not known only administrators ask. The queue is paused and resumed by administrators.
-/// 4. A request names a job by its number; one whose number is not the job's does nothing.
+/// 4. A request names a job by its number; one whose number is not the job's does nothing. An administrator may say 0:
+///    the number of what is its owner's alone is not theirs to see.
 /// 5. What a request asks for is decided by where the job is now: what is so already, or cannot be, does nothing.
 /// 6. A request is removed after what it asks for is on the disk, and its removal is on the disk before any job is
 ///    started: so it is done at most once for what follows from it.
