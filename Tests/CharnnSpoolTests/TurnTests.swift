@@ -306,6 +306,14 @@ struct PrivacyTests {
         #expect(try keeper.claimNext() != nil)
     }
 
+    @Test(arguments: [(64, false), (65, true)])
+    func `so many texts are looked at and no more`(count: Int, isPrivate: Bool) throws {
+        for number in 0..<count { try put("t\(number).txt", 0o644) }
+        spool.drop("a.yaml", (0..<count).map { "text: t\($0).txt" }.joined(separator: "\n"))
+        try keeper.settle()
+        #expect(try isShut("a") == isPrivate)
+    }
+
     @Test func `a folder that is not the daemon's own is no job's`() throws {
         let spool = try SharedSpoolFixture()
         var keeper: SpoolKeeper? = try spool.open()
