@@ -172,6 +172,11 @@ struct Announcer {
                     + "`charnn doctor` looks at the GPU.",
                 ["failures": "\(failures)", "seconds": "\(Int(seconds))"])
         case .gpuWorks: tell(.gpuWorks, .notice, "The GPU works again.")
+        case .waits(let job, let awaited):
+            guard passes(.waits) else { return }
+            tell(
+                .waits, awaited.missingSince == nil ? .info : .warning, job: job, "It \(awaited.reason).",
+                ["text": awaited.text])
         case .stop: break
         case .trouble(let text): trouble(text)
         }

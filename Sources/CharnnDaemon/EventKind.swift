@@ -43,6 +43,8 @@ public struct EventKind: Hashable, Sendable {
     public static let paused = EventKind(name: "paused", messageID: "81d3f5a7c20e4b69958c6e2d740bfa13")
     /// Jobs are started again.
     public static let resumed = EventKind(name: "resumed", messageID: "e92b7d604c1f4a38b05af3d86c17e459")
+    /// A job whose turn has come waits for a text.
+    public static let waits = EventKind(name: "waits", messageID: "4c0f3e2b7a9d4b06a1583d6ce27f910b")
     /// A job went back to the queue.
     public static let requeued = EventKind(name: "requeued", messageID: "996397c47b93218bd24f208e3f468f35")
     /// A move of a job file that means nothing was undone.
@@ -77,7 +79,7 @@ public struct EventKind: Hashable, Sendable {
     /// Every kind of event of the daemon itself.
     public static let daemon: [EventKind] = [
         .started, .ready, .stopping, .reloaded, .reloadFailed, .accepted, .rejected, .ignored, .flood, .held,
-        .released, .cancelled, .again, .edited, .refused, .paused, .resumed, .requeued, .movedBack, .restored,
+        .released, .cancelled, .again, .edited, .refused, .paused, .resumed, .waits, .requeued, .movedBack, .restored,
         .jobStarted, .jobDone, .jobFailed,
         .workerCrashed, .workerHung, .workerOutput, .diskFull, .roomAgain, .gpuRests, .gpuWorks,
         .notifyFailed, .trouble,
@@ -92,6 +94,7 @@ public struct EventKind: Hashable, Sendable {
         case .released: "Released."
         case .cancelled: "Cancelled."
         case .again: "Goes on."
+        case .waits: "Waits."
         case .edited: "Its job file was changed."
         case .requeued, .workerCrashed: "Back in the queue."
         case .jobDone: "Done."

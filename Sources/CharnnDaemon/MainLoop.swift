@@ -39,6 +39,10 @@ final class MainLoop {
     /// Those that are left for the next turn.
     private var takenHints: ArraySlice<StorageHint> = []
     private var watch: (any StorageWatch)?
+    /// Texts that were closed after writing, and the watch that tells of them, with the folders that are watched.
+    private let textHints = HintBuffer()
+    private var textWatch: (any StorageWatch)?
+    private var textFolders: Set<FilePath> = []
     private var nextScan = 0.0
     /// Whether the service manager was told that the daemon is up.
     private var isReady = false
@@ -92,6 +96,7 @@ final class MainLoop {
         while !isFinished, let input = await inputs.next() { handle(input) }
         timer?.cancel()
         watch?.cancel()
+        textWatch?.cancel()
         if toldWaits != QueueWaits() { try? QueueWaits().save(options.spool, on: options.storage) }
         // One who runs the queue by hand waits for the last notice; a service that is asked to stop does not for long.
         await notifier.finish(within: isStopping ? 5 : 2 * configuration.notifyTimeout)
@@ -125,6 +130,7 @@ final class MainLoop {
         }
         if retryAt == nil {
             useHints()
+            watchTexts()
             if now >= nextScan { scan(now) }
             attempt { () throws(StorageError) in
                 try keeper.acceptDrops()
@@ -142,7 +148,9 @@ final class MainLoop {
         report()
         if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
         leaveWaits()
-        if keeper.hasDrops || keeper.hasBacklog || keeper.hasRequests || !takenHints.isEmpty, retryAt == nil {
+        if keeper.hasDrops || keeper.hasBacklog || keeper.hasRequests || keeper.hasTurnsLeft || !takenHints.isEmpty,
+            retryAt == nil
+        {
             daemon.send.yield(.wake)
         }
         writePage(finally: isDone)
@@ -206,6 +214,31 @@ final class MainLoop {
             } else {
                 guard attempt({ () throws(StorageError) in try keeper.handle(hint) }) else { return }
             }
+        }
+    }
+
+    /// Hears of texts that are complete, and has the folders watched in which they are waited for.
+    ///
+    /// It is a help only: where hints are lost or a folder cannot be watched, texts count as complete a while later.
+    private func watchTexts() {
+        for hint in textHints.takeAll() {
+            switch hint {
+            case .arrived(let directory, let name): keeper.textArrived(directory.appending(name))
+            case .changed: break
+            // A folder may have gone.
+            case .overflow: textFolders = []
+            }
+        }
+        let storage = options.storage
+        let folders = keeper.textFolders.filter { ((try? storage.status(of: $0)) ?? nil)?.kind == .directory }
+        guard folders != textFolders else { return }
+        textWatch?.cancel()
+        textWatch = try? storage.watch(Array(folders))
+        textFolders = folders
+        guard let textWatch else { return }
+        let (stream, hints, send) = (textWatch.hints, textHints, daemon.send)
+        Task {
+            for await hint in stream where hints.add(hint) { send.yield(.wake) }
         }
     }
 

@@ -62,22 +62,8 @@ public struct JobEnvironment: Sendable {
     private func allowed(
         _ given: FilePath, relativeTo base: FilePath, what: String, in storage: any Storage
     ) throws(JobError) -> CorpusFile {
-        let path = (given.isAbsolute ? given : base.appending(given.components)).lexicallyNormalized()
-        guard let roots else { return CorpusFile(path: path) }
-        // Each folder is looked at for each text, while others wait.
-        guard path.components.count <= Reader.mostComponents else {
-            throw JobError(
-                .noInput,
-                "the \(what) \(PlainText.line("\(given)", atMost: 200)) lies below more than \(Reader.mostComponents) folders; put "
-                    + "it nearer to \(base)")
-        }
-        guard let root = roots.first(where: { path.starts(with: $0) && path != $0 }) else {
-            throw JobError(
-                .noInput,
-                "the \(what) \(given) lies outside the folders that jobs may read "
-                    + "(\(roots.map(\.string).joined(separator: ", "))); put it there, or have the administrator add "
-                    + "its folder to corpus_roots")
-        }
+        let (path, found) = try place(of: given, relativeTo: base, what: what, in: storage)
+        guard let root = found else { return CorpusFile(path: path) }
         guard let submitter else {
             throw JobError(
                 .noInput,
@@ -95,12 +81,44 @@ public struct JobEnvironment: Sendable {
         }
         switch access {
         case .allowed(let found): return CorpusFile(path: path, root: root, found: found)
-        case .missing:
-            throw JobError(.noInput, "the \(what) \(given) does not exist; put it there, or mend the path")
-        case .refused:
+        case .missing, .refused:
+            // Which of the two, only those are told who may look there.
             throw JobError(
                 .noInput,
-                "the \(what) \(given) may not be read by the user who submitted the job; give them the right to")
+                "the \(what) \(given) does not exist, or may not be read by the user who submitted the job; put it there, mend "
+                    + "the path, or give them the right to")
+        }
+    }
+
+    /// Where a file lies, and the folder below which rights count.
+    private func place(
+        of given: FilePath, relativeTo base: FilePath, what: String, in storage: any Storage
+    ) throws(JobError) -> (FilePath, root: FilePath?) {
+        let place: ReadableFolders.Place
+        do throws(StorageError) {
+            place = try ReadableFolders(roots: roots).place(of: given, relativeTo: base, in: storage)
+        } catch {
+            throw JobError(
+                error.isTransient ? .temporary : .noInput, "cannot look for the \(what) \(given): \(error)")
+        }
+        let told = PlainText.line("\(given)", atMost: 200)
+        switch place {
+        case .file(let path, let root): return (path, root)
+        case .tooDeep:
+            throw JobError(
+                .noInput,
+                "the \(what) \(told) lies below more than \(Reader.mostComponents) folders; put it nearer to \(base)")
+        case .outside:
+            let roots = (roots ?? []).map(\.string).joined(separator: ", ")
+            throw JobError(
+                .noInput,
+                "the \(what) \(told) lies outside the folders that jobs may read (\(roots)); put it there, or have the "
+                    + "administrator add its folder to corpus_roots")
+        case .ambiguous(let path):
+            throw JobError(
+                .noInput,
+                "there is no \(what) \(told), but there are several at \(path) whose names differ only in how their letters are "
+                    + "composed; rename all but one")
         }
     }
 }

@@ -66,7 +66,7 @@ extension ServiceConfiguration {
     public func rules(isShared: Bool, _ people: People = .system) -> SpoolRules {
         // Names of groups are looked up once, at the start and at each reload.
         let groups = numberedGroups
-        return SpoolRules(corpusRoots: corpusRoots) { user in
+        return SpoolRules(corpusRoots: corpusRoots, textGrace: textGrace) { user in
             caps(of: user, isShared: isShared, people, groups: groups)
         }
     }

@@ -16,6 +16,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var progressTimeout: Double = 1800
     /// Seconds for which finished jobs are kept before `charnn clean` removes them; nil: for ever.
     public var retention: Double?
+    /// Seconds for which a job whose turn has come waits for a text that is not there.
+    public var textGrace: Double = 600
     /// What a shell runs when a job ends and when nothing is left to do; nil: nothing.
     public var notifyCommand: String?
     /// Seconds after which that command is ended.
@@ -51,6 +53,7 @@ public struct ServiceConfiguration: Sendable, Equatable {
         configuration.memoryLimit = reader.size("memory_limit")
         configuration.progressTimeout = reader.duration("progress_timeout") ?? configuration.progressTimeout
         configuration.retention = reader.duration("keep_jobs")
+        configuration.textGrace = reader.duration("text_grace") ?? configuration.textGrace
         configuration.notifyCommand = reader.string("notify", allowed: "a command line for /bin/sh")
         if let command = configuration.notifyCommand, command.allSatisfy(\.isWhitespace) || command.contains("\0") {
             reader.report(key: "notify", "found nothing that can be run; allowed: a command line for /bin/sh")

@@ -101,11 +101,17 @@ public struct Caps: Sendable, Equatable {
 public struct SpoolRules: Sendable {
     /// Folders beside `corpora/` and `jobs/` below which texts and models lie.
     public var corpusRoots: [FilePath]
+    /// Seconds for which a job whose turn has come waits for a text that is missing.
+    public var textGrace: Double
     /// What a user may ask for; of a job whose submitter is not known, nil.
     public var caps: @Sendable (UInt32?) -> Caps
 
-    public init(corpusRoots: [FilePath] = [], caps: @escaping @Sendable (UInt32?) -> Caps = { _ in .none }) {
+    public init(
+        corpusRoots: [FilePath] = [], textGrace: Double = 600,
+        caps: @escaping @Sendable (UInt32?) -> Caps = { _ in .none }
+    ) {
         self.corpusRoots = corpusRoots
+        self.textGrace = textGrace
         self.caps = caps
     }
 }

@@ -100,6 +100,7 @@ struct QueuedStatus: Decodable {
     var filed: Bool?
     var sequence: UInt64?
     var notBefore: Double?
+    var awaitedText: AwaitedText?
     var ticket: JobTicket?
     var submitter: UInt32?
     var hasBegun: Bool?

@@ -94,6 +94,8 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var temporaryFailures: Int?
     /// Seconds since 1970 before which the job is not started again.
     public var notBefore: Double?
+    /// The text for which the job waits, its turn having come.
+    public var awaitedText: AwaitedText?
     /// What the queue needs to know without reading the job file again.
     public var ticket: JobTicket?
 

@@ -80,15 +80,18 @@ public struct JobTicket: Codable, Sendable, Hashable {
     private var isForCPU: Bool?
     /// What the file was when it was read; a difference shows an edit.
     public var identity: FileIdentity?
+    /// Texts that the job reads, as its file names them; nil in tickets from before this was asked.
+    public var texts: [String]?
 
     public init(
         file: String, priority: Int = 0, predecessors: [Predecessor] = [], mayUseGPU: Bool = true,
-        identity: FileIdentity? = nil
+        identity: FileIdentity? = nil, texts: [String]? = nil
     ) {
         self.file = file
         self.priority = priority
         self.predecessors = predecessors
         self.identity = identity
+        self.texts = texts
         self.mayUseGPU = mayUseGPU
     }
 }
@@ -127,6 +130,8 @@ public enum Blocker: Sendable, Equatable {
     case delayed(Double)
     /// Until that time (seconds since 1970): the GPU has failed again and again.
     case lacksGPU(Double)
+    /// A text that it reads is missing, or may still be written.
+    case awaitsText(AwaitedText)
 
     public var description: String {
         switch self {
@@ -135,6 +140,7 @@ public enum Blocker: Sendable, Equatable {
         case .failed(let job): "waits for \(job), which failed: `charnn retry \(job)` goes on"
         case .gone(let job, let what): "waits for \(job), which \(what), and is held for that"
         case .lacksGPU: "waits for the GPU, which has failed again and again"
+        case .awaitsText(let awaited): awaited.reason
         case .delayed: "waits for its next attempt after a temporary failure, or for its model's job to be dropped"
         }
     }

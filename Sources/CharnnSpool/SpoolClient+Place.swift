@@ -49,7 +49,7 @@ extension SpoolClient {
     /// The queued jobs in the order in which the daemon would run them if each succeeds and takes as long as foreseen;
     /// without those whose turn does not come by itself.
     static func turns(_ jobs: [Job], _ waits: QueueWaits, at wall: Double) -> [Job] {
-        let queued = jobs.filter { $0.state == .queue }
+        let queued = jobs.filter { $0.state == .queue && $0.status?.awaitedText == nil }
         guard !queued.isEmpty else { return [] }
         let states = Dictionary(jobs.map { ($0.name, $0.state) }, uniquingKeysWith: { first, _ in first })
         let positions = Dictionary(

@@ -23,6 +23,8 @@ public enum SpoolEvent: Sendable, Equatable {
     /// A removed file was written anew from the job folder.
     case restored(job: String, to: JobState)
     case finished(job: String, state: JobState, reason: String?)
+    /// A job whose turn has come waits for a text.
+    case waits(job: String, AwaitedText)
     /// The worker of this job has to be asked to checkpoint and end.
     case stop(job: String)
     /// Jobs that may use the GPU wait for so many seconds, after so many failures of it in a row.

@@ -11,6 +11,9 @@ struct SpoolIndex {
         var ticket: JobTicket
         /// Seconds since 1970 before which the job is not started.
         var notBefore: Double?
+        /// The text for which it waits, and the instant, seconds since 1970, at which that is looked at again.
+        var awaitedText: AwaitedText?
+        var nextLook: Double?
         /// Until when a job that this one names as its model may still be dropped, seconds since 1970: a folder of job
         /// files comes one by one.
         var patience: Double?
@@ -101,6 +104,8 @@ struct SpoolIndex {
     private(set) var absent: Set<String> = []
     /// Jobs whose predecessor will not succeed: to be held.
     private(set) var stranded: Set<String> = []
+    /// Queued jobs that wait for a text.
+    private(set) var awaiting: Set<String> = []
     /// Jobs that run or were interrupted.
     private(set) var active: Set<String> = []
     private(set) var counts: [RecordedState: Int] = [:]
@@ -147,6 +152,7 @@ struct SpoolIndex {
         absent.remove(job)
         stranded.remove(job)
         active.remove(job)
+        awaiting.remove(job)
         inherited[job] = nil
         if waiters.remove(job) != nil { isInheritanceStale = true }
         judgeDependents(of: job)
@@ -195,6 +201,9 @@ struct SpoolIndex {
     func blocker(of job: String, at wall: Double) -> Blocker? {
         guard let entry = entries[job] else { return nil }
         if let blocker = blocker(entry) { return blocker }
+        if let text = entry.awaitedText, let time = entry.nextLook, !Self.isDue(time, at: wall) {
+            return .awaitsText(text)
+        }
         if let time = earliest(job, entry), !Self.isDue(time, at: wall) { return .delayed(time) }
         if let time = gpuRest, entry.ticket.mayUseGPU, !Self.isDue(time, at: wall) { return .lacksGPU(time) }
         return nil
@@ -373,6 +382,7 @@ struct SpoolIndex {
     private mutating func note(_ job: String, _ entry: Entry) {
         if entry.state == .running || entry.state == .interrupted { active.insert(job) } else { active.remove(job) }
         if entry.absentSince != nil { absent.insert(job) } else { absent.remove(job) }
+        if entry.state == .queued, entry.awaitedText != nil { awaiting.insert(job) } else { awaiting.remove(job) }
         if entry.state == .queued, !entry.ticket.predecessors.isEmpty {
             if waiters.insert(job).inserted { isInheritanceStale = true }
         } else if waiters.remove(job) != nil {
@@ -399,8 +409,7 @@ struct SpoolIndex {
 
     /// Seconds since 1970 before which a job is not started, for whatever reason.
     private func earliest(_ job: String, _ entry: Entry) -> Double? {
-        guard let patience = entry.patience, lacksModel(job) else { return entry.notBefore }
-        return max(patience, entry.notBefore ?? patience)
+        [entry.notBefore, entry.nextLook, lacksModel(job) ? entry.patience : nil].compactMap(\.self).max()
     }
 
     /// Whether a job names as its model a job that nobody has dropped.

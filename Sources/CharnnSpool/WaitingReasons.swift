@@ -22,7 +22,7 @@ public struct WaitingReasons: Sendable {
 
     /// Why a queued job is not started, such as `waits for parent, which failed`; nil: it waits for its turn only.
     public func reason(of job: SpoolClient.Job) -> String? {
-        blocker(of: job) ?? delay(of: job) ?? standstill
+        blocker(of: job) ?? delay(of: job) ?? job.status?.awaitedText?.reason ?? standstill
     }
 
     /// What of other jobs stands in the way.

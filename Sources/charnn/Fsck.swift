@@ -232,8 +232,8 @@ extension SpoolEvent {
         case .paused(let pause): "the queue is paused, as \(pause.by) asked"
         case .resumed: "the queue goes on"
         case .trouble(let text): text
-        // Drops are the daemon's to take, and there is no worker.
-        case .ignored, .stop, .gpuRests, .gpuWorks: nil
+        // Drops are the daemon's to take, and there is neither worker nor turn.
+        case .ignored, .waits, .stop, .gpuRests, .gpuWorks: nil
         }
     }
 }

@@ -20,6 +20,7 @@ final class DaemonFixture: Sendable {
 
     init() throws {
         try layout.create(.personal, on: disk)
+        try disk.replace(layout.corpora.appending("text.txt"), with: Array("once\n".utf8))
         try disk.replace(folder.path.appending("worker.sh"), with: Array(Self.script.utf8))
     }
 

@@ -29,9 +29,11 @@ final class SharedSpoolFixture {
         try layout.create(.group, on: disk)
     }
 
+    var clock: SpoolClock {
+        SpoolClock(monotonic: { [time] in time.now }, wall: { [time] in 1_700_000_000 + time.now })
+    }
+
     func open() throws -> SpoolKeeper {
-        let clock = SpoolClock(
-            monotonic: { [time] in time.now }, wall: { [time] in 1_700_000_000 + time.now })
         let keeper = try #require(
             try SpoolKeeper.open(
                 layout, sharing: .group, storage: disk, clock: clock, people: Self.people, rules: rules,

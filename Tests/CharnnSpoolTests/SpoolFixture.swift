@@ -18,7 +18,7 @@ final class SpoolFixture {
 
     init() throws { try layout.create(.personal, on: disk) }
 
-    /// Reads lines `priority: N`, `after: A B`, `model: M`, `device: D`; anything else is refused.
+    /// Reads lines `priority: N`, `after: A B`, `model: M`, `device: D`, `text: T`; anything else is refused.
     static let check: JobCheck = { bytes, file throws(JobRejection) in
         var requirements = JobRequirements()
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
@@ -28,6 +28,7 @@ final class SpoolFixture {
             case "after:": requirements.after = Array(words.dropFirst())
             case "model:": requirements.modelJobs = Array(words.dropFirst())
             case "device:": requirements.mayUseGPU = words[1] != "cpu"
+            case "text:": requirements.texts = Array(words.dropFirst())
             default: throw JobRejection("\(file): \(line) is not understood")
             }
         }

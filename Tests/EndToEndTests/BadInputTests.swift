@@ -353,7 +353,7 @@ private final class BadSpool: Sendable {
         if getuid() == 0 { #expect(chown(incoming.appending("unreadable.yaml").string, 65534, 65534) == 0) }
         try made.drop("good.yaml", QueueTests.training)
         try made.drop("good.yml", QueueTests.training)
-        end = try made.once()
+        end = try made.once(textGrace: "1s")
         spool = made
     }
 

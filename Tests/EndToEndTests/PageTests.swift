@@ -75,7 +75,7 @@ import Testing
         try spool.drop("other.yaml", Self.job.replacing("cell: gru", with: "cell: rnn"))
         try spool.drop("missing.yaml", Self.job.replacing("tale.txt", with: "nowhere.txt"))
         try spool.drop("wrong.yaml", "trian:\n  corpus: tale.txt\n")
-        #expect(try spool.once().status == 1)
+        #expect(try spool.once(textGrace: "1s").status == 1)
         let report = try expectReadable(spool.output("tale").appending("report.html"), in: spool)
         #expect(report.charts >= 5)
         #expect(report.tip?.contains("validation") == true && report.tip?.contains("step") == true)

@@ -66,7 +66,7 @@ import Testing
         try spool.drop("bad.yaml", "train:\n  corpus: nowhere.txt\n")
         try spool.drop("good.yaml", Self.training)
         try spool.drop("waits.yaml", "after: bad\n" + Self.training)
-        let end = try spool.once()
+        let end = try spool.once(textGrace: "1s")
         #expect(end.status == 1)
         #expect(try spool.state("bad") == .failed)
         #expect(try spool.status("bad")?.reason?.contains("nowhere.txt") == true)

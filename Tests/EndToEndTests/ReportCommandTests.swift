@@ -14,7 +14,7 @@ import Testing
         try spool.drop("gru.yaml", QueueTests.training)
         try spool.drop("rnn.yaml", QueueTests.training.replacing("cell: gru", with: "cell: rnn"))
         try spool.drop("lost.yaml", QueueTests.training.replacing("tale.txt", with: "nowhere.txt"))
-        #expect(try spool.once().status == 1)
+        #expect(try spool.once(textGrace: "1s").status == 1)
         return spool
     }
 

@@ -49,8 +49,13 @@ final class TestSpool: Sendable {
     }
 
     /// Does all that is queued.
-    func once(_ variables: [String: String] = [:]) throws -> Outcome {
-        try start(.charnnd, ["--once"], variables).end()
+    ///
+    /// - Parameter textGrace: How long texts are waited for; nil: the default.
+    func once(_ variables: [String: String] = [:], textGrace: String? = nil) throws -> Outcome {
+        guard let textGrace else { return try start(.charnnd, ["--once"], variables).end() }
+        let configuration = folder.path.appending("charnnd.yaml")
+        try storage.replace(configuration, with: Array("text_grace: \(textGrace)\n".utf8))
+        return try start(.charnnd, ["--once", "--config", configuration.string], variables).end()
     }
 
     func charnn(_ arguments: String..., with variables: [String: String] = [:]) throws -> Outcome {

@@ -27,6 +27,8 @@ final class Night {
     private(set) var promises = Promises()
     /// Jobs for which a worker was started, as often as it was.
     private(set) var started: [String] = []
+    /// Seconds for which a daemon that is opened from now on has jobs wait for texts that are missing.
+    var textGrace = 0.0
     /// After how many checkpoints workers are asked to end; nil: they are not.
     var stopsAfter: Int?
     private var isRecovered = false
@@ -61,7 +63,8 @@ final class Night {
         if keeper == nil {
             attempt { () throws(StorageError) in
                 keeper = try SpoolKeeper.open(
-                    layout, sharing: sharing, storage: disk, clock: time.clock, check: work.check)
+                    layout, sharing: sharing, storage: disk, clock: time.clock,
+                    rules: SpoolRules(textGrace: textGrace), check: work.check)
             }
         }
         guard let keeper else { return }

@@ -44,6 +44,22 @@ extension Scenario {
             }
         ).acting(runsOne),
         Scenario(
+            name: "a text that comes after its job", work: .real,
+            prepare: { night in
+                night.textGrace = 600
+                training("", on: "late.txt")(night)
+            }
+        ).acting { night in
+            // It waits, and that is recorded.
+            night.runNext()
+            night.turn()
+            let text = (0..<12).map { "dog \($0 % 3)\n" }.joined()
+            night.disk.change { $0.put(Night.layout.corpora.appending("late.txt"), Array(text.utf8)) }
+            night.settle()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(
             name: "write and score with another job's model", work: .real,
             prepare: { night in
                 training("")(night)
@@ -96,14 +112,16 @@ extension Scenario {
         night.settle()
     }
 
-    private static func training(_ more: String, as job: String = "t") -> @Sendable (Night) -> Void {
+    private static func training(
+        _ more: String, as job: String = "t", on corpus: String = "text.txt"
+    ) -> @Sendable (Night) -> Void {
         { night in
             night.turn()
             let text = (0..<12).map { "cat \($0 % 3)\n" }.joined()
             night.disk.change { $0.put(Night.layout.corpora.appending("text.txt"), Array(text.utf8)) }
             night.drop(
                 "\(job).yaml",
-                "# mark: \(job)\ntrain:\n  corpus: text.txt\n  hidden_size: 2\n  num_layers: 1\n  epochs: 2\n"
+                "# mark: \(job)\ntrain:\n  corpus: \(corpus)\n  hidden_size: 2\n  num_layers: 1\n  epochs: 2\n"
                     + "  dropout: 0\n  seq_length: 8\n  batch_size: 2\n  val_fraction: 0.2\n  checkpoint_every: 2\n"
                     + "  log_every: 1\n" + more)
             night.settle()

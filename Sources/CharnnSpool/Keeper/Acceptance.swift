@@ -409,7 +409,7 @@ final class Acceptance: SpoolRoom {
                 let predecessors = records.bind(requirements, of: name.text, old: [])
                 let ticket = JobTicket(
                     file: numbered, priority: requirements.priority, predecessors: predecessors,
-                    mayUseGPU: requirements.mayUseGPU)
+                    mayUseGPU: requirements.mayUseGPU, texts: requirements.texts)
                 return (name.text, ticket)
             }
             number += 1

@@ -17,7 +17,8 @@ internal import SystemPackage
 /// 3. An attempt is counted durably before its worker is started, so that no crash makes attempts without number.
 /// 4. The result record decides before anything that is known of the worker's end; ``AttemptPolicy`` decides the rest.
 /// 5. What a person did with the file meanwhile counts: the table has the last word.
-/// 6. A GPU that fails again and again rests for all jobs that may use it, and for no other.
+/// 6. A job whose texts are not there or not complete is not claimed, and holds up no other; see ``TextGuard``.
+/// 7. A GPU that fails again and again rests for all jobs that may use it, and for no other.
 ///
 /// A crash can fall after the file's move to `active/` and before the attempt is counted (the job was interrupted at
 /// nothing, and is queued again), after the attempt is counted (an outage), and between a failed job's record and its
@@ -30,24 +31,40 @@ final class Attempts: SpoolRoom {
     private let records: JobRecords
     private let rejections: Rejections
     private let reconciler: Reconciler
+    private let texts: TextGuard
     private var gpuHealth = GPUHealth()
+    /// Whether the last ``claimNext()`` ended before all jobs whose turn it may be were looked at.
+    private(set) var hasTurnsLeft = false
 
-    init(_ spool: SpoolContext, _ records: JobRecords, _ rejections: Rejections, _ reconciler: Reconciler) {
+    init(
+        _ spool: SpoolContext, _ records: JobRecords, _ rejections: Rejections, _ reconciler: Reconciler,
+        _ texts: TextGuard
+    ) {
         self.spool = spool
         self.records = records
         self.rejections = rejections
         self.reconciler = reconciler
+        self.texts = texts
     }
 
     /// Takes the job to run next: its file goes to `active/`, and what it says is fixed in `job.yaml`.
     ///
     /// A file that has become invalid since it was accepted is rejected, and the next one is taken.
     func claimNext() throws(StorageError) -> Claim? {
+        hasTurnsLeft = false
+        let end = clock.monotonic() + SpoolKeeper.turn
         while let job = records.index.next(at: clock.wall(), authority) {
             guard let entry = records.index[job] else { continue }
             if files.isOccupied(job) {
                 // Somebody works there outside the queue, such as `charnn run`.
                 records.index.update(job) { $0.notBefore = clock.wall() + 1 }
+                continue
+            }
+            if try texts.holdsBack(job, entry) {
+                guard clock.monotonic() < end else {
+                    hasTurnsLeft = true
+                    return nil
+                }
                 continue
             }
             do {

@@ -39,8 +39,7 @@ final class DropIntake: SpoolRoom {
     private var isPending: Set<Drop> = []
     /// Drops that are not complete yet: what they were when last looked at, and since when they are so.
     private var watched: [Drop: (identity: FileIdentity, since: Double)] = [:]
-    /// How far the clock for people was ahead of the monotonic one, the least that was ever seen.
-    private var leastOffset: Double
+    private var stillness: Stillness
     /// Drops that stay, by what they were when that was told.
     private var told: [Drop: FileIdentity] = [:]
     /// Whether what a crash may have left is looked for.
@@ -53,7 +52,7 @@ final class DropIntake: SpoolRoom {
     init(_ spool: SpoolContext, _ records: JobRecords) {
         self.spool = spool
         self.records = records
-        leastOffset = spool.clock.wall() - spool.clock.monotonic()
+        stillness = Stillness(spool.clock)
     }
 
     /// Whether complete drops wait.
@@ -208,11 +207,7 @@ final class DropIntake: SpoolRoom {
         let identity = FileIdentity(status)
         let now = clock.monotonic()
         if watched[drop]?.identity != identity { watched[drop] = (identity, now) }
-        let since = watched[drop]?.since ?? now
-        // The monotonic clock knows only how long this daemon has looked. The other one may have jumped since the file
-        // was written: the least time that it can have been is taken.
-        leastOffset = min(leastOffset, clock.wall() - now)
-        let quietFor = max(now - since, now + leastOffset - status.modified)
+        let quietFor = stillness.seconds(changed: status.modified, seenSince: watched[drop]?.since ?? now)
         if status.size == 0 { return quietFor >= Self.quietWhenEmpty }
         do {
             switch try storage.open(drop.path, beneath: nil).isOpenForWriting() {

@@ -65,6 +65,8 @@ final class JobRecords: SpoolRoom {
         index.update(job) {
             $0.state = recorded
             $0.notBefore = delay
+            $0.awaitedText = status.awaitedText
+            $0.nextLook = nil
             $0.ticket = ticket
             $0.submitter = status.submitter
             $0.hasBegun = status.hasBegun ?? false
@@ -99,7 +101,7 @@ final class JobRecords: SpoolRoom {
             job,
             .init(
                 state: status.recorded, sequence: status.sequence ?? 0, ticket: ticket, notBefore: status.notBefore,
-                submitter: status.submitter, hasBegun: status.hasBegun ?? false,
+                awaitedText: status.awaitedText, submitter: status.submitter, hasBegun: status.hasBegun ?? false,
                 isPrivate: status.isPrivate ?? false))
         index.ledger.add(status.worked ?? [], for: status.submitter, at: clock.wall())
     }

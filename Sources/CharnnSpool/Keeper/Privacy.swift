@@ -24,32 +24,26 @@ struct Privacy {
         }
         guard let group = try spool.storage.status(of: spool.layout.jobs)?.group else { return true }
         let members = Reader(membersOf: group)
-        let texts = requirements.texts.map { resolved($0, relativeTo: spool.layout.corpora) }
-        let models =
-            requirements.modelJobs.map { model(of: $0) }
-            + requirements.modelPaths.map { resolved($0, relativeTo: spool.layout.jobs) }
-        let roots = [spool.layout.corpora, spool.layout.jobs] + spool.rules.corpusRoots
-        let paths = Set(texts + models)
+        let layout = spool.layout
+        var named = Set(requirements.texts).map { (FilePath($0), base: layout.corpora) }
+        named += Set(requirements.modelPaths).map { (FilePath($0), base: layout.jobs) }
+        named += Set(requirements.modelJobs).map { (model(of: $0), base: layout.jobs) }
         // More is not looked through while the queue waits: it counts as not readable.
-        guard paths.count <= Self.mostPaths else { return true }
-        for path in paths {
+        guard named.count <= Self.mostPaths else { return true }
+        for (name, base) in named {
             spool.signs.give()
-            guard path.components.count <= Reader.mostComponents,
-                let root = roots.first(where: { path.starts(with: $0) && path != $0 })
-            else { return true }
             do throws(StorageError) {
-                guard try members.mayRead(path, below: root, in: spool.storage) else { return true }
+                guard
+                    case .file(let path, let root?) = try spool.readable.place(
+                        of: name, relativeTo: base, in: spool.storage),
+                    try members.mayRead(path, below: root, in: spool.storage)
+                else { return true }
             } catch {
                 // Whatever its name or its disk does: what cannot be looked at cannot be read.
                 return true
             }
         }
         return false
-    }
-
-    private func resolved(_ text: String, relativeTo base: FilePath) -> FilePath {
-        let path = FilePath(text)
-        return (path.isAbsolute ? path : base.appending(path.components)).lexicallyNormalized()
     }
 
     private func model(of job: String) -> FilePath {

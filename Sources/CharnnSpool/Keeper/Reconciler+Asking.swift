@@ -95,6 +95,7 @@ extension Reconciler {
             adopt(requirements, of: job, into: &ticket)
             status.ticket = ticket
             status.hasBegun = nil
+            status.awaitedText = nil
             try records.save(status, of: job, entry)
             try storage.rename(copy, to: layout.file(entry.ticket.file, in: entry.state.home), replacing: true)
         } catch {

@@ -38,6 +38,7 @@ extension Reconciler {
         status.sequence = entry.sequence
         status.ticket = entry.ticket
         status.phase = nil
+        status.awaitedText = nil
         if state != .active { noteWork(job, &status, entry) }
         status.updatedAt = JobStatus.time(clock.wall())
         change(&status)

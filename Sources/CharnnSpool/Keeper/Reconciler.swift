@@ -471,6 +471,8 @@ final class Reconciler: SpoolRoom {
         records.index.update(job) { $0.ticket = ticket }
         guard var status = try statusOrHold(job) else { return }
         status.ticket = ticket
+        status.awaitedText = nil
+        records.index.update(job) { ($0.awaitedText, $0.nextLook) = (nil, nil) }
         try status.save(layout.status(of: job), on: storage)
         try holdCircle(job)
     }
@@ -479,6 +481,7 @@ final class Reconciler: SpoolRoom {
     func adopt(_ requirements: JobRequirements, of job: String, into ticket: inout JobTicket) {
         ticket.priority = requirements.priority
         ticket.mayUseGPU = requirements.mayUseGPU
+        ticket.texts = requirements.texts
         ticket.predecessors = records.bind(requirements, of: job, old: ticket.predecessors)
     }
 }

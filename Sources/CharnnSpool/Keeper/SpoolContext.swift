@@ -23,6 +23,11 @@ final class Administration {
 extension SpoolContext {
     var rules: SpoolRules { administration.rules }
 
+    /// Where jobs find what they read.
+    var readable: ReadableFolders {
+        ReadableFolders(roots: [layout.corpora, layout.jobs] + rules.corpusRoots)
+    }
+
     /// Who may have moved a file by hand, as a person is told.
     var mover: String? { sharing == .group ? "an administrator" : nil }
 }

@@ -10,8 +10,8 @@ public import SystemPackage
 /// hold with what the statuses record and does what the table says.
 ///
 /// It is a door only. Behind it each part owns what it keeps, and knows those before it: ``TroubleLog``,
-/// ``JobRecords``, ``DropIntake``, ``Rejections``, ``Acceptance``, ``Reconciler``, ``Attempts``, ``RequestDesk``. What each promises,
-/// and what a crash in the middle of it leaves, stands at its head.
+/// ``JobRecords``, ``DropIntake``, ``Rejections``, ``Acceptance``, ``Reconciler``, ``TextGuard``, ``Attempts``,
+/// ``RequestDesk``. What each promises, and what a crash in the middle of it leaves, stands at its head.
 public final class SpoolKeeper {
     /// Seconds for which a scan keeps whoever called it waiting when not told otherwise; the rest is left for later.
     public static let turn = 1.0
@@ -33,6 +33,7 @@ public final class SpoolKeeper {
     private let intake: DropIntake
     private let acceptance: Acceptance
     private let reconciler: Reconciler
+    private let texts: TextGuard
     private let attempts: Attempts
     private let desk: RequestDesk
 
@@ -74,7 +75,8 @@ public final class SpoolKeeper {
         let rejections = Rejections(spool, records)
         acceptance = Acceptance(spool, records, intake, rejections)
         reconciler = Reconciler(spool, records, intake, acceptance, rejections)
-        attempts = Attempts(spool, records, rejections, reconciler)
+        texts = TextGuard(spool, records, reconciler)
+        attempts = Attempts(spool, records, rejections, reconciler, texts)
         desk = RequestDesk(spool, records, reconciler)
     }
 
@@ -97,12 +99,13 @@ public final class SpoolKeeper {
     /// Whether something is left to be done by ``continueScan(within:)``: of a scan, or jobs that have to be held.
     public var hasBacklog: Bool { reconciler.hasBacklog }
 
-    /// Whether drops are waited for, as jobs or as their models, or files that lie nowhere: ``tick()`` should be called
+    /// Whether drops are waited for, as jobs or as their models, or texts, or files that lie nowhere: ``tick()`` should be called
     /// again soon.
     ///
     /// What was told to stay where it is, such as a file with several names, is not waited for.
     public var isExpecting: Bool {
         intake.isExpecting || !records.index.absent.isEmpty || !records.index.active.isEmpty || records.index.isPatient
+            || !records.index.awaiting.isEmpty
     }
 
     /// Seconds since 1970 when a delayed job may run.
@@ -136,6 +139,13 @@ public final class SpoolKeeper {
         [layout.incoming, layout.requests] + JobState.allCases.map(layout.directory)
     }
 
+    /// Folders of texts: what is closed after writing there, or moved there, ``textArrived(_:)`` wants to know. They need not
+    /// be there.
+    public var textFolders: Set<FilePath> { texts.folders }
+
+    /// Takes note of a text that was closed after writing, or moved to where it is.
+    public func textArrived(_ path: FilePath) { texts.noteClosed(path) }
+
     /// Uses a hint that something changed.
     public func handle(_ hint: StorageHint) throws(StorageError) {
         switch hint {
@@ -159,6 +169,7 @@ public final class SpoolKeeper {
         intake.tick()
         reconciler.tick()
         desk.tick()
+        texts.tick()
         try reconciler.holdStranded()
     }
 
@@ -227,6 +238,9 @@ public final class SpoolKeeper {
     ///
     /// A file that has become invalid since it was accepted is rejected, and the next one is taken.
     public func claimNext() throws(StorageError) -> Claim? { try attempts.claimNext() }
+
+    /// Whether ``claimNext()`` found none only because it would have taken too long to look at all jobs.
+    public var hasTurnsLeft: Bool { attempts.hasTurnsLeft }
 
     /// Decides what becomes of a job whose worker has ended.
     ///

@@ -61,6 +61,8 @@ public struct DiskImage: Sendable {
     public var user: UInt32 = 1000
     /// Seconds since 1970; goes on a little with every change.
     public var time = 1_700_000_000.0
+    /// Whether it can be told that somebody writes to a file: nobody ever does.
+    public var tellsWriters = true
     /// Bytes that all files together may have; nil: no limit.
     public var capacity: Int?
     /// Files and directories that there may be; nil: no limit.

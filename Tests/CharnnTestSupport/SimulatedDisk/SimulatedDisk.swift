@@ -456,7 +456,7 @@ private final class SimulatedFile: StorageFile {
     func truncate(to size: Int) throws(StorageError) { try disk.truncate(number, path, to: size) }
     func synchronize() throws(StorageError) { try disk.synchronize(number, path) }
     func map() throws(StorageError) -> any StorageMapping { try disk.map(number, path) }
-    func isOpenForWriting() -> Bool? { false }
+    func isOpenForWriting() -> Bool? { disk.image.tellsWriters ? false : nil }
 }
 
 /// `@unchecked Sendable`: the memory is written before anybody else has it, and freed when nobody has.

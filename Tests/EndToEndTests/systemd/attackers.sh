@@ -9,6 +9,9 @@ usermod --append --groups charnnd-submit mallory
 as_mallory() { runuser -u mallory -- "$@"; }
 as_eve() { runuser -u eve -- "$@"; }
 give_text
+# What is missing, and what may not be read, is not waited for long here.
+echo 'text_grace: 5s' >> /etc/charnnd/charnnd.yaml
+systemctl reload charnnd
 
 # A text of letters that no other has, so that it is seen in whatever comes of it: as itself, or in a vocabulary.
 leaks() { grep -rlE 'ξψϕ|[[,]958[],]' "$spool/jobs" "$spool/index.html"; }
