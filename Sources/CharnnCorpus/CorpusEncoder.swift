@@ -58,7 +58,18 @@ public struct CorpusEncoder {
         try requireText(survey.count)
         guard let fresh = vocabulary(of: survey) else { throw CorpusError(.empty, "the text has no characters") }
         let vocabulary = base?.growing(by: survey.codePoints) ?? fresh
-        try write(survey.count, digest: survey.digest, vocabulary, replacement: nil, to: path)
+        try write(Encoding(count: survey.count, digest: survey.digest, vocabulary: vocabulary), to: path)
+    }
+
+    /// The SHA-256 that the encoded text would have, see ``EncodedCorpus/sha256``: to see whether a text is what it was.
+    ///
+    /// - Parameter base: See ``encode(to:base:)``.
+    public func sha256(base: Vocabulary? = nil) throws(CorpusError) -> String {
+        let survey = try survey()
+        guard let fresh = vocabulary(of: survey) else { throw CorpusError(.empty, "the text has no characters") }
+        let encoding = Encoding(
+            count: survey.count, digest: survey.digest, vocabulary: base?.growing(by: survey.codePoints) ?? fresh)
+        return try write(encoding) { _ in }.hexadecimal
     }
 
     /// What a vocabulary lacked in a text.
@@ -84,10 +95,10 @@ public struct CorpusEncoder {
             let more = unknown.count > unknown.first.count ? ", \(unknown.count) such characters in all" : ""
             throw CorpusError(.unknownCharacters, Vocabulary.describe(unknown.first) + more)
         }
-        try write(
-            policy == .replace ? survey.count : survey.count - unknown.count, digest: survey.digest, vocabulary,
-            replacement: policy == .replace ? vocabulary.replacement : -1, to: path,
-            replaced: { unknown.replaced.insert($0) })
+        let encoding = Encoding(
+            count: policy == .replace ? survey.count : survey.count - unknown.count, digest: survey.digest,
+            vocabulary: vocabulary, replacement: policy == .replace ? vocabulary.replacement : -1)
+        try write(encoding, to: path, replaced: { unknown.replaced.insert($0) })
         return unknown
     }
 
@@ -156,19 +167,32 @@ public struct CorpusEncoder {
         return table
     }
 
-    /// The second reading: the symbols, behind a header, before a checksum.
+    /// What the second reading makes of the text that the first has seen.
+    private struct Encoding {
+        /// The symbols that will be written.
+        var count: Int
+        /// Of the bytes that the first reading saw.
+        var digest: String
+        var vocabulary: Vocabulary
+        /// The symbol of unknown characters; -1: they are left out; nil: there are none.
+        var replacement: Int32?
+    }
+
+    /// Writes an encoded text durably.
     ///
-    /// - Parameters:
-    ///   - count: The symbols that will be written.
-    ///   - digest: Of the bytes that the first reading saw.
-    ///   - replacement: The symbol of unknown characters; -1: they are left out; nil: there are none.
-    ///   - replaced: Told where it stands.
+    /// - Parameter replaced: Told where the symbol of unknown characters stands.
     private func write(
-        _ count: Int, digest: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath,
-        replaced: (Int) -> Void = { _ in }
+        _ encoding: Encoding, to path: FilePath, replaced: (Int) -> Void = { _ in }
     ) throws(CorpusError) {
         do {
-            try writeFile(count, digest: digest, vocabulary, replacement: replacement, to: path, replaced)
+            let temporary = path.partial
+            try storage.discard(temporary)
+            let file = try storage.create(temporary, mode: 0o640)
+            let checksum = try write(encoding, replaced) { bytes in try file.append(bytes) }
+            try file.append([UInt8](checksum))
+            try file.synchronize()
+            try storage.rename(temporary, to: path, replacing: true)
+            try storage.synchronizeDirectory(path.removingLastComponent())
         } catch let error as CorpusError {
             throw error
         } catch {
@@ -176,32 +200,38 @@ public struct CorpusEncoder {
         }
     }
 
-    private func writeFile(
-        _ count: Int, digest expected: String, _ vocabulary: Vocabulary, replacement: Int32?, to path: FilePath,
-        _ replaced: (Int) -> Void
-    ) throws {
-        let width = SymbolText.width(vocabularySize: vocabulary.count)
-        let temporary = path.partial
-        try storage.discard(temporary)
-        let file = try storage.create(temporary, mode: 0o640)
+    /// The second reading: the symbols, behind a header.
+    ///
+    /// - Returns: The checksum that stands behind them.
+    private func write(
+        _ encoding: Encoding, _ replaced: (Int) -> Void = { _ in }, append: ([UInt8]) throws -> Void
+    ) throws(CorpusError) -> SHA256.Digest {
+        func appending(_ bytes: [UInt8]) throws(CorpusError) {
+            do {
+                try append(bytes)
+            } catch {
+                throw CorpusError(.unwritable, "cannot write the encoded text: \(error)")
+            }
+        }
+        let width = SymbolText.width(vocabularySize: encoding.vocabulary.count)
         var hasher = SHA256()
         let prefix = EncodedCorpus.prefix(
             .init(
-                count: count, width: width, encoding: origin.encoding, vocabulary: vocabulary.codePoints,
-                origin: origin))
+                count: encoding.count, width: width, encoding: origin.encoding,
+                vocabulary: encoding.vocabulary.codePoints, origin: origin))
         hasher.update(data: prefix)
-        try file.append(prefix)
+        try appending(prefix)
 
-        let table = Self.table(vocabulary)
+        let table = Self.table(encoding.vocabulary)
         var written = 0
         var bytes: [UInt8] = []
-        let changed = CorpusError(.damaged, "a text changed while it was read; start the job again when it is at rest")
+        let changed = CorpusError(.changed, "a text changed while it was read; start the job again when it is at rest")
         let digest = try pass(of: 1) { codePoints throws(CorpusError) in
             bytes.removeAll(keepingCapacity: true)
             for codePoint in codePoints {
                 var symbol = table[Int(codePoint)]
                 if symbol < 0 {
-                    guard let replacement else { throw changed }
+                    guard let replacement = encoding.replacement else { throw changed }
                     if replacement < 0 { continue }
                     symbol = replacement
                     replaced(written + bytes.count / width)
@@ -215,17 +245,10 @@ public struct CorpusEncoder {
             }
             written += bytes.count / width
             hasher.update(data: bytes)
-            do {
-                try file.append(bytes)
-            } catch {
-                throw CorpusError(.unwritable, "cannot write the encoded text: \(error)")
-            }
+            try appending(bytes)
         }
-        guard digest == expected, written == count else { throw changed }
-        try file.append([UInt8](hasher.finalize()))
-        try file.synchronize()
-        try storage.rename(temporary, to: path, replacing: true)
-        try storage.synchronizeDirectory(path.removingLastComponent())
+        guard digest == encoding.digest, written == encoding.count else { throw changed }
+        return hasher.finalize()
     }
 
     // MARK: - One reading

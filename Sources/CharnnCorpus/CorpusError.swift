@@ -13,8 +13,10 @@ public struct CorpusError: Error, Hashable, CustomStringConvertible {
         case empty
         /// Characters that the given vocabulary lacks.
         case unknownCharacters
-        /// A file changed while it was read, or the encoded text is damaged.
+        /// The encoded text is damaged.
         case damaged
+        /// A file changed while it was read; later it may be at rest.
+        case changed
         /// The encoded text could not be written.
         case unwritable
         /// Encoding was interrupted on request.

@@ -31,7 +31,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
             let exit: WorkerExit =
                 switch error.code {
                 case .unreadable: .noInput
-                case .readFailed, .unwritable: .temporary
+                case .readFailed, .changed, .unwritable: .temporary
                 case .interrupted: .checkpointed
                 case .undecodable, .empty, .damaged, .unknownCharacters: .badData
                 }

@@ -50,7 +50,12 @@ public struct JobFolder: Sendable {
         var texts: [FilePath] = []
         for folder in [samples, generated] where try storage.status(of: folder) != nil {
             for name in try storage.list(folder).sorted() where !name.hasPrefix(".") {
-                texts.append(folder.appending(name))
+                let path = folder.appending(name)
+                if folder == generated, Self.attempt(name) != nil {
+                    texts += try storage.list(path).sorted().map { path.appending($0) }
+                } else {
+                    texts.append(path)
+                }
             }
         }
         if paths.count + texts.count <= JobStatus.mostResults {
@@ -67,6 +72,17 @@ public struct JobFolder: Sendable {
         try storage.replace(manifest, with: lines)
         paths.append(manifest)
         return try paths.map(result)
+    }
+
+    /// The folder in `generated/` that holds the texts of an earlier attempt.
+    static func name(ofAttempt number: Int) -> String { "attempt-\(number)" }
+
+    /// The number in such a name; nil for another one.
+    static func attempt(_ name: String) -> Int? {
+        guard name.hasPrefix("attempt-"), let number = Int(name.dropFirst("attempt-".count)), number > 0 else {
+            return nil
+        }
+        return number
     }
 
     private func result(_ file: FilePath) throws -> JobStatus.Result {

@@ -37,6 +37,9 @@ extension JobRunner {
 }
 
 /// The `generate` sections of a job at work: `generated/1.txt`, `2.txt` …, in order.
+///
+/// What an earlier attempt wrote under these names is somebody's night: before it would be replaced it is moved to
+/// `generated/attempt-N/`. Texts of the same attempt, interrupted, are gone on with behind.
 struct GenerationJob {
     private let runner: JobRunner
     private var folder: JobFolder { runner.folder }
@@ -57,7 +60,8 @@ struct GenerationJob {
             try write(section, trained: trained, after: number, &progress, index)
             number += section.request.count
         }
-        try removeOthers(than: number)
+        try keep(&progress) { $0 > number }
+        try removeLeftovers()
     }
 
     private var progressFile: FilePath { folder.generated.appending(".progress.json") }
@@ -85,6 +89,13 @@ struct GenerationJob {
         let engine = try runner.engine(for: loaded.model)
         // Texts of an attempt that was interrupted are whole; they would only be written again.
         let identity = TextProgress.identity(section, loaded.model, engine.configuration)
+        if !progress.hasBegun(index, identity) {
+            let own = done + 1...done + section.request.count
+            try keep(&progress) { own.contains($0) }
+            progress.note(index, identity, count: 0)
+            // Durably: what is written from now on under these names is this attempt's.
+            try progress.save(to: progressFile, in: runner.storage)
+        }
         var first = min(progress.count(index, identity), section.request.count)
         for number in 0..<first where !folder.exists(folder.generated.appending("\(done + number + 1).txt")) {
             first = number / Self.streams * Self.streams
@@ -121,13 +132,41 @@ struct GenerationJob {
                 + "with \(loaded.name).")
     }
 
-    /// Removes texts of an earlier attempt that asked for more of them, and what was begun and left.
-    private func removeOthers(than count: Int) throws {
-        for name in try runner.storage.list(folder.generated) {
-            let number = name.hasSuffix(".txt") ? Int(name.dropLast(4)) : nil
-            if number.map({ $0 > count }) ?? (name.hasPrefix(".") && name != progressFile.lastComponent?.string) {
-                try runner.storage.discard(folder.generated.appending(name))
-            }
+    /// Moves texts of an earlier attempt out of the way, durably.
+    ///
+    /// - Parameter isMeant: Told their numbers.
+    private func keep(_ progress: inout TextProgress, where isMeant: (Int) -> Bool) throws {
+        let storage = runner.storage
+        let names = try storage.list(folder.generated)
+        let texts = names.filter { $0.hasSuffix(".txt") && Int($0.dropLast(4)).map(isMeant) == true }
+        guard !texts.isEmpty else { return }
+        var attempt = progress.keptAttempt ?? 0
+        var kept = folder.generated.appending(JobFolder.name(ofAttempt: attempt))
+        // One that failed and was changed since has left texts of its own.
+        if attempt == 0 || texts.contains(where: { folder.exists(kept.appending($0)) }) {
+            attempt = (names.compactMap(JobFolder.attempt).max() ?? 0) + 1
+            kept = folder.generated.appending(JobFolder.name(ofAttempt: attempt))
+            // Before anything is moved: after a crash the rest goes where the beginning is.
+            progress.keptAttempt = attempt
+            try progress.save(to: progressFile, in: storage)
+        }
+        try storage.createDirectories(kept, mode: 0o750)
+        for name in texts {
+            try storage.rename(folder.generated.appending(name), to: kept.appending(name), replacing: false)
+        }
+        try storage.synchronizeDirectory(kept)
+        try storage.synchronizeDirectory(folder.generated)
+        let what = texts.count == 1 ? "A text" : "\(grouped(texts.count)) texts"
+        runner.keeper.event(
+            .generated, .notice,
+            "\(what) of an earlier attempt moved to generated/\(JobFolder.name(ofAttempt: attempt))/.")
+    }
+
+    /// Removes what was begun and left.
+    private func removeLeftovers() throws {
+        for name in try runner.storage.list(folder.generated)
+        where name.hasPrefix(".") && name != progressFile.lastComponent?.string {
+            try runner.storage.discard(folder.generated.appending(name))
         }
     }
 }
@@ -141,6 +180,8 @@ struct TextProgress: Codable, Equatable {
     }
 
     private var sections: [Section] = []
+    /// Where texts of the attempt before go: `generated/attempt-N/`.
+    var keptAttempt: Int?
 
     /// The one in a file; an empty one where there is none, or none that can be read: then all is written again.
     static func read(_ path: FilePath, in storage: any Storage) -> TextProgress {
@@ -158,8 +199,13 @@ struct TextProgress: Codable, Equatable {
         return hasher.finalize().hexadecimal
     }
 
+    /// Whether the texts of a section, as far as there are any, are this attempt's.
+    func hasBegun(_ index: Int, _ identity: String) -> Bool {
+        sections.indices.contains(index) && sections[index].identity == identity
+    }
+
     func count(_ index: Int, _ identity: String) -> Int {
-        sections.indices.contains(index) && sections[index].identity == identity ? max(0, sections[index].count) : 0
+        hasBegun(index, identity) ? max(0, sections[index].count) : 0
     }
 
     /// Takes note of texts that are whole. What is known of later sections is forgotten: they are still to be written.
@@ -169,8 +215,14 @@ struct TextProgress: Codable, Equatable {
         sections.append(Section(identity: identity, count: count))
     }
 
+    /// Writes it so that others find it whole; a power failure may bring back the one before.
     func write(to path: FilePath, in storage: any Storage) throws {
         try storage.swap(path, with: [UInt8](try JSONEncoder().encode(self)))
+    }
+
+    /// The same, so that it survives a power failure.
+    func save(to path: FilePath, in storage: any Storage) throws {
+        try storage.replace(path, with: [UInt8](try JSONEncoder().encode(self)))
     }
 }
 

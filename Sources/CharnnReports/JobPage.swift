@@ -181,7 +181,11 @@ public struct JobPage {
         }
         let more = record.generatedCount - record.generated.count
         let note: HTML = more > 0 ? "<p class=\"note\">\(more) more are in generated/.</p>" : .nothing
-        return "<section><h2>What it writes</h2>\(texts)\(note)</section>"
+        let earlier: HTML =
+            record.earlierAttempts > 0
+            ? "<p class=\"note\">What was written before, when the job was run with other settings, is in generated/attempt-1/ and so on.</p>"
+            : .nothing
+        return "<section><h2>What it writes</h2>\(texts)\(note)\(earlier)</section>"
     }
 
     /// From this length on a copied passage is underlined; shorter ones are words and phrases that anybody may use.

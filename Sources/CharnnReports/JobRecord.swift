@@ -37,6 +37,8 @@ public struct JobRecord: Sendable {
     /// How many there are of which only some are in ``samples`` and ``generated``.
     public var sampleCount = 0
     public var generatedCount = 0
+    /// Folders with texts of earlier attempts.
+    public var earlierAttempts = 0
     /// The lines of `resolved.yaml` as key and value, a section's keys after `section.`.
     public var settings: [(key: String, value: String)] = []
     /// Device and kernels, as `resolved.yaml` begins.
@@ -92,6 +94,8 @@ public struct JobRecord: Sendable {
         }
         let generated = numbered(folder.appending(.generated), after: "", in: storage)
         generatedCount = generated.count
+        let names = (try? storage.list(folder.appending(.generated))) ?? []
+        earlierAttempts = names.filter { $0.hasPrefix("attempt-") }.count
         self.generated = generated.prefix(Self.mostTexts).compactMap {
             read($0.file, .generated, step: nil, isUnicode, folder, storage)
         }
