@@ -25,7 +25,7 @@ enum StatusLine {
     private static func progress(of job: String, _ status: JobStatus?) -> String {
         var parts = ["\(job): \(status?.phase ?? "starting")"]
         if let step = status?.step {
-            let total = status?.totalSteps.map { "/\($0) (\($0 > 0 ? 100 * step / $0 : 100) %)" } ?? ""
+            let total = status?.totalSteps.map { "/\($0) (\($0 > step ? 100 * step / $0 : 100) %)" } ?? ""
             parts.append("step \(step)\(total)")
         }
         if let loss = status?.trainLoss { parts.append("loss \(decimal(loss))") }

@@ -77,6 +77,7 @@ public final class JobRunner {
             status.reason = nil
             status.results = nil
             status.endedAt = nil
+            status.evaluationLoss = nil
             status.warnings = []
         }
         for note in job.notes { keeper.warn("\(note).") }

@@ -287,6 +287,7 @@ struct EvaluationJob {
         guard let scored else { throw runner.paused() }
         let report = scored.report(model: loaded.name, corpus: section.corpus)
         try runner.storage.replace(runner.folder.evaluation, with: report)
+        runner.keeper.update(force: true) { $0.evaluationLoss = scored.score.loss }
         if let warning = scored.warning { runner.keeper.warn("\(warning).") }
         runner.keeper.event(
             .scored, .notice,
@@ -333,24 +334,11 @@ public struct ScoredText: Sendable {
 
     /// `evaluation.json`.
     public func report(model: String, corpus: [String]) -> [UInt8] {
-        struct Report: Encodable {
-            var model: String
-            var corpus: [String]
-            var characters: Int
-            var unknownCharacters: Int
-            var natsPerCharacter: Double
-            var bitsPerCharacter: Double
-            var perplexity: Double
-            var warning: String?
-        }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        let report = Report(
+        EvaluationRecord(
             model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
             natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity,
-            warning: warning)
-        return ((try? encoder.encode(report)).map([UInt8].init) ?? []) + [10]
+            warning: warning
+        ).bytes
     }
 }
 

@@ -491,7 +491,7 @@ extension TrainingJob: TrainerDelegate {
         let left = keeper.status.secondsLeft.map { ", \(duration($0)) left" } ?? ""
         keeper.event(
             .progress, .info,
-            "Step \(row.step) of \(totalSteps): loss \(fixed(loss, 4)) nats (\(fixed(loss / 0.693_147_180_56, 3)) "
+            "Step \(row.step) of \(totalSteps): loss \(fixed(loss, 4)) nats (\(fixed(bits(loss), 3)) "
                 + "bits per character)\(row.charactersPerSecond.map { ", \(grouped(Int($0))) characters/s" } ?? "")"
                 + "\(left).", fields)
     }

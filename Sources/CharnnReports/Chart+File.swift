@@ -37,7 +37,8 @@ extension Chart {
         }
         var offset = left
         for line in series {
-            let value = line.points.last.map { fixed($0.y, digits) } ?? ""
+            let value =
+                line.best.map { "best \(fixed($0.y, digits))" } ?? line.points.last.map { fixed($0.y, digits) } ?? ""
             body.append(
                 "<path class=\"s\(line.style)\" d=\"M\(number(offset)) 48h22\"/><text x=\"\(number(offset + 28))\" y=\"52\">\(line.name) \(value)</text>"
             )

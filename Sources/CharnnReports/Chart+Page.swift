@@ -21,19 +21,27 @@ extension Chart {
             "<i class=\"cut\" style=\"left:\(percent(x.place(cut.x)))\" title=\"\(value(cut.y))\">▲</i>"
         }
         let note = cuts.map(\.y).max().map { "▲ cut off, up to \(value($0)) · " } ?? ""
-        let legend = series.map { line -> HTML in
-            let last = line.points.last.map { value($0.y) } ?? ""
-            // One line needs no name beside the chart's own.
-            if series.count == 1, levels.isEmpty { return "<span class=\"key\"><b>\(last)</b></span>" }
+        let bestMarks = series.compactMap { line in line.best.map { (line, $0) } }.map { line, best -> HTML in
+            let name = "best, \(xLabel) \(grouped(best.x)): \(value(best.y))"
             return
-                "<span class=\"key s\(line.style)\"><svg viewBox=\"0 0 24 8\" aria-hidden=\"true\"><path d=\"M0 4H24\"/></svg>\(line.name) <b>\(last)</b></span>"
+                "<i class=\"best k\(line.style)\" style=\"left:\(percent(x.place(best.x)));bottom:\(percent(y.place(best.y)))\" title=\"\(name)\"></i>"
+        }
+        let legend = series.map { line -> HTML in
+            let told: HTML =
+                line.best.map { "best <b>\(value($0.y))</b>" }
+                ?? line.points.last.map { "<b>\(value($0.y))</b>" } ?? .nothing
+            // One line needs no name beside the chart's own.
+            if series.count == 1, levels.isEmpty { return "<span class=\"key\">\(told)</span>" }
+            return
+                "<span class=\"key s\(line.style)\"><svg viewBox=\"0 0 24 8\" aria-hidden=\"true\"><path d=\"M0 4H24\"/></svg>\(line.name) \(told)</span>"
         }
         return """
             <figure class="chart" data-x="\(xLabel)" data-digits="\(digits)">
             <figcaption><strong>\(title)</strong><span class="unit">\(yLabel)</span><span class="keys">\(legend)</span></figcaption>
             <div class="plot" style="height:\(height)rem">
-            \(HTML(yTicks, separator: ""))\(HTML(xTicks, separator: ""))\(HTML(levelLines, separator: ""))\(HTML(cutMarks, separator: ""))
+            \(HTML(yTicks, separator: ""))\(HTML(xTicks, separator: ""))
             <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="\(title)">\(HTML(lines, separator: ""))</svg>
+            \(HTML(levelLines, separator: ""))\(HTML(cutMarks, separator: ""))\(HTML(bestMarks, separator: ""))
             </div>
             <p class="axis">\(note)\(xLabel)</p>
             </figure>

@@ -8,8 +8,16 @@ public struct Chart: Sendable {
         public var points: [(x: Double, y: Double)]
         /// Whether each point is marked, as for a few measurements.
         public var isMarked: Bool
+        /// Whether its lowest point is what counts: it is marked, and told beside the name in place of the last one.
+        public var isByBest: Bool
 
-        public init(_ name: String, style: Int, points: [(x: Double, y: Double)], isMarked: Bool = false) {
+        /// The lowest point, where that is what counts.
+        var best: (x: Double, y: Double)? { isByBest ? points.min { $0.y < $1.y } : nil }
+
+        public init(
+            _ name: String, style: Int, points: [(x: Double, y: Double)], isMarked: Bool = false, isByBest: Bool = false
+        ) {
+            self.isByBest = isByBest
             self.name = name
             self.style = style
             self.points = points

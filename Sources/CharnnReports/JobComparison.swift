@@ -17,7 +17,8 @@ public struct JobComparison {
         let all = [
             fact("state") { $0.state.words },
             fact("validation, bits/char") { $0.bestBits.map { fixed($0, 4) } },
-            fact("training, bits/char") { $0.status?.trainLoss.map { fixed(bits($0), 4) } },
+            fact("score, bits/char") { $0.scoredBits.map { fixed($0, 4) } },
+            fact("training, bits/char") { $0.lastTrainLoss.map { fixed(bits($0), 4) } },
             fact("loss is") { $0.rows.isEmpty ? nil : $0.verdict.short },
             fact("n-grams, bits/char") { $0.comparison?.ngramBitsPerCharacter.map { fixed($0, 4) } },
             fact("xz -9, bits/char") { $0.comparison?.xzBitsPerCharacter.map { fixed($0, 4) } },
@@ -56,7 +57,9 @@ public struct JobComparison {
                     ? job.rows.compactMap { row in row.trainLoss.map { (x: Double(row.step), y: bits($0)) } }
                     : validation
                 let name = validation.isEmpty ? "\(job.name) (training)" : job.name
-                return Chart.Series(name, style: index % 6, points: points, isMarked: !validation.isEmpty)
+                return Chart.Series(
+                    name, style: index % 6, points: points, isMarked: !validation.isEmpty,
+                    isByBest: !validation.isEmpty)
             })
         chart.comparesRuns = true
         return chart
@@ -71,7 +74,7 @@ public struct JobComparison {
                     job.name, style: index % 6,
                     points: job.rows.compactMap { row in
                         row.validationLoss.map { (row.elapsedSeconds / 60, bits($0)) }
-                    }, isMarked: true)
+                    }, isMarked: true, isByBest: true)
             })
         chart.comparesRuns = true
         return chart

@@ -17,7 +17,7 @@ public struct JobPage {
     public var bytes: [UInt8] {
         let body: HTML = """
             <header>
-            <p class="eyebrow">\(record.network ?? "Job") <span class="state \(record.state.rawValue)">\(stateWords)</span></p>
+            <p class="eyebrow">\(record.work ?? "Job") <span class="state \(record.state.rawValue)">\(stateWords)</span></p>
             <h1>\(record.name)</h1>
             \(lead)
             </header>
@@ -29,9 +29,20 @@ public struct JobPage {
             \(samples)
             \(evaluation)
             \(settings)
-            <footer>Written by charnnd at \(time). The numbers are in metrics.csv, the weights in model.safetensors.</footer>
+            <footer>Written by charnnd at \(time).\(whereabouts)</footer>
             """
         return Page.bytes(title: "\(record.name) – charnnd", body: body, refreshes: record.isRunning)
+    }
+
+    /// Where its numbers are, as far as there are any.
+    private var whereabouts: String {
+        let files = [
+            record.hasMetrics ? "the numbers are in metrics.csv" : nil,
+            record.hasModel ? "the weights in model.safetensors" : nil,
+            record.evaluation == nil ? nil : "the score in evaluation.json",
+            record.generatedCount > 0 ? "the texts in generated/" : nil,
+        ].compactMap(\.self).joined(separator: ", ")
+        return files.isEmpty ? "" : " Beside this page \(files)."
     }
 
     // MARK: - The head
@@ -57,15 +68,16 @@ public struct JobPage {
         let status = record.status
         var facts: [(String, String, String)] = []
         if let best = record.bestBits {
-            let step = record.rows.filter { $0.validationLoss != nil }
-                .min { ($0.validationLoss ?? 0) < ($1.validationLoss ?? 0) }?.step
-            facts.append(
-                ("best validation", fixed(best, 3), "bits per character" + (step.map { ", step \(grouped($0))" } ?? ""))
-            )
+            let step = record.best.map { ", step \(grouped($0.step))" } ?? ""
+            facts.append(("best validation", fixed(best, 3), "bits per character\(step)"))
         }
-        if let loss = status?.trainLoss { facts.append(("training", fixed(bits(loss), 3), "bits per character")) }
+        if let score = record.scoredBits {
+            let text = record.evaluation?.corpus.joined(separator: ", ") ?? ""
+            facts.append(("score", fixed(score, 3), "bits per character of \(text)"))
+        }
+        if let loss = record.lastTrainLoss { facts.append(("training", fixed(bits(loss), 3), "bits per character")) }
         if let step = status?.step, let total = status?.totalSteps, total > 0 {
-            facts.append(("steps", grouped(step), "of \(grouped(total)), \(percent(step, of: total))"))
+            facts.append(("steps", grouped(step), stepsOf(total, step, record.state)))
         }
         if let epoch = status?.epoch, let total = status?.totalEpochs {
             facts.append(("epochs", "\(epoch)", "of \(total)"))
@@ -265,8 +277,8 @@ public struct JobPage {
     // MARK: - The rest
 
     private var evaluation: HTML {
-        guard !record.evaluation.isEmpty else { return .nothing }
-        return "<section><h2>The text it was asked to score</h2>\(Page.table(record.evaluation))</section>"
+        guard let found = record.evaluation else { return .nothing }
+        return "<section><h2>The text it was asked to score</h2>\(Page.table(found.facts))</section>"
     }
 
     private var settings: HTML {

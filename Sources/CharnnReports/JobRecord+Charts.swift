@@ -11,7 +11,7 @@ extension JobRecord {
                 Chart.Series(
                     "training", style: 0,
                     points: rows.compactMap { row in row.trainLoss.map { (Double(row.step), bits($0)) } }),
-                Chart.Series("validation", style: 1, points: validationPoints, isMarked: true),
+                Chart.Series("validation", style: 1, points: validationPoints, isMarked: true, isByBest: true),
             ])
         if let level = comparison?.ngramBitsPerCharacter, let order = comparison?.ngramOrder {
             chart.levels = [("\(order)-character n-grams", level)]

@@ -45,7 +45,10 @@ public struct JobRecord: Sendable {
     public var computedOn: String?
     public var comparison: Comparison?
     public var copies: CopiesRecord?
-    public var evaluation: [(key: String, value: String)] = []
+    public var evaluation: EvaluationRecord?
+    /// Which of the files are there that a page may name.
+    var hasMetrics = false
+    var hasModel = false
 
     /// The most of a text that a page shows, bytes.
     public static let longestText = 20_000
@@ -56,6 +59,24 @@ public struct JobRecord: Sendable {
 
     /// Bits per character of the best evaluation.
     public var bestBits: Double? { status?.bestValidationLoss.map(bits) }
+
+    /// Bits per character of the text that it was asked to score.
+    public var scoredBits: Double? { evaluation?.bitsPerCharacter }
+
+    /// What it did, in a few words: its network, or what it scored or wrote without one of its own.
+    public var work: String? {
+        if let network { return network }
+        if let evaluation { return "scores \(evaluation.corpus.joined(separator: ", ")) with \(evaluation.model)" }
+        return generatedCount > 0 ? "\(grouped(generatedCount)) text\(generatedCount == 1 ? "" : "s") written" : nil
+    }
+
+    /// The training loss of the last row, as every curve and table has it; nats.
+    public var lastTrainLoss: Double? { rows.last { $0.trainLoss != nil }?.trainLoss ?? status?.trainLoss }
+
+    /// The evaluation by which the model was chosen.
+    var best: (step: Int, loss: Double)? {
+        rows.compactMap { row in row.validationLoss.map { (step: row.step, loss: $0) } }.min { $0.loss < $1.loss }
+    }
 
     /// What a setting was; nil where it is not told.
     public func setting(_ key: String) -> String? { settings.first { $0.key == key }?.value }
@@ -84,7 +105,9 @@ public struct JobRecord: Sendable {
         readSettings(text(folder.appending(.resolved), in: storage) ?? "")
         comparison = decoded(folder.appending(.comparison), in: storage)
         copies = decoded(folder.appending(.copies), in: storage)
-        readEvaluation(text(folder.appending(.evaluation), in: storage) ?? "")
+        evaluation = decoded(folder.appending(.evaluation), in: storage)
+        hasMetrics = !rows.isEmpty
+        hasModel = ((try? storage.status(of: folder.appending(.model))) ?? nil) != nil
         guard includingTexts else { return }
         let isUnicode = setting("train.encoding").map { !["latin-1", "bytes"].contains($0) } ?? true
         let samples = numbered(folder.appending(.samples), after: "step-", in: storage)
@@ -167,17 +190,6 @@ public struct JobRecord: Sendable {
         let isList = value.hasPrefix("[") && value.hasSuffix("]")
         let text = isList ? value.dropFirst().dropLast() : value
         return text.contains("\\") ? String(value) : text.filter { $0 != "\"" }
-    }
-
-    private mutating func readEvaluation(_ json: String) {
-        for line in json.split(separator: "\n") {
-            let parts = line.split(separator: ":", maxSplits: 1).map(String.init)
-            guard parts.count == 2, !parts[1].hasSuffix("[") else { continue }
-            let strip: (Character) -> Bool = { " \",".contains($0) }
-            let key = parts[0].filter { !strip($0) }
-            let value = parts[1].drop(while: strip)
-            evaluation.append((key, String(value.reversed().drop(while: strip).reversed())))
-        }
     }
 }
 

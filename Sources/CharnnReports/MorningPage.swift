@@ -71,11 +71,13 @@ public struct MorningPage {
 
     private func card(_ job: JobRecord, _ chart: Chart, rank: Int, _ heights: ClosedRange<Double>) -> HTML {
         let score: HTML =
-            job.bestBits.map { "<span class=\"score\">\(fixed($0, 3))<small>bits/char</small></span>" } ?? .nothing
+            (job.bestBits ?? job.scoredBits).map {
+                "<span class=\"score\">\(fixed($0, 3))<small>bits/char</small></span>"
+            } ?? .nothing
         let place: HTML = job.bestBits == nil ? .nothing : "\(rank). "
         let last = chart.series.flatMap(\.points).map(\.x).max() ?? 1
         let curve: HTML = chart.series.isEmpty ? .nothing : chart.miniature(0...max(1, last), heights)
-        var words = [job.network, job.rows.isEmpty ? nil : job.verdict.short].compactMap(\.self)
+        var words = [job.work, job.rows.isEmpty ? nil : job.verdict.short].compactMap(\.self)
         if job.state == .active, let left = job.status?.secondsLeft { words.append("\(about(left)) left") }
         if let elapsed = job.status?.elapsedSeconds { words.append("worked \(duration(elapsed))") }
         if let owner = job.status?.owner { words.append("of \(owner)") }

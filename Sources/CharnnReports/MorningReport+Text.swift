@@ -6,11 +6,12 @@ extension MorningReport {
         var lines = [summary, ""]
         if !ran.isEmpty {
             lines += Self.aligned(
-                ["", "JOB", "BITS/CHAR", "NETWORK", "STATE", "LOSS IS", "WORKED"],
+                ["", "JOB", "BITS/CHAR", "WHAT", "STATE", "LOSS IS", "WORKED"],
                 ran.enumerated().map { index, job in
                     [
-                        job.bestBits == nil ? "" : "\(index + 1)", job.name, job.bestBits.map { fixed($0, 3) } ?? "",
-                        job.network ?? "", job.state.words, job.rows.isEmpty ? "" : job.verdict.short,
+                        job.bestBits == nil ? "" : "\(index + 1)", job.name,
+                        (job.bestBits ?? job.scoredBits).map { fixed($0, 3) } ?? "", job.work ?? "", job.state.words,
+                        job.rows.isEmpty ? "" : job.verdict.short,
                         job.status?.elapsedSeconds.map(duration) ?? "",
                     ]
                 })

@@ -41,6 +41,9 @@ extension Page {
         i.y{left:0;right:0;border-top:1px solid var(--line)}i.y b{right:100%;transform:translateY(-50%);padding-right:.5rem}
         i.x{bottom:0;height:.35rem;transform:translateY(100%);border-left:1px solid var(--line)}i.x b{top:.4rem;transform:translateX(-50%)}
         i.level{left:0;right:0;border-top:1px dotted var(--soft)}i.level b{right:0;bottom:.1rem;background:var(--paper);padding:0 .25rem}
+        i.best{width:.8rem;height:.8rem;border:2px solid;border-radius:50%;transform:translate(-50%,50%)}
+        .plot i.k0{color:var(--s0)}.plot i.k1{color:var(--s1)}.plot i.k2{color:var(--s2)}.plot i.k3{color:var(--s3)}\
+        .plot i.k4{color:var(--s4)}.plot i.k5{color:var(--s5)}
         i.cut{top:0;transform:translateX(-50%)}.plot i.cut{font-size:.6rem;line-height:1}
         .axis{font-size:.75rem;text-align:right;margin:1.5rem 0 0;max-width:none}
         polyline,path{fill:none;stroke:currentColor;stroke-width:1.75;stroke-linejoin:round;vector-effect:non-scaling-stroke}
@@ -68,7 +71,7 @@ extension Page {
         .samples li{display:grid;grid-template-columns:9rem 1fr;gap:1rem;padding:1rem 0;border-bottom:1px solid var(--line)}
         .samples li:last-child{border:0}.when{margin:0;font-size:.85rem}.when span{display:block;color:var(--soft)}
         details{margin:.6rem 0}summary{cursor:pointer;font-size:.9rem;padding:.25rem 0}
-        .wide{overflow-x:auto}
+        .wide{overflow-x:auto}.more{font-size:.8rem;color:var(--soft);margin:.3rem 0 0}
         table{border-collapse:collapse;font-size:.875rem;width:100%}
         th,td{text-align:left;padding:.4rem .9rem .4rem 0;border-bottom:1px solid var(--line);vertical-align:top}
         th{font-weight:600;color:var(--soft)}
@@ -91,8 +94,13 @@ extension Page {
         @media print{body{background:#fff;color:#000}details>*{display:block}}
         """
 
-    /// Shows the values under the pointer. The page says all that matters without it.
+    /// Shows the values under the pointer, and says where a table is wider than the window. The page says all that
+    /// matters without it.
     static let script = """
+        for(const w of document.querySelectorAll('.wide')){const m=document.createElement('p');m.className='more';
+        m.textContent='There is more to the right →';
+        const look=()=>{w.scrollWidth>w.clientWidth+1&&w.scrollLeft+w.clientWidth<w.scrollWidth-1?w.after(m):m.remove()};
+        w.addEventListener('scroll',look);addEventListener('resize',look);for(const d of document.querySelectorAll('details'))d.addEventListener('toggle',look);look()}
         for(const f of document.querySelectorAll('.chart')){const p=f.querySelector('.plot');if(!p)continue;
         const lines=[...f.querySelectorAll('polyline')].map(l=>({name:l.dataset.name,v:l.dataset.v.split(' ').map(s=>s.split(',').map(Number)),
         p:l.getAttribute('points').split(' ').map(s=>+s.split(',')[0])}));

@@ -59,6 +59,8 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var trainLoss: Double?
     public var validationLoss: Double?
     public var bestValidationLoss: Double?
+    /// The same of the text that it was asked to score.
+    public var evaluationLoss: Double?
     public var charactersPerSecond: Double?
     /// Seconds left, as estimated.
     public var secondsLeft: Double?

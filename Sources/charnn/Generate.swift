@@ -57,7 +57,7 @@ struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write text with a model, to the terminal as it comes.",
         discussion: """
-            The text is UTF-8; of a model that learned bytes it is those.
+            The text is UTF-8; of a model that learned bytes it is those. A terminal gets signs in place of control characters.
 
             Examples:
               charnn generate demo --prompt 'You may' --length 300
@@ -161,16 +161,22 @@ struct Generate: ParsableCommand {
             _ = try writer.write(number..<(number + 1), with: predictor, emit: { output.add($1) })
         }
         output.add([10])
-        output.flush()
+        output.finish()
     }
 }
 
-/// Standard output: every character at once on a terminal, in larger pieces elsewhere.
+/// Standard output: every character at once, and made harmless, on a terminal; as it is, in larger pieces, elsewhere.
 private struct OutputBuffer {
     private var bytes: [UInt8] = []
+    private var filter = TerminalFilter()
+
+    mutating func finish() {
+        bytes += filter.finish()
+        flush()
+    }
 
     mutating func add(_ more: [UInt8]) {
-        bytes += more
+        bytes += Terminal.isTerminal ? filter.pass(more) : more
         if Terminal.isInteractive || bytes.count >= 4096 { flush() }
     }
 

@@ -83,14 +83,15 @@ private struct JobRow: Encodable {
     var totalSteps: Int?
     var trainLoss: Double?
     var bestValidationLoss: Double?
+    var evaluationLoss: Double?
     var secondsLeft: Double?
     var reason: String?
     private var losses: [Double] = []
     private var place: JobState
 
     private enum CodingKeys: String, CodingKey {
-        case name, owner, state, phase, elapsedSeconds, step, totalSteps, trainLoss, bestValidationLoss, secondsLeft,
-            reason
+        case name, owner, state, phase, elapsedSeconds, step, totalSteps, trainLoss, bestValidationLoss, evaluationLoss,
+            secondsLeft, reason
     }
 
     init(_ job: SpoolClient.Job, _ people: People, _ reasons: WaitingReasons, losses: [Double] = []) {
@@ -104,6 +105,7 @@ private struct JobRow: Encodable {
         totalSteps = job.status?.totalSteps
         trainLoss = job.status?.trainLoss
         bestValidationLoss = job.status?.bestValidationLoss
+        evaluationLoss = job.status?.evaluationLoss
         secondsLeft = job.state == .active ? job.status?.secondsLeft : nil
         reason = (job.state == .queue ? reasons.reason(of: job) : nil) ?? job.status?.reason
         self.losses = losses
@@ -129,9 +131,14 @@ private struct JobRow: Encodable {
         Table.Column("LOSS", giving: 1), Table.Column("WHY", giving: 1, least: 12),
     ]
 
+    /// How far it is. A job that is done has all that it wanted, also where it stopped early.
+    private var part: String {
+        guard let step, let totalSteps, totalSteps > 0 else { return "" }
+        return percent(place == .done ? totalSteps : min(step, totalSteps), of: totalSteps)
+    }
+
     func cells(isShared: Bool) -> [Table.Cell] {
-        let part = step.flatMap { step in totalSteps.map { $0 > 0 ? percent(step, of: $0) : "" } } ?? ""
-        let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
+        let loss = (bestValidationLoss ?? evaluationLoss ?? trainLoss).map { fixed(bits($0), 3) } ?? ""
         return [Table.Cell(name)] + (isShared ? [Table.Cell(owner ?? "")] : []) + [
             Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
             Table.Cell(loss), Table.Cell(elapsedSeconds.map(duration) ?? ""),

@@ -18,7 +18,7 @@ enum ProgressBar {
         if let left = status.secondsLeft, step < total { facts.append("\(duration(left)) left") }
         if let loss = status.trainLoss {
             facts.append("loss \(fixed(loss, 3))")
-            facts.append("\(fixed(loss / 0.693_147_180_56, 2)) bits/char")
+            facts.append("\(fixed(bits(loss), 2)) bits/char")
         }
         if let speed = status.charactersPerSecond, speed.isFinite, speed < 1e15 {
             facts.append("\(grouped(speed)) chars/s")

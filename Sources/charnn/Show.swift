@@ -52,11 +52,12 @@ struct Show: ParsableCommand {
             ("owner", status.owner ?? status.submitter.map { People.system.name(of: $0) }),
             ("shared", status.isPrivate == true ? "no: it is its owner's alone" : nil), ("state", state.rawValue),
             ("phase", status.phase), ("reason", status.reason),
-            ("step", status.step.map { Self.step($0, of: status.totalSteps ?? 0) }),
+            ("step", status.step.map { Self.step($0, of: status.totalSteps ?? 0, state) }),
             ("epoch", status.epoch.flatMap { epoch in status.totalEpochs.map { "\(epoch) of \($0)" } }),
             ("loss", status.trainLoss.map { Self.loss($0) }),
             ("validation", status.validationLoss.map { Self.loss($0) }),
             ("best", status.bestValidationLoss.map { Self.loss($0) }),
+            ("score", status.evaluationLoss.map { Self.loss($0) }),
             ("speed", status.charactersPerSecond.map { "\(grouped($0)) characters/s" }),
             ("left", state == .active ? status.secondsLeft.map(duration) : nil),
             ("worked", status.elapsedSeconds.map(duration)), ("attempts", String(status.attempts)),
@@ -75,8 +76,8 @@ struct Show: ParsableCommand {
         return width < 8 ? [] : [("curve", Sparkline.text(losses, width: width) + range)]
     }
 
-    private static func step(_ step: Int, of total: Int) -> String {
-        total > 0 ? "\(grouped(step)) of \(grouped(total)), \(percent(step, of: total))" : grouped(step)
+    private static func step(_ step: Int, of total: Int, _ state: JobState) -> String {
+        total > 0 ? "\(grouped(step)) \(stepsOf(total, step, state))" : grouped(step)
     }
 
     /// `2026-01-31T23:59:00Z` as `2026-01-31 23:59:00 UTC`.
@@ -85,6 +86,6 @@ struct Show: ParsableCommand {
     }
 
     private static func loss(_ nats: Double) -> String {
-        "\(fixed(nats, 4)) nats, \(fixed(nats / 0.693_147_180_56, 3)) bits/char"
+        "\(fixed(nats, 4)) nats, \(fixed(bits(nats), 3)) bits/char"
     }
 }

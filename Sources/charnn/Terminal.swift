@@ -5,8 +5,11 @@ import Glibc
 
 /// What the program knows of the terminal it talks to.
 enum Terminal {
-    /// Whether standard output is a terminal that can move its cursor.
-    static let isInteractive = isatty(1) == 1 && (variable("TERM") ?? "dumb") != "dumb"
+    /// Whether standard output is a terminal.
+    static let isTerminal = isatty(1) == 1
+
+    /// Whether it can move its cursor, too.
+    static let isInteractive = isTerminal && (variable("TERM") ?? "dumb") != "dumb"
 
     /// Whether colours are wanted: on a terminal, unless `NO_COLOR` says otherwise (https://no-color.org).
     static let hasColour = isInteractive && (variable("NO_COLOR") ?? "").isEmpty

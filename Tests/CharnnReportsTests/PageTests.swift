@@ -100,6 +100,62 @@ import Testing
         #expect(page(record).contains("<h1>new</h1>"))
     }
 
+    @Test func `the page of a job that only scored has its score and names no file that is not there`() throws {
+        let path = folder.path.appending("scores")
+        try storage.createDirectories(path, mode: 0o755)
+        let found = EvaluationRecord(
+            model: "kjv", corpus: ["other.txt"], characters: 35_149, unknownCharacters: 12,
+            natsPerCharacter: 1.234_567_890_123, bitsPerCharacter: 1.781_105_632_1, perplexity: 3.436_891_23,
+            warning: nil)
+        try storage.replace(path.appending(.evaluation), with: found.bytes)
+        let record = JobRecord(
+            "scores", folder: path, state: .done, status: JobStatus(job: "scores", state: .done), in: storage)
+        #expect(record.evaluation == found)
+        let page = page(record)
+        for word in [
+            "scores other.txt with kjv", "<b>1.781</b> <small>bits per character of other.txt</small>", "1.7811",
+            "1.2346",
+            "3.437", "35,149", "the score in evaluation.json",
+        ] { #expect(page.contains(word), "\(word)") }
+        for word in ["metrics.csv", "model.safetensors", "1.781105"] { #expect(!page.contains(word), "\(word)") }
+        var report = MorningReport(spool: "/spool", time: "2026-01-31T06:00:00Z", since: "2026-01-30T06:00:00Z")
+        report.ran = [record]
+        #expect(report.text.contains("1.781") && report.text.contains("scores other.txt with kjv"))
+        #expect(String(decoding: MorningPage(report).bytes, as: UTF8.self).contains("1.781<small>bits/char</small>"))
+    }
+
+    @Test func `steps are told by how the job stands`() {
+        #expect(stepsOf(400, 100, .active) == "of 400, 25 %")
+        #expect(stepsOf(400, 400, .done) == "of 400")
+        #expect(stepsOf(2340, 117, .done) == "of 2,340, stopped early")
+        #expect(stepsOf(39, 117, .done) == "though its file asks for 39 now")
+        #expect(stepsOf(2340, 117, .failed) == "of 2,340, 5 %")
+    }
+
+    @Test func `a page has one training loss, and a mark at the best step`() throws {
+        var record = try record()
+        record.status?.trainLoss = 0.5
+        var simpler = Comparison(characters: 10, trainingCharacters: 90)
+        (simpler.ngramBitsPerCharacter, simpler.ngramOrder) = (1.6, 6)
+        record.comparison = simpler
+        let page = page(record)
+        // 1.002 nats in the last row, not what the status was told in between.
+        #expect(page.contains("<b>1.446</b> <small>bits per character</small>") && !page.contains("0.721"))
+        #expect(page.components(of: "<i class=\"best ") == 1)
+        #expect(page.contains("title=\"best, step 10,000: 1.734\"") && page.contains("best <b>1.734</b>"))
+        // What is drawn later lies above: no curve goes through the words at a level.
+        let chart = try #require(page.split(separator: "<figure").first { $0.contains("class=\"level\"") })
+        let svg = try #require(chart.firstRange(of: "role=\"img\""))
+        let level = try #require(chart.firstRange(of: "class=\"level\""))
+        #expect(svg.lowerBound < level.lowerBound)
+    }
+
+    @Test func `a comparison tells the same figures beside its curves as in its table`() throws {
+        let (one, other) = (try record("one"), try record("other"))
+        let page = String(decoding: JobComparison([one, other]).page(time: "2026-01-31T06:00:00Z"), as: UTF8.self)
+        #expect(page.components(of: "best <b>1.734</b>") == 4)
+    }
+
     @Test func `a million rows make a page of bounded size`() throws {
         var record = try record(rows: 10)
         record.rows = (1...1_000_000).map {

@@ -26,6 +26,7 @@ import Testing
         var charts: Int
         var cards: Int
         var links: Int
+        var hints: Int
         var loaded: Double
         var dark: Bool
         var complaints: [String]
@@ -84,6 +85,20 @@ import Testing
         let page = try spool.text(spool.layout.index)
         for word in ["nowhere.txt", "trian", "missing", "wrong"] { #expect(page.contains(word), "\(word)") }
         #expect(page.contains("href=\"jobs/tale/report.html\""))
+    }
+
+    @Test(.enabled(if: chromium != nil, "there is no Chromium: apt-get install chromium"))
+    func `a comparison that is wider than the window says so, and one that fits does not`() throws {
+        let spool = try TestSpool()
+        let names = ["a-job-with-a-long-name", "another-job-with-a-name", "the-third-of-these-jobs"]
+        for (number, name) in names.enumerated() { try fabricate(name, number, in: spool) }
+        let page = spool.folder.path.appending("compared.html")
+        let end = try spool.start(.charnn, ["compare"] + names + ["--html", page.string]).end()
+        #expect(end.status == 0, "\(end.error)")
+        for (width, hints) in [(420, 1), (1400, 0)] {
+            let found = try visit(page, width: width, scheme: "light", in: spool)
+            #expect(found.hints == hints && found.overflow <= 0 && found.complaints == [], "\(width)")
+        }
     }
 
     @Test(.enabled(if: chromium != nil, "there is no Chromium: apt-get install chromium"))

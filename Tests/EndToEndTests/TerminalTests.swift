@@ -61,6 +61,18 @@ import Testing
         try job("bad", .failed, reason: "there is no text of that name; put it into corpora/ and retry")
     }
 
+    @Test func `what a model writes does nothing to a terminal, and is whole elsewhere`() throws {
+        try spool.corpus("esc.txt", String(repeating: "\u{1B}[2J\u{7}\u{9B}31m\u{7F}é\n", count: 300))
+        let job = QueueTests.training.replacing("tale.txt", with: "esc.txt").replacing("The owl", with: "é")
+        try spool.drop("esc.yaml", job.replacing("epochs: 2", with: "epochs: 60"))
+        #expect(try spool.once().status == 0)
+        let piped = try spool.charnn("generate", "esc", "--length", "60", "--temperature", "0").output
+        #expect(piped.contains("\u{1B}[2J"))
+        let shown = try terminal(200, "generate esc --length 60 --temperature 0")
+        #expect(shown.contains("␛[2J␇\u{FFFD}31m␡é"), "\(shown.debugDescription)")
+        #expect(!shown.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{9B}" || $0 == "\u{7}" || $0 == "\u{7F}" })
+    }
+
     @Test(arguments: [20, 40, 60, 80, 120]) func `a list is never wider than its window`(columns: Int) throws {
         try threeJobs()
         let text = plain(try terminal(columns, "list"))

@@ -52,7 +52,7 @@ PROBE = r"""
   const t = performance.getEntriesByType('navigation')[0];
   return {contrast, worst, smallest, overflow: document.documentElement.scrollWidth - innerWidth, wide, tip,
     charts: document.querySelectorAll('.chart polyline').length, cards: document.querySelectorAll('.card').length,
-    links: document.querySelectorAll('a').length, loaded: t.loadEventEnd, height: document.documentElement.scrollHeight,
+    links: document.querySelectorAll('a').length, hints: document.querySelectorAll('.more').length, loaded: t.loadEventEnd, height: document.documentElement.scrollHeight,
     dark: matchMedia('(prefers-color-scheme: dark)').matches, title: document.title};
 })()
 """

@@ -1,0 +1,53 @@
+import FoundationEssentials
+
+/// `evaluation.json`: how well a model predicts a text that a job was asked to score.
+public struct EvaluationRecord: Codable, Sendable, Equatable {
+    /// What the model was called by, and the texts.
+    public var model: String
+    public var corpus: [String]
+    /// Characters that the score is of.
+    public var characters: Int
+    /// Characters outside the vocabulary, which are left out.
+    public var unknownCharacters: Int
+    public var natsPerCharacter: Double
+    public var bitsPerCharacter: Double
+    /// `exp` of the nats.
+    public var perplexity: Double
+    /// What to beware of.
+    public var warning: String?
+
+    public init(
+        model: String, corpus: [String], characters: Int, unknownCharacters: Int, natsPerCharacter: Double,
+        bitsPerCharacter: Double, perplexity: Double, warning: String?
+    ) {
+        self.model = model
+        self.corpus = corpus
+        self.characters = characters
+        self.unknownCharacters = unknownCharacters
+        self.natsPerCharacter = natsPerCharacter
+        self.bitsPerCharacter = bitsPerCharacter
+        self.perplexity = perplexity
+        self.warning = warning
+    }
+
+    /// The file's contents.
+    public var bytes: [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        return ((try? encoder.encode(self)).map([UInt8].init) ?? []) + [10]
+    }
+
+    /// For people: each figure with as many digits as it has meaning.
+    var facts: [(key: String, value: String)] {
+        var facts = [
+            ("model", model), ("text", corpus.joined(separator: ", ")),
+            ("bits per character", fixed(bitsPerCharacter, 4)),
+            ("nats per character", fixed(natsPerCharacter, 4)), ("perplexity", fixed(perplexity, 3)),
+            ("characters", grouped(characters)),
+        ]
+        if unknownCharacters > 0 { facts.append(("outside the vocabulary, left out", grouped(unknownCharacters))) }
+        if let warning { facts.append(("beware", warning)) }
+        return facts
+    }
+}
