@@ -147,6 +147,17 @@ import Testing
         #expect(try claim(keeper) == "a")
     }
 
+    @Test func `something odd in a job's folder delays that job and no other`() throws {
+        let keeper = try spool.open()
+        spool.drop("odd.yaml", "text: late.txt")
+        spool.drop("other.yaml", "priority: 0")
+        try keeper.settle()
+        // No folder, so that it cannot be told whether there is a checkpoint.
+        let checkpoints = spool.layout.folder(of: "odd").appending(.checkpoints)
+        spool.disk.change { $0.put(checkpoints, [1]) }
+        #expect(try claim(keeper) == "other")
+    }
+
     @Test func `a ticket from before texts were asked for is completed from the job file`() throws {
         do {
             let keeper = try spool.open()

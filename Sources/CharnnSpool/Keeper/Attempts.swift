@@ -60,7 +60,11 @@ final class Attempts: SpoolRoom {
                 records.index.update(job) { $0.notBefore = clock.wall() + 1 }
                 continue
             }
-            if try texts.holdsBack(job, entry) {
+            var isHeldBack = false
+            let isLookedAt = try apart(job, "look at the texts of") { () throws(StorageError) in
+                isHeldBack = try texts.holdsBack(job, entry)
+            }
+            if isHeldBack || !isLookedAt {
                 guard clock.monotonic() < end else {
                     hasTurnsLeft = true
                     return nil
@@ -77,16 +81,31 @@ final class Attempts: SpoolRoom {
                 }
                 continue
             }
-            do {
-                if let claim = try begin(job, entry) { return claim }
-            } catch let error where error.code == .busy || !error.isTransient {
-                // Something odd in its folder, or a lease on its file, concerns no other job.
-                guarding("start \(job)") { () throws(StorageError) in throw error }
-                guarding(job) { () throws(StorageError) in try reconciler.reconcile(job: job) }
-                records.index.update(job) { $0.notBefore = clock.wall() + Self.oddDelay }
-            }
+            var claim: Claim?
+            try apart(job, "start") { () throws(StorageError) in claim = try begin(job, entry) }
+            if let claim { return claim }
         }
         return nil
+    }
+
+    /// Does something for a job of which a failure concerns no other job, as one of something odd in its folder, or of a
+    /// lease on its file. The job is delayed then.
+    ///
+    /// - Returns: Whether it did not fail.
+    @discardableResult
+    private func apart(
+        _ job: String, _ what: String, _ body: () throws(StorageError) -> Void
+    ) throws(StorageError) -> Bool {
+        do throws(StorageError) {
+            try body()
+            return true
+        } catch {
+            guard error.code == .busy || !error.isTransient else { throw error }
+            guarding("\(what) \(job)") { () throws(StorageError) in throw error }
+            guarding(job) { () throws(StorageError) in try reconciler.reconcile(job: job) }
+            records.index.update(job) { $0.notBefore = clock.wall() + Self.oddDelay }
+            return false
+        }
     }
 
     private func begin(_ job: String, _ entry: SpoolIndex.Entry) throws(StorageError) -> Claim? {
