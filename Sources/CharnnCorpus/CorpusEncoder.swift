@@ -185,13 +185,10 @@ public struct CorpusEncoder {
         _ encoding: Encoding, to path: FilePath, replaced: (Int) -> Void = { _ in }
     ) throws(CorpusError) {
         do {
-            let temporary = path.partial
-            try storage.discard(temporary)
-            let file = try storage.create(temporary, mode: 0o640)
-            let checksum = try write(encoding, replaced) { bytes in try file.append(bytes) }
-            try file.append([UInt8](checksum))
-            try file.synchronize()
-            try storage.rename(temporary, to: path, replacing: true)
+            let aside = try FileAside(path.partial, in: storage)
+            let checksum = try write(encoding, replaced) { bytes in try aside.file.append(bytes) }
+            try aside.file.append([UInt8](checksum))
+            try aside.publish(as: path)
             try storage.synchronizeDirectory(path.removingLastComponent())
         } catch let error as CorpusError {
             throw error

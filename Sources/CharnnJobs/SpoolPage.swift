@@ -12,10 +12,8 @@ public enum SpoolPage {
     public static func write(_ layout: SpoolLayout, storage: any Storage, clock: SpoolClock = .system) throws {
         let now = clock.wall()
         let report = try MorningReport.collect(layout, storage: storage, now: now, since: now - MorningReport.day)
-        let aside = layout.jobs.appending(".index.html.partial")
-        try storage.discard(aside)
-        let file = try storage.create(aside, mode: 0o640)
-        try file.append(MorningPage(report).bytes)
-        try storage.rename(aside, to: layout.index, replacing: true)
+        let aside = try FileAside(layout.jobs.appending(".index.html.partial"), in: storage)
+        try aside.file.append(MorningPage(report).bytes)
+        try aside.publish(as: layout.index)
     }
 }

@@ -229,19 +229,16 @@ struct TextProgress: Codable, Equatable {
 /// A text that is written to disk as it comes, aside, and takes its name when it is whole.
 private final class TextFile {
     private let path: FilePath
-    private let storage: any Storage
     private let clock: SpoolClock
-    private let file: any StorageFile
+    private let aside: FileAside
     private var pending: [UInt8] = []
     private var lastWrite: Double
 
     init(_ path: FilePath, in storage: any Storage, clock: SpoolClock) throws(StorageError) {
         self.path = path
-        self.storage = storage
         self.clock = clock
         lastWrite = clock.monotonic()
-        try storage.discard(path.partial)
-        file = try storage.create(path.partial, mode: 0o640)
+        aside = try FileAside(path.partial, in: storage)
     }
 
     func write(_ bytes: [UInt8]) throws(StorageError) {
@@ -251,15 +248,14 @@ private final class TextFile {
     }
 
     private func flush() throws(StorageError) {
-        try file.append(pending)
+        try aside.file.append(pending)
         pending.removeAll(keepingCapacity: true)
         lastWrite = clock.monotonic()
     }
 
     func publish() throws(StorageError) {
         try flush()
-        try file.synchronize()
-        try storage.rename(path.partial, to: path, replacing: true)
+        try aside.publish(as: path)
     }
 }
 

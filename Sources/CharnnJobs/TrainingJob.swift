@@ -105,14 +105,10 @@ final class TrainingJob {
 
     private func keepFormerModel() throws {
         guard !isFormerKept, let known = checkpointedBest, known == bestSHA256 else { return }
-        let storage = runner.storage
-        let reading = try storage.open(folder.model, beneath: nil)
-        try storage.discard(formerModel.partial)
-        let writing = try storage.create(formerModel.partial, mode: 0o640)
-        try writing.append(contentsOf: reading)
-        try writing.synchronize()
-        try storage.rename(formerModel.partial, to: formerModel, replacing: true)
-        try storage.synchronizeDirectory(folder.path)
+        let reading = try runner.storage.open(folder.model, beneath: nil)
+        try runner.storage.replacing(formerModel) { file throws(StorageError) in
+            try file.append(contentsOf: reading)
+        }
         isFormerKept = true
     }
 

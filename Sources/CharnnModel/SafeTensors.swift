@@ -207,25 +207,21 @@ extension SafeTensors {
         _ sources: [Source], metadata: [String: String], to path: FilePath, in storage: any Storage,
         mode: CharnnStorage.FileMode = 0o640, observer: (UnsafeRawBufferPointer) -> Void = { _ in }
     ) throws(StorageError) {
-        let temporary = path.partial
-        try storage.discard(temporary)
-        let file = try storage.create(temporary, mode: mode)
-        let (header, _) = header(sources, metadata: metadata)
-        header.withUnsafeBytes(observer)
-        try file.append(header)
-        for source in sources {
-            var start = source.values.startIndex
-            while start < source.values.endIndex {
-                let end = min(start + (1 << 20), source.values.endIndex)
-                let bytes = source.values[start..<end].withUnsafeBytes { [UInt8]($0) }
-                bytes.withUnsafeBytes(observer)
-                try file.append(bytes)
-                start = end
+        try storage.replacing(path, mode: mode) { file throws(StorageError) in
+            let (header, _) = header(sources, metadata: metadata)
+            header.withUnsafeBytes(observer)
+            try file.append(header)
+            for source in sources {
+                var start = source.values.startIndex
+                while start < source.values.endIndex {
+                    let end = min(start + (1 << 20), source.values.endIndex)
+                    let bytes = source.values[start..<end].withUnsafeBytes { [UInt8]($0) }
+                    bytes.withUnsafeBytes(observer)
+                    try file.append(bytes)
+                    start = end
+                }
             }
         }
-        try file.synchronize()
-        try storage.rename(temporary, to: path, replacing: true)
-        try storage.synchronizeDirectory(path.removingLastComponent())
     }
 
     /// A JSON string.

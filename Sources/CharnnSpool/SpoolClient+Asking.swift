@@ -137,14 +137,12 @@ extension SpoolClient {
     /// Puts a request durably into `requests/` and waits until it is gone, where a daemon is there to take it.
     private func leave(_ request: SpoolRequest) throws(StorageError) {
         let name = "\(UInt64.random(in: 0 ... .max))"
-        let temporary = layout.requests.appending(".\(name).partial")
-        let writing = try storage.create(temporary, mode: 0o644)
+        let aside = try FileAside(layout.requests.appending(".\(name).partial"), mode: 0o644, in: storage)
         // The daemon is another user in a shared spool and must be able to read it, whatever this user's mask.
-        try storage.setMode(request.verb == .edit ? 0o640 : 0o644, of: temporary)
-        try writing.append(request.bytes)
-        try writing.synchronize()
+        try storage.setMode(request.verb == .edit ? 0o640 : 0o644, of: aside.path)
+        try aside.file.append(request.bytes)
         let path = layout.requests.appending(name + SpoolRequest.ending)
-        try storage.rename(temporary, to: path, replacing: false)
+        try aside.publish(as: path, replacing: false)
         try? storage.synchronizeDirectory(layout.requests)
         guard hasDaemon() != false else { return }
         let end = clock.monotonic() + Self.patience

@@ -1,31 +1,6 @@
 public import SystemPackage
 
 extension Storage {
-    /// Replaces a file's contents durably: after a crash the old file or the whole new one is there.
-    ///
-    /// The order matters. Without the first sync the rename can reach the disk before the data does; without the
-    /// second the rename itself can be lost.
-    public func replace(_ path: FilePath, with bytes: [UInt8], mode: FileMode = 0o640) throws(StorageError) {
-        let temporary = path.partial
-        try discard(temporary)
-        let file = try create(temporary, mode: mode)
-        try file.append(bytes)
-        try file.synchronize()
-        try rename(temporary, to: path, replacing: true)
-        try synchronizeDirectory(path.removingLastComponent())
-    }
-
-    /// Replaces a file's contents so that a reader sees the old file or the whole new one, and finds one of the two
-    /// after a power failure. Which one is left to chance: the rename is not waited for.
-    public func swap(_ path: FilePath, with bytes: [UInt8], mode: FileMode = 0o640) throws(StorageError) {
-        let temporary = path.partial
-        try discard(temporary)
-        let file = try create(temporary, mode: mode)
-        try file.append(bytes)
-        try file.synchronize()
-        try rename(temporary, to: path, replacing: true)
-    }
-
     /// Opens a file to read that must be the one that was looked at, such as for its rights: a path may lead elsewhere
     /// a moment later.
     ///
