@@ -55,9 +55,10 @@ final class TrainingJob {
         let corpus = try encodedCorpus(base, resuming: checkpoint?.model)
         var model = try freshModel(base, corpus)
         try checkPrompts(model)
-        identity = RunIdentity.text(section, architecture: model.architecture, corpus: corpus)
+        identity = RunIdentity.text(section, architecture: model.architecture, encoding: corpus.encoding)
         if let checkpoint {
-            try RunIdentity.check(identity, against: checkpoint.identity)
+            try RunIdentity.check(
+                identity, against: checkpoint.identity, remedy: runner.environment.startingAnew)
             model.parameters = checkpoint.state.engine.parameters
         } else {
             model.parameters =
@@ -231,9 +232,11 @@ final class TrainingJob {
         var damage: CorpusError?
         if let model, folder.exists(folder.corpus) {
             do {
-                return try EncodedCorpus(
+                let frozen = try EncodedCorpus(
                     reading: folder.corpus, in: runner.storage, expecting: model.corpusSHA256,
                     shouldStop: { [runner] in runner.shouldPause })
+                ResumeNotes(runner, section).tellOfChangedTexts()
+                return frozen
             } catch {
                 guard error.code == .damaged else { throw error.code == .interrupted ? runner.paused() : error }
                 keeper.warn("\(error); it is made anew from the text.")
@@ -375,7 +378,8 @@ final class TrainingJob {
         _ trainer: Trainer, corpus: EncodedCorpus, split: TextSplit, engine: any Engine, resuming: Bool
     ) throws {
         let architecture = engine.architecture
-        try ResolvedFile(runner.job, section, engine: engine.configuration, architecture: architecture)
+        let used = resuming ? ResumeNotes(runner, section).tellOfChanges(trainer, architecture) : section
+        try ResolvedFile(runner.job, used, engine: engine.configuration, architecture: architecture)
             .write(to: folder.resolved, in: runner.storage)
         keeper.update(force: true) { status in
             status.phase = "training"

@@ -285,6 +285,7 @@ extension JobState {
         case .failed: "failed"
         case .cancelled: "cancelled"
         case .rejected: "rejected"
+        case .stopped: "stopped"
         }
     }
 }

@@ -32,18 +32,44 @@ struct Submit: ParsableCommand {
             let given = try files.map { (file: $0, job: try NamedJobFile($0, in: storage)) }
             for (file, job) in given { _ = try JobFile.parse(job.bytes, fileName: file) }
             let texts = TextProvider(layout: layout, storage: storage)
-            for (file, job) in given {
-                let bytes = try texts.provide(for: job.bytes, fileName: file, beside: job.path)
+            let ready = try given.map { try texts.provide(for: $0.job.bytes, fileName: $0.file, beside: $0.job.path) }
+            try tellOfRuns(given.map(\.job), client)
+            for ((file, job), bytes) in zip(given, ready) {
                 let name = try client.submit(bytes, fileName: job.path.lastComponent?.string ?? "")
-                let isTaken = try storage.status(of: layout.folder(of: job.name)) != nil
-                let other = isTaken ? "; there is a \(job.name) already, so the job gets a number: `charnn list`" : ""
-                Terminal.line("\(file): handed over as \(name)\(other)")
+                Terminal.line("\(file): handed over as \(name)\(try whoHasTheName(job.name, client, storage))")
             }
             Terminal.line(
                 client.hasDaemon() == false
                     ? "No daemon works in \(layout.root). \(client.startRemedy)"
                     : "The daemon takes it within seconds: `charnn list` shows all jobs, "
                         + "`charnn follow \(given[0].job.name)` how one goes.")
+        }
+    }
+
+    /// What a person is told where the job will get a number.
+    private func whoHasTheName(_ name: String, _ client: SpoolClient, _ storage: LocalStorage) throws -> String {
+        guard try storage.status(of: client.layout.folder(of: name)) != nil else { return "" }
+        let former = try client.runs().list().first { $0.isFormer && $0.name == name }
+        if let former {
+            return
+                "; \(former.folder) is a run's, so the job gets a number: moved into runs/ it would leave the name free"
+        }
+        return "; there is a \(name) already, so the job gets a number: `charnn list`"
+    }
+
+    /// Says where a job names a run outside the queue as if it were one of the queue: it will wait for a job of that name.
+    private func tellOfRuns(_ jobs: [NamedJobFile], _ client: SpoolClient) throws {
+        let names = Set(jobs.map(\.name))
+        let runs = try client.runs()
+        for job in jobs {
+            let file = try JobFile.parse(job.bytes, fileName: job.name)
+            for name in Set(file.after + file.modelJobs).subtracting(names).sorted() {
+                guard try client.find(name) == nil, let run = try runs.find(name) else { continue }
+                Terminal.error(
+                    "charnn: \(job.name) names \(name), and there is no such job in the queue: \(run.title) is a run outside "
+                        + "it, to which jobs do not refer. Submit its job file too, or name its model file, "
+                        + "\(run.folder.appending(.model))")
+            }
         }
     }
 }
