@@ -27,7 +27,10 @@ struct Privacy {
         let texts = requirements.texts.map { resolved($0, relativeTo: spool.layout.corpora) }
         let models =
             requirements.modelJobs.map { model(of: $0) }
-            + requirements.modelPaths.map { resolved($0, relativeTo: spool.layout.jobs) }
+            + requirements.modelPaths.map {
+                SpoolLayout.model(
+                    at: FilePath($0), jobs: spool.layout.jobs, corpora: spool.layout.corpora, on: spool.storage)
+            }
         let roots = [spool.layout.corpora, spool.layout.jobs] + spool.rules.corpusRoots
         let paths = Set(texts + models)
         // More is not looked through while the queue waits: it counts as not readable.
