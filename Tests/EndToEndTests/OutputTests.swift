@@ -56,6 +56,18 @@ import Testing
         #expect(try shell("charnn run bad.yaml > /dev/full").status == 1, "a status of its own is kept")
     }
 
+    @Test func `what is written to closed descriptors gets into no file`() throws {
+        let end = try shell("charnn run tale.yaml <&- >&- 2>&-")
+        #expect(end.status == 74)
+        #expect(try spool.runStatus("tale")?.state == .done)
+        // Lines of the log have a time in front.
+        for line in ["The text has .*", "Everything lies in .*", ".*cannot be written.*"] {
+            #expect(try shell("grep -rx '\(line)' spool").output == "", "\(line)")
+        }
+        let told = try shell("charnn list --runs >&-")
+        #expect(told.status == 74 && told.error.contains("standard output cannot be written (Bad file descriptor)"))
+    }
+
     @Test func `a reader that has gone is no failure`() throws {
         #expect(try shell("charnn run tale.yaml").status == 0)
         for command in ["generate tale --length 20000", "generate tale --length 5", "list", "report", "--help"] {
