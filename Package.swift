@@ -71,7 +71,7 @@ let package = Package(
         .target(
             name: "CharnnCUDA", dependencies: ["CCharnnCUDA", "CharnnEngine"], swiftSettings: optimisedSwift),
         .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnProtobuf", "CharnnStorage", system]),
-        .target(name: "CharnnSpool", dependencies: ["CharnnStorage", collections, system]),
+        .target(name: "CharnnSpool", dependencies: ["CLinux", "CharnnStorage", collections, system]),
 
         // Floor 3.
         .target(name: "CharnnTraining", dependencies: ["CharnnEngine", "CharnnModel"], swiftSettings: optimisedSwift),

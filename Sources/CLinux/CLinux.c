@@ -71,6 +71,12 @@ int charnn_is_locked(int descriptor) {
     return whole.l_type != F_UNLCK;
 }
 
+int charnn_open_process(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int charnn_signal_process(int descriptor, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, descriptor, signal, NULL, 0);
+}
+
 int charnn_clock_is_synchronised(void) {
     struct timex status = {0};
     int state = adjtimex(&status);

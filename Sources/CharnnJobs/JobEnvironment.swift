@@ -11,6 +11,11 @@ public struct JobEnvironment: Sendable {
     public var corpora: FilePath
     /// The folder of all jobs' output folders, for models that are named by their job.
     public var jobs: FilePath
+    /// The folder of a person's runs outside the queue, for models that a run of theirs names; nil: none are looked at, as
+    /// by jobs of the queue.
+    public var runs: FilePath?
+    /// How a person begins anew whose file asks for another run than the checkpoints are of.
+    public var startingAnew = "drop the file under another name (with from: to begin with these weights)"
     /// Folders that corpora and models must lie below; nil: anywhere, as for a person's own command.
     public var roots: [FilePath]?
     /// The numeric user id of who dropped the job. Where there are ``roots`` and nobody knows it, nothing is read.
@@ -31,7 +36,9 @@ public struct JobEnvironment: Sendable {
     /// The files of a text, each checked to be one that this job may read.
     func corpusFiles(_ paths: [String], in storage: any Storage) throws(JobError) -> [CorpusFile] {
         var files: [CorpusFile] = []
-        for path in paths { files.append(try allowed(FilePath(path), relativeTo: corpora, what: "text", in: storage)) }
+        for path in paths.map({ FilePath($0) }) {
+            files.append(try allowed(path, at: path, what: "text", in: storage))
+        }
         return files
     }
 
@@ -39,30 +46,52 @@ public struct JobEnvironment: Sendable {
     func modelFile(_ reference: ModelReference, in storage: any Storage) throws(JobError) -> CorpusFile {
         switch reference {
         case .job(let name):
-            let born = SpoolLayout.bornName(of: name, in: jobs, on: storage)
-            let path = jobs.appending(born).appending(.model)
-            var found: FileStatus?
-            do {
-                if FilePath.Component(name) != nil { found = try storage.status(of: path) }
-            } catch {
-                if error.isTransient { throw JobError(error) }
-            }
-            guard found != nil else {
-                throw JobError(
-                    .noInput,
-                    "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
-            }
             // The folder of a job may be shut for others than its owner.
-            return try allowed(path, relativeTo: jobs, what: "model", in: storage)
+            let path = try model(of: name, in: storage)
+            return try allowed(path, at: path, what: "model", in: storage)
         case .path(let text):
-            return try allowed(FilePath(text), relativeTo: jobs, what: "model", in: storage)
+            let path = SpoolLayout.model(at: FilePath(text), jobs: jobs, corpora: corpora, on: storage)
+            return try allowed(FilePath(text), at: path, what: "model", in: storage)
         }
     }
 
+    /// The model of a job of the queue, else of a person's run. A name in both is the queue's, whether that job has a model
+    /// yet or not: nothing else is ever taken in its place.
+    private func model(of name: String, in storage: any Storage) throws(JobError) -> FilePath {
+        let ofJob = jobs.appending(SpoolLayout.bornName(of: name, in: jobs, on: storage))
+        var path = ofJob.appending(.model)
+        guard FilePath.Component(name) != nil else { throw noModel(of: name, path) }
+        // One that cannot be read is a job's.
+        let known = (try? JobStatus.read(ofJob.appending(.status), on: storage)) ?? nil
+        guard roots == nil || known?.isOfRun != true else {
+            throw JobError(
+                .noInput,
+                "\(name) is a run outside the queue (\(ofJob)), and jobs refer to jobs; submit its job file, or name the "
+                    + "file \(path)")
+        }
+        do throws(StorageError) {
+            if let runs, try storage.status(of: ofJob) == nil {
+                path = runs.appending(SpoolLayout.bornName(of: name, in: runs, on: storage)).appending(.model)
+            }
+            if try storage.status(of: path) != nil { return path }
+        } catch {
+            if error.isTransient { throw JobError(error) }
+        }
+        throw noModel(of: name, path)
+    }
+
+    private func noModel(of name: String, _ path: FilePath) -> JobError {
+        JobError(
+            .noInput, "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
+    }
+
+    /// - Parameters:
+    ///   - given: As the job file has it.
+    ///   - path: What it leads to; a relative one begins in ``corpora``.
     private func allowed(
-        _ given: FilePath, relativeTo base: FilePath, what: String, in storage: any Storage
+        _ given: FilePath, at path: FilePath, what: String, in storage: any Storage
     ) throws(JobError) -> CorpusFile {
-        let (path, found) = try place(of: given, relativeTo: base, what: what, in: storage)
+        let (path, found) = try place(of: path, as: given, what: what, in: storage)
         guard let root = found else { return CorpusFile(path: path) }
         guard let submitter else {
             throw JobError(
@@ -92,11 +121,11 @@ public struct JobEnvironment: Sendable {
 
     /// Where a file lies, and the folder below which rights count.
     private func place(
-        of given: FilePath, relativeTo base: FilePath, what: String, in storage: any Storage
+        of path: FilePath, as given: FilePath, what: String, in storage: any Storage
     ) throws(JobError) -> (FilePath, root: FilePath?) {
         let place: ReadableFolders.Place
         do throws(StorageError) {
-            place = try ReadableFolders(roots: roots).place(of: given, relativeTo: base, in: storage)
+            place = try ReadableFolders(roots: roots).place(of: path, relativeTo: corpora, in: storage)
         } catch {
             throw JobError(
                 error.isTransient ? .temporary : .noInput, "cannot look for the \(what) \(given): \(error)")
@@ -107,7 +136,7 @@ public struct JobEnvironment: Sendable {
         case .tooDeep:
             throw JobError(
                 .noInput,
-                "the \(what) \(told) lies below more than \(Reader.mostComponents) folders; put it nearer to \(base)")
+                "the \(what) \(told) lies below more than \(Reader.mostComponents) folders; put it nearer to \(corpora)")
         case .outside:
             let roots = (roots ?? []).map(\.string).joined(separator: ", ")
             throw JobError(

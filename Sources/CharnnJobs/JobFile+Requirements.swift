@@ -9,10 +9,8 @@ extension JobFile {
             var requirements = JobRequirements(
                 priority: file.priority, after: file.after, modelJobs: file.modelJobs, mayUseGPU: file.device != .cpu)
             requirements.share = file.share
-            requirements.texts = (file.train?.corpus ?? []) + (file.evaluate?.corpus ?? [])
-            requirements.modelPaths = file.modelReferences.compactMap {
-                if case .path(let path) = $0 { path } else { nil }
-            }
+            requirements.texts = file.textPaths
+            requirements.modelPaths = file.modelPaths
             requirements.textLength = file.generate.map(\.request.length).max() ?? 0
             requirements.textCount = file.generate.reduce(0) { sum, section in
                 let (more, isTooMuch) = sum.addingReportingOverflow(section.request.count)

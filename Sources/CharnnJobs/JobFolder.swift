@@ -107,6 +107,23 @@ public struct JobFolder: Sendable {
         return found
     }
 
+    /// Removes all that a run wrote here, so that it begins anew; what others put here stays.
+    ///
+    /// Checkpoints go first and the status last: what a crash leaves begins anew too, and is still known for a run.
+    public func removeOutput() throws(StorageError) {
+        let others = JobFolderFile.allCases.filter { ![.checkpoints, .status, .lock].contains($0) }
+        for file in [.checkpoints] + others + [.status] {
+            let path = path.appending(file)
+            try storage.discard(path.partial)
+            switch try storage.status(of: path)?.kind {
+            case nil: continue
+            case .directory: try storage.removeTree(path)
+            default: try storage.discard(path)
+            }
+        }
+        try storage.synchronizeDirectory(path)
+    }
+
     func exists(_ file: FilePath) -> Bool { (try? storage.status(of: file)) != nil }
 }
 

@@ -68,22 +68,21 @@ extension MorningReport {
             case .held: report.addHeld(job)
             // Mended and dropped again under the same name.
             case .rejected where job.status == nil && accepted.contains(job.name): continue
-            case .done, .failed, .cancelled, .rejected: report.addEnded(job, layout, storage)
+            case .done, .failed, .cancelled, .rejected, .stopped: report.addEnded(job, layout, storage)
             }
         }
-        for (name, status) in client.runs(besides: jobs)
-        where status.state == .done && status.endedAt ?? "" >= report.since {
-            report.ran.append(
-                JobRecord(
-                    name, folder: layout.folder(of: name), state: .done, status: status, in: storage,
-                    includingTexts: false))
-        }
-        report.ran = ranked(report.ran)
-        report.problems.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
-        report.earlier.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
-        report.earlier = Array(report.earlier.prefix(mostEarlier))
+        // Those of this spool alone: what people run in spools of their own is not for a shared page.
+        for run in try RunFolders(in: layout, storage: storage).list() { report.add(run, storage) }
+        report.order()
         report.drops = (try? storage.list(layout.incoming))?.filter { JobFileName($0) != nil }.count
         return report
+    }
+
+    private mutating func order() {
+        ran = Self.ranked(ran)
+        problems.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
+        earlier.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
+        earlier = Array(earlier.prefix(Self.mostEarlier))
     }
 
     private static func record(
@@ -92,6 +91,28 @@ extension MorningReport {
         JobRecord(
             job.name, folder: layout.folder(of: job.name), state: job.state, status: job.status, in: storage,
             includingTexts: false)
+    }
+
+    private mutating func add(_ run: RunFolders.Run, _ storage: any Storage) {
+        let ended = run.status?.endedAt ?? run.status?.updatedAt
+        guard run.state == .active || ended ?? since >= since else {
+            earlier.append((run.title, run.state, run.status?.bestValidationLoss.map(bits), ended))
+            return
+        }
+        guard run.state == .failed || run.problem != nil else {
+            ran.append(
+                JobRecord(
+                    run.title, folder: run.folder, state: run.state, status: run.status, in: storage,
+                    includingTexts: false))
+            return
+        }
+        problems.append(
+            Problem(
+                name: run.title, state: run.state,
+                reason: run.problem ?? run.status?.reason ?? "the reason was not recorded",
+                remedy: run.problem == nil
+                    ? "When that is mended: charnn run with its job file; it goes on from its newest checkpoint."
+                    : "To begin anew: charnn run --fresh with its job file.", endedAt: ended, hasFolder: true))
     }
 
     private mutating func addHeld(_ job: SpoolClient.Job) {

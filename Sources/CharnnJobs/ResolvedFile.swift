@@ -10,7 +10,6 @@ struct ResolvedFile {
     private var lines: [String] = []
 
     init(_ job: JobFile, _ section: TrainSection, engine: EngineConfiguration, architecture: Architecture) {
-        let settings = section.settings
         lines = [
             "# What this job ran with. Computed on \(engine.deviceName) with \(engine.method).",
             "priority: \(job.priority)",
@@ -23,12 +22,23 @@ struct ResolvedFile {
             "judge: \(job.judge)",
             "train:",
         ]
+        lines += Self.values(of: section, architecture, precision: engine.precision).map { "  \($0.0): \($0.1)" }
+        if !job.generate.isEmpty { lines.append("generate:") }
+        for section in job.generate { lines += Self.lines(of: section) }
+        if let section = job.evaluate { lines += Self.lines(of: section) }
+    }
+
+    /// The keys of a `train` section with their values as used.
+    private static func values(
+        of section: TrainSection, _ architecture: Architecture, precision: String
+    ) -> [(String, String)] {
+        let settings = section.settings
         let interval =
             switch settings.checkpointEvery {
             case .steps(let steps): String(steps)
             case .seconds(let seconds): Self.seconds(seconds)
             }
-        let values: [(String, String)] = [
+        return [
             ("corpus", Self.list(section.corpus)), ("encoding", section.encoding.rawValue),
             ("strip_gutenberg", String(section.stripGutenberg)), ("max_chars", Self.optional(section.maxChars)),
             ("val_fraction", String(section.valFraction)), ("val_max_chars", Self.optional(section.valMaxChars)),
@@ -44,17 +54,21 @@ struct ResolvedFile {
             ("warmup_steps", String(settings.warmupSteps)), ("lr_min", String(settings.leastLearningRate)),
             ("lr_step_every", String(settings.learningRateStepEvery)),
             ("lr_gamma", String(settings.learningRateGamma)), ("lr_patience", String(settings.learningRatePatience)),
-            ("clip_norm", String(settings.clipNorm)), ("precision", engine.precision),
+            ("clip_norm", String(settings.clipNorm)), ("precision", precision),
             ("from", section.from.map { Self.quoted($0.description) } ?? "null"),
             ("eval_every", Self.optional(settings.evaluateEvery)),
             ("sample_every", Self.optional(settings.sampleEvery)), ("log_every", String(settings.logEvery)),
             ("checkpoint_every", interval), ("keep_checkpoints", String(section.keepCheckpoints)),
             ("early_stop", Self.optional(settings.earlyStop)),
         ]
-        lines += values.map { "  \($0.0): \($0.1)" }
-        if !job.generate.isEmpty { lines.append("generate:") }
-        for section in job.generate { lines += Self.lines(of: section) }
-        if let section = job.evaluate { lines += Self.lines(of: section) }
+    }
+
+    /// The settings of training in which a section differs from an earlier one: `lr 0.001 (was 0.002)`.
+    static func changes(
+        from former: TrainSection, to section: TrainSection, architecture: Architecture
+    ) -> [String] {
+        zip(values(of: former, architecture, precision: ""), values(of: section, architecture, precision: ""))
+            .filter { $0.1 != $1.1 }.map { "\($1.0) \($1.1) (was \($0.1))" }
     }
 
     func write(to path: FilePath, in storage: any Storage) throws(StorageError) {

@@ -8,7 +8,6 @@ import SystemPackage
 
 /// Reads every result, model, checkpoint and encoded text of a spool and compares it with its checksum.
 public struct ResultCheck {
-    private let layout: SpoolLayout
     private let storage: any Storage
     public private(set) var findings: [SpoolFinding] = []
     /// How many files of each kind were read.
@@ -19,11 +18,12 @@ public struct ResultCheck {
 
     /// Reads all of them.
     public init(_ layout: SpoolLayout, storage: any Storage) throws(StorageError) {
-        self.layout = layout
         self.storage = storage
-        for name in try storage.list(layout.jobs).sorted() where !name.hasPrefix(".") {
-            guard try storage.status(of: layout.folder(of: name))?.kind == .directory else { continue }
-            try lookAt(name)
+        for directory in [layout.jobs, layout.runs] where try storage.status(of: directory)?.kind == .directory {
+            for name in try storage.list(directory).sorted() where !name.hasPrefix(".") {
+                let folder = directory.appending(name)
+                if try storage.status(of: folder)?.kind == .directory { try lookAt(JobFolder(folder, in: storage)) }
+            }
         }
         guard try storage.status(of: layout.corpora)?.kind == .directory else { return }
         for name in try storage.list(layout.corpora).sorted() where name.hasSuffix(".safetensors") {
@@ -35,17 +35,16 @@ public struct ResultCheck {
         findings.append(SpoolFinding(.damage, path, what, repair))
     }
 
-    private mutating func lookAt(_ job: String) throws(StorageError) {
-        let folder = JobFolder(layout.folder(of: job), in: storage)
+    private mutating func lookAt(_ folder: JobFolder) throws(StorageError) {
         let status = folder.status()
         // A worker changes these files; each is whole when it is there, but none stays.
-        if status?.state == .active, try storage.isLocked(layout.lock(of: job)) { return }
+        if status?.state == .active, try storage.isLocked(folder.path.appending(.lock)) { return }
         let isResult = status?.state == .done || status?.state == .failed
         var compared: Set<FilePath> = []
         for result in isResult ? status?.results ?? [] : [] {
             let path = folder.path.pushing(FilePath(result.path))
             compared.insert(path)
-            lookAt(result, at: path)
+            lookAt(result, at: path, in: folder.path)
             guard path == folder.manifest else { continue }
             let listed = (try? storage.contents(of: path)).flatMap { $0 }.flatMap(JobFolder.listed)
             guard let listed else {
@@ -53,7 +52,9 @@ public struct ResultCheck {
                 continue
             }
             for (name, sha256) in listed {
-                lookAt(JobStatus.Result(path: name, sha256: sha256, bytes: -1), at: folder.path.pushing(FilePath(name)))
+                lookAt(
+                    JobStatus.Result(path: name, sha256: sha256, bytes: -1), at: folder.path.pushing(FilePath(name)),
+                    in: folder.path)
             }
         }
         for path in [folder.model, folder.lastModel] where !compared.contains(path) && folder.exists(path) {
@@ -70,11 +71,11 @@ public struct ResultCheck {
         try lookAt(folder.checkpoints)
     }
 
-    private mutating func lookAt(_ result: JobStatus.Result, at path: FilePath) {
+    private mutating func lookAt(_ result: JobStatus.Result, at path: FilePath, in folder: FilePath) {
         results += 1
         let advice = "take it from a copy of the spool, or drop the job again under another name"
         do throws(StorageError) {
-            let file = try storage.open(path, beneath: layout.jobs)
+            let file = try storage.open(path, beneath: folder)
             let size = try file.status().size
             // A manifest does not tell it.
             guard size == result.bytes || result.bytes < 0 else {

@@ -1,4 +1,4 @@
-import CharnnCorpus
+import CharnnCheckpoint
 import CharnnEngine
 import CharnnModel
 import CharnnSpool
@@ -8,12 +8,12 @@ import CharnnTraining
 /// `epochs`, `lr` or `eval_every`, a person may edit.
 enum RunIdentity {
     /// One `key=value` a line.
-    static func text(_ section: TrainSection, architecture: Architecture, corpus: EncodedCorpus) -> String {
+    static func text(_ section: TrainSection, architecture: Architecture, encoding: TextEncoding) -> String {
         let settings = section.settings
         let values: [(String, String)] = [
             ("corpus", section.corpus.joined(separator: " + ")),
             ("strip_gutenberg", String(section.stripGutenberg)),
-            ("encoding", corpus.encoding.rawValue),
+            ("encoding", encoding.rawValue),
             ("max_chars", section.maxChars.map(String.init) ?? "null"),
             ("val_fraction", String(section.valFraction)),
             ("cell", architecture.cell.rawValue),
@@ -32,7 +32,9 @@ enum RunIdentity {
     }
 
     /// Refuses to go on from a checkpoint of another run.
-    static func check(_ identity: String, against saved: String) throws(JobError) {
+    ///
+    /// - Parameter remedy: How a person begins anew.
+    static func check(_ identity: String, against saved: String, remedy: String) throws(JobError) {
         let (now, then) = (identity.split(separator: "\n"), saved.split(separator: "\n"))
         let changed = zip(now, then).filter { $0 != $1 }
         guard now.count != then.count || !changed.isEmpty else { return }
@@ -40,7 +42,25 @@ enum RunIdentity {
         throw JobError(
             .badJob,
             "the job has checkpoints of a run with other settings: now \(list.joined(separator: ", ")). "
-                + "Set them back to go on, or drop the file under another name (with from: to begin with these weights)"
-        )
+                + "Set them back to go on, or \(remedy)")
+    }
+
+    /// The same before the text is looked at.
+    static func check(_ section: TrainSection, against checkpoint: Checkpoint, remedy: String) throws(JobError) {
+        let model = checkpoint.model
+        let isOwn = section.from == nil
+        let identity = text(
+            section,
+            architecture: isOwn ? section.architecture(vocabularySize: model.vocabulary.count) : model.architecture,
+            encoding: isOwn || section.given.contains("encoding") ? section.encoding : model.encoding)
+        try check(identity, against: checkpoint.identity, remedy: remedy)
+    }
+}
+
+extension JobRunner {
+    /// Refuses a job file that asks for another training than the folder's checkpoints are of; nothing is changed.
+    public func requireSameRun() throws {
+        guard let section = job.train, let checkpoint = try folder.checkpoints.newest().checkpoint else { return }
+        try RunIdentity.check(section, against: checkpoint, remedy: environment.startingAnew)
     }
 }

@@ -55,9 +55,10 @@ final class TrainingJob {
         let corpus = try encodedCorpus(base, resuming: checkpoint?.model)
         var model = try freshModel(base, corpus)
         try checkPrompts(model)
-        identity = RunIdentity.text(section, architecture: model.architecture, corpus: corpus)
+        identity = RunIdentity.text(section, architecture: model.architecture, encoding: corpus.encoding)
         if let checkpoint {
-            try RunIdentity.check(identity, against: checkpoint.identity)
+            try RunIdentity.check(
+                identity, against: checkpoint.identity, remedy: runner.environment.startingAnew)
             model.parameters = checkpoint.state.engine.parameters
         } else {
             model.parameters =
@@ -227,15 +228,11 @@ final class TrainingJob {
         var damage: CorpusError?
         if let model, folder.exists(folder.corpus) {
             do {
-                let corpus = try EncodedCorpus(
+                let frozen = try EncodedCorpus(
                     reading: folder.corpus, in: runner.storage, expecting: model.corpusSHA256,
                     shouldStop: { [runner] in runner.shouldPause })
-                if let edited = editedText(since: corpus) {
-                    keeper.warn(
-                        "\(edited) was changed since this job read it; the job goes on with the text as it was. A new job "
-                            + "trains on the text as it is now.")
-                }
-                return corpus
+                ResumeNotes(runner, section).tellOfChangedTexts(since: frozen)
+                return frozen
             } catch {
                 guard error.code == .damaged else { throw error.code == .interrupted ? runner.paused() : error }
                 keeper.warn("\(error); it is made anew from the text.")
@@ -250,22 +247,6 @@ final class TrainingJob {
             guard let damage, reason.exit != .checkpointed, reason.exit != .temporary else { throw error }
             throw JobError(.badData, "\(damage), and it cannot be made anew: \(reason)")
         }
-    }
-
-    /// A text that has other contents than when it was encoded; nil: there is none that can be read.
-    private func editedText(since corpus: EncodedCorpus) -> String? {
-        guard let files = try? runner.environment.corpusFiles(corpus.origin.paths, in: runner.storage),
-            let read = (try? runner.storage.status(of: folder.corpus)) ?? nil
-        else { return nil }
-        let touched = zip(corpus.origin.paths, files).first { _, file in
-            ((try? runner.storage.status(of: file.path)) ?? nil).map { $0.changed > read.modified } ?? false
-        }
-        guard let touched else { return nil }
-        // Other rights or another owner make no other text.
-        let encoder = CorpusEncoder(
-            files, origin: corpus.origin, storage: runner.storage, shouldStop: { [runner] in runner.shouldPause })
-        let found = try? encoder.sha256(base: corpus.vocabulary)
-        return found == nil || found == corpus.sha256 ? nil : touched.0
     }
 
     private func encodeCorpus(_ base: Model?, resuming model: Model?) throws -> EncodedCorpus {
@@ -393,7 +374,8 @@ final class TrainingJob {
         _ trainer: Trainer, corpus: EncodedCorpus, split: TextSplit, engine: any Engine, resuming: Bool
     ) throws {
         let architecture = engine.architecture
-        try ResolvedFile(runner.job, section, engine: engine.configuration, architecture: architecture)
+        let used = resuming ? ResumeNotes(runner, section).tellOfChanges(trainer, architecture) : section
+        try ResolvedFile(runner.job, used, engine: engine.configuration, architecture: architecture)
             .write(to: folder.resolved, in: runner.storage)
         keeper.update(force: true) { status in
             status.phase = "training"

@@ -17,6 +17,11 @@ public enum StandardOutput {
     /// Has the program end with 74 after such a failure. Call it once, before anything is written.
     public static func watch(program: String) {
         state.withLock { $0.program = program }
+        // The first files to be opened would have the numbers of those that are closed, and get what is written to them.
+        // What stands there now can be used as little. Each takes the lowest number that is free.
+        for number in 0...2 where fcntl(Int32(number), F_GETFD) < 0 {
+            _ = open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)
+        }
         _ = on_exit(
             { status, _ in
                 // What others print, such as the help, waits in the C library's buffer; and a network file system may

@@ -301,6 +301,7 @@ extension JobState {
         case .failed: "failed"
         case .cancelled: "cancelled"
         case .rejected: "rejected"
+        case .stopped: "stopped"
         }
     }
 }

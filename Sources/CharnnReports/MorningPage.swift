@@ -24,10 +24,13 @@ public struct MorningPage {
         return Page.bytes(title: "charnnd – the morning report", body: body)
     }
 
-    /// Names of jobs have no characters but letters, digits, space and `._+-`; those that mean something in an address
-    /// are written as its rules want them.
+    /// Where the page of a job lies, or of a run outside the queue, which is called `runs/NAME`.
+    ///
+    /// Names have no characters but letters, digits, space and `._+-`; those that mean something in an address are written
+    /// as its rules want them.
     static func address(_ name: String) -> String {
-        let plain = name.utf8.map { byte -> String in
+        let isRun = name.hasPrefix(RunFolders.prefix)
+        let plain = name.dropFirst(isRun ? RunFolders.prefix.count : 0).utf8.map { byte -> String in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
@@ -35,7 +38,7 @@ public struct MorningPage {
             default: "%" + [byte >> 4, byte & 15].map { String($0, radix: 16, uppercase: true) }.joined()
             }
         }
-        return "jobs/\(plain.joined())/report.html"
+        return (isRun ? RunFolders.prefix : "jobs/") + plain.joined() + "/report.html"
     }
 
     private func link(_ name: String) -> HTML { "<a href=\"\(Self.address(name))\">\(name)</a>" }

@@ -45,6 +45,8 @@ public enum JobFolderFile: String, Sendable, CaseIterable {
     case events = "events.out.tfevents.charnnd"
     /// Held locked by the one worker of a job, which takes it before it touches anything else in the folder.
     case lock = ".lock"
+    /// ``ProcessIdentity`` of who holds that lock, in the folder of a run outside the queue.
+    case process = ".process.json"
 }
 
 extension FilePath {

@@ -1,4 +1,4 @@
-/// Where a job stands; its raw value is the spool directory in which the job's file lies.
+/// Where a job or a run stands; for a job of the queue its raw value is the spool directory in which the job's file lies.
 public enum JobState: String, Sendable, CaseIterable, Codable {
     /// Accepted, waiting.
     case queue
@@ -11,4 +11,9 @@ public enum JobState: String, Sendable, CaseIterable, Codable {
     case cancelled
     /// Not accepted; the reason lies beside the file.
     case rejected
+    /// A run outside the queue that ended before its end and can go on; a job of the queue never is.
+    case stopped
+
+    /// The states of jobs of the queue, each a directory of the spool.
+    public static let allCases: [JobState] = [.queue, .active, .held, .done, .failed, .cancelled, .rejected]
 }

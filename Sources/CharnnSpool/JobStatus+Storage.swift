@@ -121,7 +121,7 @@ extension RecordedState {
         self =
             switch state {
             case .queue: .queued
-            case .active: .interrupted
+            case .active, .stopped: .interrupted
             case .held: .held
             case .done: isFiled ? .done : .succeeded
             case .failed: isFiled ? .failed : .broken

@@ -68,7 +68,7 @@ public enum JobTransitions {
         switch place {
         case .queue, .active: .adopt(.queue)
         case .held: .adopt(.held)
-        case .done, .failed, .cancelled, .rejected, nil: .nothing
+        case .done, .failed, .cancelled, .rejected, .stopped, nil: .nothing
         }
     }
 
@@ -79,7 +79,7 @@ public enum JobTransitions {
         case .held: .record(.held)
         case .cancelled: .record(.cancelled)
         case .active: .move(.queue)
-        case .done, .failed, .rejected: .move(state)
+        case .done, .failed, .rejected, .stopped: .move(state)
         case nil: .restore(.cancelled)
         }
     }
@@ -88,7 +88,7 @@ public enum JobTransitions {
         switch place {
         case .active: .nothing
         case .queue, .held, .cancelled, nil: .stop
-        case .done, .failed, .rejected: .move(.active)
+        case .done, .failed, .rejected, .stopped: .move(.active)
         }
     }
 
@@ -97,7 +97,7 @@ public enum JobTransitions {
         case .queue: .record(.queue)
         case .held: .record(.held)
         case .cancelled: .record(.cancelled)
-        case .active, .done, .failed, .rejected: .move(.queue)
+        case .active, .done, .failed, .rejected, .stopped: .move(.queue)
         case nil: .restore(.cancelled)
         }
     }
@@ -116,7 +116,7 @@ public enum JobTransitions {
         case .queue: .again(.queue)
         case .held: .again(.held)
         case .active: .move(.queue)
-        case .done, .failed, .cancelled, .rejected: .move(state)
+        case .done, .failed, .cancelled, .rejected, .stopped: .move(state)
         }
     }
 }

@@ -197,7 +197,7 @@ public struct SpoolCheck {
                 tell(.note, path, "it is no job's yet; the next daemon takes it as a drop")
             case .done, .failed, .cancelled:
                 tell(.damage, path, "no job of the queue has this file; move it to incoming/ to run it")
-            case .rejected: break
+            case .rejected, .stopped: break
             }
         }
     }

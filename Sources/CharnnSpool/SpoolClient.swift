@@ -195,20 +195,6 @@ public struct SpoolClient: Sendable {
         return rest[..<place] + turns + rest[place...]
     }
 
-    /// Runs without a daemon, by `charnn run` or `charnn demo`, that have a job folder here: no jobs of the queue.
-    ///
-    /// - Parameter jobs: Those of the queue, as ``list()`` found them.
-    /// - Returns: By name; empty where this user may not look.
-    public func runs(besides jobs: [Job]) -> [(name: String, status: JobStatus)] {
-        let known = Set(jobs.map(\.name))
-        let folders = ((try? storage.list(layout.jobs)) ?? []).filter { !known.contains($0) && JobName($0) != nil }
-        return folders.sorted().compactMap { name in
-            guard let status = (try? JobStatus.read(layout.status(of: name), on: storage)) ?? nil, status.ticket == nil
-            else { return nil }
-            return (name, status)
-        }
-    }
-
     /// Ends a waiting or running job; a running one with a checkpoint.
     ///
     /// - Returns: The job as it was.
@@ -258,6 +244,7 @@ public struct SpoolClient: Sendable {
                     ? ": no daemon works in this spool. \(startRemedy)" : "; the daemon takes it within seconds."
                 return "\(name) lies in incoming/ and has not been accepted yet\(remedy)"
             }
+            if let run = try named(name)?.run { return run.sentence }
             let names = ((try? list()) ?? []).map(\.name)
             // People name the file, too.
             let stem = JobFileName(name).map(\.name.text)
@@ -275,6 +262,7 @@ public struct SpoolClient: Sendable {
         case .done: return "\(name) is done."
         case .failed: return "\(name) failed\(reason)"
         case .cancelled: return "\(name) is cancelled\(reason)"
+        case .stopped: return "\(name) is stopped\(reason)"
         case .rejected:
             let path = layout.directory(.rejected).appending("\(job.file).reason.txt")
             let told = (try? storage.contents(of: path, limit: 1 << 16)).flatMap { $0 } ?? []
@@ -429,21 +417,9 @@ public struct SpoolClient: Sendable {
         if job.state == .rejected {
             try storage.discard(layout.directory(.rejected).appending("\(job.file).reason.txt"))
         }
-        if hasFolder { try removeTree(folder) }
+        if hasFolder { try storage.removeTree(folder) }
         withExtendedLifetime(lock) {}
         return true
-    }
-
-    private func removeTree(_ folder: FilePath) throws(StorageError) {
-        for name in try storage.list(folder) {
-            let path = folder.appending(name)
-            if try storage.status(of: path)?.kind == .directory {
-                try removeTree(path)
-            } else {
-                try storage.discard(path)
-            }
-        }
-        try storage.removeDirectory(folder)
     }
 }
 
@@ -453,14 +429,14 @@ extension SpoolClient.Job {
         case .active: 0
         case .queue: 1
         case .held: 2
-        case .done, .failed, .cancelled, .rejected: 3
+        case .done, .failed, .cancelled, .rejected, .stopped: 3
         }
     }
 
     /// What a person may do with it instead.
     var remedy: String {
         switch state {
-        case .done, .failed, .cancelled, .rejected: "; `charnn retry \(name)` lets it go on"
+        case .done, .failed, .cancelled, .rejected, .stopped: "; `charnn retry \(name)` lets it go on"
         case .held: "; `charnn release \(name)` lets it run"
         case .queue, .active: "; `charnn why \(name)` says what it does"
         }

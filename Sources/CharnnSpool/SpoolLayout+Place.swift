@@ -33,18 +33,32 @@ extension SpoolLayout {
         let shared = SpoolLayout(root: system)
         let usable = isDaemon ? shared.accepting : shared.incoming
         if access(usable.string, W_OK | X_OK) == 0 { return shared }
+        let own = try own(environment, on: storage, local)
+        return !isDaemon && access(shared.incoming.string, F_OK) == 0 ? own.instead(of: system) : own
+    }
+
+    /// The spool of this user's own that nobody has named.
+    private static func own(
+        _ environment: (String) -> String?, on storage: some Storage, _ local: FilePath
+    ) throws(StorageError) -> SpoolLayout {
         let home = environment("HOME") ?? "/"
         let state = environment("XDG_STATE_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "\(home)/.local/state"
-        var own = SpoolLayout(root: FilePath(state).appending("charnnd"))
-        if !isDaemon, access(shared.incoming.string, F_OK) == 0 { own = own.instead(of: system) }
+        let own = SpoolLayout(root: FilePath(state).appending("charnnd"))
         // What cannot be looked at will be told when it is to be used.
         guard let found = (try? storage.networkFileSystem(at: own.root)) ?? nil,
             (try? storage.networkFileSystem(at: local)) == .some(nil)
         else { return own }
-        var moved = own.relocated(to: local, found)
-        if let shut = own.shut { moved = moved.instead(of: shut) }
+        let moved = own.relocated(to: local, found)
         try moved.requireOwn(on: storage)
         return moved
+    }
+
+    /// The spool in whose ``runs`` this user's runs lie: this one, or where it is shared the user's own.
+    public func homeOfRuns(
+        environment: (String) -> String? = Self.variable, on storage: some Storage = LocalStorage(),
+        local: FilePath = Self.localDefault
+    ) throws(StorageError) -> SpoolLayout {
+        try sharing(on: storage) == .personal ? self : Self.own(environment, on: storage, local)
     }
 
     /// `/var/tmp/charnnd-UID`: on a local disk, and there after a reboot.

@@ -12,6 +12,8 @@ public struct SpoolLayout: Sendable, Hashable {
     public let accepting: FilePath
     /// One output folder a job.
     public let jobs: FilePath
+    /// One output folder for each run outside the queue, in a spool of one's own; made by the first.
+    public let runs: FilePath
     /// Texts that job files name.
     public let corpora: FilePath
     private let states: [JobState: FilePath]
@@ -36,6 +38,7 @@ public struct SpoolLayout: Sendable, Hashable {
         requests = root.appending("requests")
         accepting = root.appending("accepting")
         jobs = root.appending("jobs")
+        runs = root.appending("runs")
         corpora = root.appending("corpora")
         states = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, root.appending($0.rawValue)) })
     }
@@ -77,6 +80,25 @@ public struct SpoolLayout: Sendable, Hashable {
         }
         guard !job.utf8.allSatisfy({ $0 < 0x80 }) else { return job }
         return ((try? storage.list(jobs)) ?? []).first { $0 == job } ?? job.composed
+    }
+
+    /// The model file that a job names by a path: a relative one begins in `jobs/` where something stands there, else in
+    /// `corpora/`, as texts do.
+    ///
+    /// - Parameters:
+    ///   - jobs: ``jobs``.
+    ///   - corpora: ``corpora``.
+    public static func model(
+        at path: FilePath, jobs: FilePath, corpora: FilePath, on storage: some Storage
+    ) -> FilePath {
+        guard path.isRelative else { return path.lexicallyNormalized() }
+        let places = [jobs, corpora].map { $0.appending(path.components).lexicallyNormalized() }
+        do throws(StorageError) {
+            return try storage.status(of: places[0]) == nil ? places[1] : places[0]
+        } catch {
+            // Whoever opens it is told why it cannot be looked at.
+            return places[0]
+        }
     }
 
     /// The job file as it was when its worker was started: what the worker reads.

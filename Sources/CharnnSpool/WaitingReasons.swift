@@ -32,7 +32,7 @@ public struct WaitingReasons: Sendable {
             let state: RecordedState =
                 switch other.state {
                 case .queue: .queued
-                case .active: .interrupted
+                case .active, .stopped: .interrupted
                 case .held: .held
                 case .done: .done
                 case .failed: .failed

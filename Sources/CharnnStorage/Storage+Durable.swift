@@ -26,6 +26,19 @@ extension Storage {
         }
     }
 
+    /// Removes a directory with all that is in it; links are removed, not followed.
+    public func removeTree(_ folder: FilePath) throws(StorageError) {
+        for name in try list(folder) {
+            let path = folder.appending(name)
+            if try status(of: path)?.kind == .directory {
+                try removeTree(path)
+            } else {
+                try discard(path)
+            }
+        }
+        try removeDirectory(folder)
+    }
+
     /// The whole of a regular file; nil if there is none.
     ///
     /// - Parameter limit: The most bytes that are read; a larger file is cut there.

@@ -91,6 +91,9 @@ public final class Trainer {
         settings.earlyStop.map { evaluator != nil && progress.evaluationsWithoutBest >= $0 } ?? false
     }
 
+    /// Whether no step is left to be made.
+    public var isAtEnd: Bool { progress.step >= totalSteps || hasStoppedEarly }
+
     /// Trains until the end or until `pause` gives a reason to pause; then a checkpoint was saved.
     ///
     /// - Throws: ``TrainingError/Code/diverged``, what the engine throws, and what the delegate throws.
@@ -99,7 +102,7 @@ public final class Trainer {
         elapsedAtStart = progress.elapsedSeconds
         clockAtCheckpoint = clockAtStart
         if progress.isUnfinished, let reason = try finishStep(pause) { return .paused(reason) }
-        while progress.step < totalSteps, !hasStoppedEarly {
+        while !isAtEnd {
             if let reason = pause() {
                 try save()
                 return .paused(reason)

@@ -22,7 +22,8 @@ struct Charnn: ParsableCommand {
         // The worker process is the same whichever program starts it.
         subcommands: [WorkerCommand.self, PageCommand.self],
         groupedSubcommands: [
-            CommandGroup(name: "Here and now", subcommands: [Demo.self, Run.self, Generate.self, Evaluate.self]),
+            CommandGroup(
+                name: "Here and now", subcommands: [Demo.self, Run.self, End.self, Generate.self, Evaluate.self]),
             CommandGroup(
                 name: "The queue",
                 subcommands: [

@@ -58,6 +58,7 @@ struct Check: ParsableCommand {
         if let broken = caps.violation(of: try JobFile.requirements(given.bytes, file)) {
             throw Failure(broken, status: 65)
         }
+        try requireModelFiles(of: job, beside: given.path.removingLastComponent(), storage)
         if let section = job.train {
             lines += try description(of: section, job, beside: given.path.removingLastComponent(), caps, storage)
         }
@@ -65,6 +66,20 @@ struct Check: ParsableCommand {
         lines += job.generate.map { "  writes \($0.request.count) x \(grouped($0.request.length)) characters" }
         if let section = job.evaluate { lines.append("  scores \(section.corpus.joined(separator: ", "))") }
         lines.forEach(Terminal.line)
+    }
+
+    /// Refuses a path of a model where there is none, beside the job file or in the spool.
+    private func requireModelFiles(of job: JobFile, beside folder: FilePath, _ storage: any Storage) throws {
+        let layout = try spool.layout
+        let files = FilesBeside(folder: folder, storage: storage)
+        for text in job.modelPaths where try files.find(text) == nil {
+            let path = FilePath(text)
+            guard try path.isRelative && files.mayLieInSpool(path, .model, layout) else {
+                throw Failure(
+                    "\(text): there is no such model beside the job file, in \(layout.corpora) or \(layout.jobs); put it "
+                        + "there, or mend the path", status: 66)
+            }
+        }
     }
 
     private func description(

@@ -48,18 +48,16 @@ struct Compare: ParsableCommand {
 }
 
 extension JobRecord {
-    /// A job of a spool, or the reason why there is nothing to show of it.
+    /// A job of a spool or a run outside the queue, or the reason why there is nothing to show of it.
     init(
         named name: String, in layout: SpoolLayout, _ storage: any Storage, includingTexts: Bool
     ) throws {
         let client = SpoolClient(layout, storage: storage)
-        let found = try client.find(name)
-        let folder = layout.folder(of: name)
-        guard try FilePath.Component(name) != nil && storage.status(of: folder)?.kind == .directory else {
-            throw Failure(try client.why(name), status: 66)
-        }
+        guard let found = try client.named(name), case let folder = found.folder(in: layout),
+            try storage.status(of: folder)?.kind == .directory
+        else { throw Failure(try client.why(name), status: 66) }
         self.init(
-            name, folder: folder, state: found?.state, status: found?.status, in: storage,
+            found.title, folder: folder, state: found.state, status: found.status, in: storage,
             includingTexts: includingTexts)
     }
 }

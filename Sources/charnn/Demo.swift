@@ -70,12 +70,13 @@ struct Demo: ParsableCommand {
                 throw Failure(
                     "\(text): there is no such text on this machine; name one with --text", status: 66)
             }
-            let layout = try spool.prepared(storage)
-            let (name, folder) = try freeName(layout, storage)
+            let (layout, runs) = try spool.preparedForRuns(storage)
+            let (name, folder) = try freeName(layout, runs, storage)
             Terminal.line("Learning \(corpus), about a minute on two cores. Ctrl-C stops.")
             let exit = try ForegroundJob(
                 name: name, bytes: Array(jobFile(corpus).utf8), fileName: "\(name).yaml", folder: folder,
-                layout: layout, beside: corpus.removingLastComponent(), storage: storage, isQuiet: true
+                layout: layout, runs: runs, beside: corpus.removingLastComponent(), storage: storage,
+                command: "\(Terminal.program) run\(spoolOption) \(folder.appending(.jobFile))", isQuiet: true
             ).run()
             guard exit == .done else { throw ExitCode(exit == .checkpointed ? exit.rawValue : 1) }
             let written = try storage.contents(of: folder.appending(.generated).appending("1.txt")) ?? []
@@ -85,25 +86,32 @@ struct Demo: ParsableCommand {
             Terminal.line()
             Terminal.line(Terminal.harmless(String(decoding: written, as: UTF8.self)))
             Terminal.line()
-            farewell(name, folder, layout)
+            farewell(name, folder)
         }
     }
 
     /// `demo`, or `demo-2` and so on beside earlier ones.
-    private func freeName(_ layout: SpoolLayout, _ storage: any Storage) throws -> (String, FilePath) {
+    private func freeName(
+        _ layout: SpoolLayout, _ runs: RunFolders, _ storage: any Storage
+    ) throws -> (String, FilePath) {
         var number = 1
         while true {
             let name = number == 1 ? "demo" : "demo-\(number)"
-            let folder = layout.folder(of: name)
-            if try storage.status(of: folder) == nil { return (name, folder) }
+            let folder = runs.home.folder(ofRun: name)
+            // A job of the same name would be found first by what is to be tried next.
+            let isFree = try [folder, layout.folder(of: name)].allSatisfy { try storage.status(of: $0) == nil }
+            if isFree { return (name, folder) }
             number += 1
         }
     }
 
-    private func farewell(_ name: String, _ folder: FilePath, _ layout: SpoolLayout) {
-        let option = spool.spool.map { " --spool \($0)" } ?? ""
+    private var spoolOption: String { spool.spool.map { " --spool \($0)" } ?? "" }
+
+    private func farewell(_ name: String, _ folder: FilePath) {
+        let option = spoolOption
         Terminal.line(Terminal.bold("Everything lies in \(folder)"))
         Terminal.line("  model.safetensors   the model, which PyTorch can read too")
+        Terminal.line("  report.html         a page of it all, for a browser")
         Terminal.line("  metrics.csv         the loss, step by step")
         Terminal.line("  samples/            what it wrote while it learned")
         Terminal.line("  job.yaml            the job: copy it, put in your own text")

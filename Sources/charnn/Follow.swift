@@ -1,5 +1,4 @@
 import ArgumentParser
-import CharnnJobs
 import CharnnPrograms
 import CharnnReports
 import CharnnSpool
@@ -22,56 +21,40 @@ struct Follow: ParsableCommand {
     func run() throws {
         try reporting {
             let client = try job.client()
-            let storage = LocalStorage()
+            guard let named = try client.named(job.name) else { throw Failure(try client.why(job.name), status: 66) }
             let bar = LiveLine()
-            var log = FollowedLog(client.layout.log(of: job.name), storage)
+            var log = FollowedLog(named.folder(in: client.layout).appending(.log), LocalStorage())
             // A job that waits may do so for long: why it does is told, on standard error, since it is not in the log.
-            if let state = try client.find(job.name)?.state, [.queue, .held].contains(state) {
-                Terminal.error("charnn: \(try client.why(job.name))")
-            }
+            if [.queue, .held].contains(named.state) { Terminal.error("charnn: \(try client.why(job.name))") }
             while true {
                 // It would follow for nobody.
                 if StandardOutput.hasFailed { return }
-                let found = try client.find(job.name)
+                // Looked at before the log, which is then whole where it has ended.
+                guard let found = try client.named(job.name) else {
+                    throw Failure(try client.why(job.name), status: 66)
+                }
                 let news = log.news()
                 if !news.isEmpty {
                     bar.clear()
                     Terminal.write(Terminal.harmless(news))
                 }
-                switch found?.state {
-                case .done, .failed, .cancelled, .rejected:
+                switch found.state {
+                case .done, .failed, .cancelled, .rejected, .stopped:
                     bar.clear()
                     // The daemon moves the file first and then tells of it.
-                    usleep(300_000)
+                    if found.run == nil { usleep(300_000) }
                     Terminal.write(Terminal.harmless(log.news()))
-                    if found?.state == .done { return }
+                    if found.state == .done { return }
+                    if let run = found.run { throw Failure(run.sentence, status: 1) }
                     throw ExitCode(1)
                 case .active:
                     // A line of the log that is not whole yet stays as it is.
-                    if let status = found?.status, log.isAtLineStart {
+                    if let status = found.status, log.isAtLineStart {
                         bar.show(ProgressBar.text(status, width: Terminal.width - 1))
                     }
-                    usleep(500_000)
-                case .queue, .held:
-                    bar.clear()
-                    usleep(500_000)
-                case nil:
-                    let folder = client.layout.folder(of: job.name)
-                    guard try storage.status(of: folder) != nil else {
-                        throw Failure(try client.why(job.name), status: 66)
-                    }
-                    // A run outside the queue goes on as long as somebody works on it, and nothing moves when it ends.
-                    if try !storage.isLocked(client.layout.lock(of: job.name)) {
-                        bar.clear()
-                        Terminal.write(Terminal.harmless(log.news()))
-                        let state = JobFolder(folder, in: storage).status()?.state
-                        if state == .done { return }
-                        let how = state == .failed ? "failed" : "was stopped"
-                        throw Failure(
-                            "\(job.name) is no job of the queue; it \(how), and nothing works on it now", status: 1)
-                    }
-                    usleep(500_000)
+                case .queue, .held: bar.clear()
                 }
+                usleep(500_000)
             }
         }
     }

@@ -109,6 +109,7 @@ struct Fsck: ParsableCommand {
 private struct SpoolSurvey {
     var findings: [SpoolFinding]
     var jobs = 0
+    var runs = 0
     var results: ResultCheck?
 
     init(_ layout: SpoolLayout, _ storage: LocalStorage) throws {
@@ -116,7 +117,11 @@ private struct SpoolSurvey {
         guard try storage.status(of: layout.jobs)?.kind == .directory else { return }
         let results = try ResultCheck(layout, storage: storage)
         findings += results.findings
-        jobs = try storage.list(layout.jobs).filter { !$0.hasPrefix(".") }.count
+        func count(_ directory: FilePath) throws -> Int {
+            guard try storage.status(of: directory)?.kind == .directory else { return 0 }
+            return try storage.list(directory).filter { !$0.hasPrefix(".") }.count
+        }
+        (jobs, runs) = (try count(layout.jobs), try count(layout.runs))
         self.results = results
     }
 }
@@ -134,7 +139,7 @@ private struct FsckReport: Encodable {
         spool = layout.root.string
         findings = survey.findings
         let counts: [(Int, String)] = [
-            (survey.jobs, "job folder"), (survey.results?.results ?? 0, "result"),
+            (survey.jobs, "job folder"), (survey.runs, "run"), (survey.results?.results ?? 0, "result"),
             (survey.results?.models ?? 0, "other model"), (survey.results?.checkpoints ?? 0, "checkpoint"),
             (survey.results?.texts ?? 0, "encoded text"),
         ]

@@ -10,10 +10,10 @@ import CharnnTraining
 import Glibc
 import SystemPackage
 
-/// A model that a person names: a file, an output folder, or a job of the spool.
+/// A model that a person names: a file, an output folder, a job of the spool, or a run outside the queue.
 struct ModelArgument: ParsableArguments {
     @Argument(
-        help: ArgumentHelp("A job's name, its output folder, or a model file.", valueName: "model"),
+        help: ArgumentHelp("A job's or run's name, its output folder, or a model file.", valueName: "model"),
         completion: .custom { words, _, _ in JobNames.withModels(words) })
     var model: String
 
@@ -30,23 +30,18 @@ struct ModelArgument: ParsableArguments {
             }
         }
         let layout = try spool.layout
-        let ofJob = layout.folder(of: model).appending(.model)
-        guard FilePath.Component(model) != nil, try storage.status(of: ofJob) != nil else {
-            let names = Self.jobs(in: layout, storage)
+        let named = try SpoolClient(layout, storage: storage).named(model)
+        // A folder in jobs/ need not be a job's: somebody may have put it there.
+        let folder = named?.folder(in: layout) ?? (FilePath.Component(model) == nil ? nil : layout.folder(of: model))
+        guard let path = folder?.appending(.model), try storage.status(of: path) != nil else {
+            let names = JobNames.withModels(in: layout)
+            let others = names.count > 10 ? names.prefix(10) + ["\(names.count - 10) more"] : names
             throw Failure(
-                "\(model): there is no such model file, and no job of that name has a model in \(layout.root)"
-                    + (names.isEmpty ? "; `charnn demo` makes one" : "; there are \(names.joined(separator: ", "))"),
+                "\(model): there is no such model file, and no job or run of that name has a model in \(layout.root)"
+                    + (names.isEmpty ? "; `charnn demo` makes one" : "; there are \(others.joined(separator: ", "))"),
                 status: 66)
         }
-        return try Model(reading: ofJob, in: storage)
-    }
-
-    /// Jobs that have a model, the first ten.
-    private static func jobs(in layout: SpoolLayout, _ storage: any Storage) -> [String] {
-        let names = ((try? storage.list(layout.jobs)) ?? []).filter { name in
-            (try? storage.status(of: layout.folder(of: name).appending(.model))) != nil
-        }.sorted()
-        return names.count > 10 ? names.prefix(10) + ["\(names.count - 10) more"] : names
+        return try Model(reading: path, in: storage)
     }
 }
 
@@ -62,7 +57,7 @@ struct Generate: ParsableCommand {
             Examples:
               charnn generate demo --prompt 'You may' --length 300
               charnn generate demo --temperature 0.5 --count 3
-              charnn generate ~/.local/state/charnnd/jobs/demo/model.safetensors
+              charnn generate ~/.local/state/charnnd/runs/demo/model.safetensors
             """)
 
     @OptionGroup var model: ModelArgument

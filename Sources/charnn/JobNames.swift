@@ -2,22 +2,42 @@ import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
-/// The jobs of a spool, for a shell that completes a word.
+/// The jobs of a spool and the runs outside the queue, for a shell that completes a word.
 enum JobNames {
     /// - Parameter words: The command line so far, of which `--spool` counts.
     static func all(_ words: [String]) -> [String] {
         guard let layout = try? layout(words) else { return [] }
-        let client = SpoolClient(layout)
-        return ((try? client.list()) ?? []).map(\.name).filter { $0 == Terminal.oneLine($0) }
+        let jobs = ((try? SpoolClient(layout).list()) ?? []).map(\.name)
+        return (jobs + names(of: runs(layout), besides: jobs)).filter { $0 == Terminal.oneLine($0) }
     }
 
-    /// Jobs that have a model.
-    static func withModels(_ words: [String]) -> [String] {
+    /// Runs that can be ended.
+    static func running(_ words: [String]) -> [String] {
         guard let layout = try? layout(words) else { return [] }
+        return names(of: runs(layout).filter { $0.state == .active }, besides: [])
+    }
+
+    /// Jobs and runs that have a model.
+    static func withModels(_ words: [String]) -> [String] {
+        (try? layout(words)).map { withModels(in: $0) } ?? []
+    }
+
+    /// Jobs and runs of a spool that have a model.
+    static func withModels(in layout: SpoolLayout) -> [String] {
         let storage = LocalStorage()
-        return ((try? storage.list(layout.jobs)) ?? []).filter { name in
-            (try? storage.status(of: layout.folder(of: name).appending(.model))) != nil
-        }.sorted()
+        func hasModel(_ folder: FilePath) -> Bool { (try? storage.status(of: folder.appending(.model))) != nil }
+        let jobs = ((try? storage.list(layout.jobs)) ?? []).filter { hasModel(layout.folder(of: $0)) }.sorted()
+        return jobs + names(of: runs(layout).filter { !$0.isFormer && hasModel($0.folder) }, besides: jobs)
+    }
+
+    private static func runs(_ layout: SpoolLayout) -> [RunFolders.Run] {
+        (try? RunFolders(besides: layout).list()) ?? []
+    }
+
+    /// A job of the same name would be found first.
+    private static func names(of runs: [RunFolders.Run], besides jobs: [String]) -> [String] {
+        let jobs = Set(jobs)
+        return runs.map { jobs.contains($0.name) ? $0.title : $0.name }
     }
 
     private static func layout(_ words: [String]) throws -> SpoolLayout {

@@ -11,13 +11,19 @@ struct List: ParsableCommand {
         discussion: """
             On a terminal with the curve of each job's loss, in colour unless NO_COLOR is set, and as wide as the window.
 
+            --runs lists what `charnn run` and `charnn demo` began, which is outside the queue.
+
             Example:
               charnn list
               charnn list --json
+              charnn list --runs
             """)
 
     @Flag(name: .long, help: "Print a JSON array.")
     var json = false
+
+    @Flag(name: .long, help: "List your runs outside the queue: running, stopped, done, failed.")
+    var runs = false
 
     @OptionGroup var spool: SpoolOptions
 
@@ -26,6 +32,7 @@ struct List: ParsableCommand {
             let storage = LocalStorage()
             let layout = try spool.existing(storage)
             let client = SpoolClient(layout)
+            if runs { return try listRuns(client, storage) }
             let jobs = try client.list()
             let people = People.system
             let isShared = try layout.sharing(on: storage) == .group
@@ -39,11 +46,8 @@ struct List: ParsableCommand {
             }
             if !jobs.isEmpty {
                 let rows = jobs.map { job in
-                    // Curves are for people: elsewhere nobody reads a thousand files for them.
-                    let losses =
-                        Terminal.isInteractive && Terminal.isUnicode
-                        ? Sparkline.losses(of: layout.folder(of: job.name).appending(.metrics), in: storage) : []
-                    return JobRow(job, people, reasons, losses: losses).cells(isShared: isShared)
+                    JobRow(job, people, reasons, losses: Self.losses(in: layout.folder(of: job.name), storage))
+                        .cells(isShared: isShared)
                 }
                 Terminal.line(Table(columns: JobRow.columns(isShared: isShared), rows: rows).text(room: Terminal.room))
             }
@@ -59,15 +63,31 @@ struct List: ParsableCommand {
             if isShared, client.hasDaemon() == false, jobs.contains(where: { $0.state == .queue }) {
                 Terminal.line("No daemon works here. \(client.startRemedy)")
             }
-            let runs = client.runs(besides: jobs).map(\.name)
+            let runs = try client.runs().list().map(\.title)
             if !runs.isEmpty {
                 let more = runs.count > 5 ? " and \(runs.count - 5) more" : ""
                 Terminal.line(
                     Terminal.dim(
-                        "Run outside the queue: \(runs.prefix(5).joined(separator: ", "))\(more); `charnn show \(runs[0])`."
-                    ))
+                        "Outside the queue: \(runs.prefix(5).joined(separator: ", "))\(more); `charnn list --runs`."))
             }
         }
+    }
+
+    private func listRuns(_ client: SpoolClient, _ storage: LocalStorage) throws {
+        let folders = try client.runs()
+        let runs = try folders.list()
+        if json { return Terminal.line(try JobRow.json(runs.map { JobRow($0) })) }
+        guard !runs.isEmpty else {
+            return Terminal.line("There are no runs in \(folders.home.runs); `charnn run FILE` begins one.")
+        }
+        let rows = runs.map { JobRow($0, losses: Self.losses(in: $0.folder, storage)).cells(isShared: false) }
+        Terminal.line(Table(columns: JobRow.columns("RUN", isShared: false), rows: rows).text(room: Terminal.room))
+    }
+
+    /// The curve of a folder; none where it is not shown, for then nobody reads a thousand files for it.
+    private static func losses(in folder: FilePath, _ storage: LocalStorage) -> [Double] {
+        guard Terminal.isInteractive, Terminal.isUnicode else { return [] }
+        return Sparkline.losses(of: folder.appending(.metrics), in: storage)
     }
 }
 
@@ -118,9 +138,27 @@ private struct JobRow: Encodable {
         return String(decoding: try encoder.encode(rows), as: UTF8.self)
     }
 
-    /// - Parameter isShared: Whether there are several owners; in a spool of one's own each job is its owner's.
-    static func columns(isShared: Bool) -> [Table.Column] {
-        [Table.Column("JOB", giving: 3, least: 8)] + (isShared ? [Table.Column("OWNER", giving: 1)] : []) + others
+    /// A run outside the queue.
+    init(_ run: RunFolders.Run, losses: [Double] = []) {
+        name = run.title
+        state = run.state.rawValue
+        place = run.state
+        phase = run.status?.phase
+        elapsedSeconds = run.status?.elapsedSeconds
+        step = run.status?.step
+        totalSteps = run.status?.totalSteps
+        trainLoss = run.status?.trainLoss
+        bestValidationLoss = run.status?.bestValidationLoss
+        secondsLeft = run.status?.secondsLeft
+        reason = run.status?.reason ?? run.problem
+        self.losses = losses
+    }
+
+    /// - Parameters:
+    ///   - what: What stands in the first column.
+    ///   - isShared: Whether there are several owners; in a spool of one's own each job is its owner's.
+    static func columns(_ what: String = "JOB", isShared: Bool) -> [Table.Column] {
+        [Table.Column(what, giving: 3, least: 8)] + (isShared ? [Table.Column("OWNER", giving: 1)] : []) + others
     }
 
     private static let others = [
@@ -155,7 +193,7 @@ extension JobState {
         switch self {
         case .active: .cyan
         case .done: .green
-        case .held: .yellow
+        case .held, .stopped: .yellow
         case .failed, .rejected: .red
         case .queue, .cancelled: nil
         }

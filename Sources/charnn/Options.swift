@@ -36,6 +36,17 @@ struct SpoolOptions: ParsableArguments {
         return try made(layout, storage)
     }
 
+    /// The spool and the person's runs, which lie in their own: both to be worked in.
+    func preparedForRuns(_ storage: any Storage) throws -> (SpoolLayout, RunFolders) {
+        let layout = try prepared(storage)
+        let runs = try RunFolders(besides: layout, storage: storage)
+        if runs.home != layout {
+            try whereAllowed(runs.home) { try runs.home.requireLocal(on: storage) }
+            _ = try made(runs.home, storage)
+        }
+        return (layout, runs)
+    }
+
     /// Makes what an older version did not have yet; in another's spool its daemon does that.
     private func made(_ layout: SpoolLayout, _ storage: any Storage) throws -> SpoolLayout {
         try whereAllowed(layout) {

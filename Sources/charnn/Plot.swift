@@ -41,7 +41,8 @@ struct Plot: ParsableCommand {
             }
             var chart = jobs.count == 1 ? jobs[0].lossChart : JobComparison(jobs).chart
             chart.title = jobs.count == 1 ? "\(jobs[0].name): loss" : chart.title
-            let file = output ?? "\(names[0]).svg"
+            // A run's title has a slash.
+            let file = output ?? "\(FilePath(names[0]).lastComponent?.string ?? names[0]).svg"
             let path = FilePath(file).absolute
             switch path.extension {
             case "svg": try storage.swap(path, with: Array(chart.svg().utf8), mode: 0o644)

@@ -3,6 +3,7 @@ import CharnnJobs
 import CharnnReports
 import CharnnSpool
 import CharnnStorage
+import Glibc
 import SystemPackage
 
 /// `NAME`, for commands about one job.
@@ -110,19 +111,73 @@ struct Retry: ParsableCommand {
     }
 }
 
+struct End: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "End a run outside the queue that is at work, with a checkpoint.",
+        discussion: """
+            As Ctrl-C does where it was started: `charnn run` with its job file goes on from there. A job of the queue is \
+            ended by `charnn cancel`.
+
+            Example:
+              charnn run --fresh gpl.yaml & sleep 3; charnn end gpl; wait
+            """)
+
+    @Argument(
+        help: ArgumentHelp("The run's name.", valueName: "name"),
+        completion: .custom { words, _, _ in JobNames.running(words) })
+    var name: String
+
+    @OptionGroup var spool: SpoolOptions
+
+    /// Seconds for which a checkpoint is waited for.
+    private static let patience = 60.0
+
+    func run() throws {
+        try reporting {
+            let client = SpoolClient(try spool.existing(LocalStorage()))
+            let runs = try client.runs()
+            if try runs.find(name) == nil, let job = try client.find(name) {
+                throw Failure(
+                    "\(job.name) is a job of the queue; `charnn cancel \(job.name)` ends it", status: Failure.usage)
+            }
+            let run = try runs.end(name)
+            let clock = SpoolClock.system
+            let limit = clock.monotonic() + Self.patience
+            while try runs.isAtWork(run) {
+                guard clock.monotonic() < limit else {
+                    return Terminal.line(
+                        "\(run.title) was asked to end and still works at its checkpoint; `charnn list --runs` shows it."
+                    )
+                }
+                usleep(50_000)
+            }
+            // It may have come to its end by itself.
+            Terminal.line(Terminal.oneLine(try runs.find(run.title)?.sentence ?? "\(run.title) has ended."))
+        }
+    }
+}
+
 struct Clean: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Remove ended jobs with their folders.",
+        abstract: "Remove ended jobs, and runs outside the queue that ended or were stopped, with their folders.",
         discussion: """
+            What a running or waiting job waits for stays, and so does what cannot be read.
+
             Example:
               charnn clean --older-than 30d --dry-run
               charnn clean --older-than 30d
+              charnn clean --runs --older-than 7d
             """)
 
-    @Option(name: .long, help: "Only jobs that ended longer ago, such as 30d. Default: keep_jobs, if configured.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Only what ended longer ago, such as 30d. Default: keep_jobs, if configured.")
     var olderThan: String?
 
-    @Flag(name: .long, help: "Only say which jobs would be removed.")
+    @Flag(name: .long, help: "Only runs outside the queue.")
+    var runs = false
+
+    @Flag(name: .long, help: "Only say what would be removed.")
     var dryRun = false
 
     @OptionGroup var spool: SpoolOptions
@@ -131,9 +186,17 @@ struct Clean: ParsableCommand {
         try reporting {
             let age = try leastAge()
             let client = SpoolClient(try spool.existing(LocalStorage()))
-            let removed = try client.clean(endedBefore: SpoolClock.system.wall() - age, dryRun: dryRun)
-            for name in removed { Terminal.line("\(name): \(dryRun ? "would be removed" : "removed")") }
-            if removed.isEmpty { Terminal.line("No job ended longer ago than \(duration(age)).") }
+            let limit = SpoolClock.system.wall() - age
+            var count = 0
+            func tell(_ names: [String]) {
+                for name in names { Terminal.line("\(name): \(dryRun ? "would be removed" : "removed")") }
+                count += names.count
+            }
+            // Runs are one's own; of jobs some may be the daemon's, and then it ends there.
+            tell(try client.runs().clean(endedBefore: limit, dryRun: dryRun))
+            if !runs { tell(try client.clean(endedBefore: limit, dryRun: dryRun)) }
+            let what = runs ? "run" : "job or run"
+            if count == 0 { Terminal.line("No \(what) ended longer ago than \(duration(age)).") }
         }
     }
 

@@ -4,15 +4,19 @@ import CharnnPrograms
 import CharnnReports
 import CharnnSpool
 import CharnnStorage
-import Glibc
 import SystemPackage
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a job here and now, without a daemon, in the same output layout.",
         discussion: """
-            Ctrl-C stops with a checkpoint; the same command goes on from there. Texts are looked for beside the job \
-            file first, then in the spool's corpora/.
+            It is no job of the queue: it lies in runs/ of your own spool, `charnn list --runs` shows it, and no queued job \
+            refers to it. Ctrl-C, `charnn end`, and a terminal that goes away stop it with a checkpoint; the same command \
+            goes on from there, --fresh begins anew.
+
+            Texts and models are looked for beside the job file first, then in the spool: texts in corpora/, models that \
+            model: or from: names by a job of the queue, else by a run of yours. What generate asks for is printed in the \
+            end.
 
             Example:
               cp /usr/share/common-licenses/GPL-3 gpl.txt
@@ -25,9 +29,12 @@ struct Run: ParsableCommand {
         help: ArgumentHelp("The job file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml", "json"]))
     var file: String
 
+    @Flag(name: .long, help: "Begin anew: remove first what this run has written before.")
+    var fresh = false
+
     @Option(
         name: .long,
-        help: ArgumentHelp("The output folder. Default: jobs/NAME in the spool.", valueName: "dir"),
+        help: ArgumentHelp("The output folder. Default: runs/NAME in your own spool.", valueName: "dir"),
         completion: .directory)
     var output: String?
 
@@ -37,18 +44,21 @@ struct Run: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let given = try NamedJobFile(file, in: storage)
-            let layout = try spool.prepared(storage)
-            let folder = output.map { FilePath($0).absolute } ?? layout.folder(of: given.name)
+            let (layout, runs) = try spool.preparedForRuns(storage)
+            let folder = output.map { FilePath($0).absolute } ?? runs.home.folder(ofRun: given.name)
+            if output == nil { try tellOfFormerRun(given.name, runs, storage) }
+            let options = [("--output", output), ("--spool", spool.spool)]
+                .map { name, value in value.map { " \(name) \($0)" } ?? "" }.joined()
             let exit = try ForegroundJob(
-                name: given.name, bytes: given.bytes, fileName: file, folder: folder, layout: layout,
-                beside: given.path.removingLastComponent(), storage: storage
+                name: given.name, bytes: given.bytes, fileName: file, folder: folder, layout: layout, runs: runs,
+                beside: given.path.removingLastComponent(), storage: storage,
+                command: "\(Terminal.program) run\(options) \(file)", isFresh: fresh
             ).run()
             switch exit {
             case .done:
+                printTexts(of: folder, storage)
                 Terminal.line("Everything lies in \(folder)")
             case .checkpointed:
-                let options = [("--output", output), ("--spool", spool.spool)]
-                    .map { name, value in value.map { " \(name) \($0)" } ?? "" }.joined()
                 Terminal.line("Stopped with a checkpoint. To go on: \(Terminal.program) run \(file)\(options)")
                 throw ExitCode(exit.rawValue)
             default:
@@ -56,68 +66,28 @@ struct Run: ParsableCommand {
             }
         }
     }
-}
 
-/// A job run by a person's own process, with a person's own rights.
-struct ForegroundJob {
-    var name: String
-    var bytes: [UInt8]
-    var fileName: String
-    var folder: FilePath
-    var layout: SpoolLayout
-    /// Where relative texts are looked for first.
-    var beside: FilePath
-    var storage: any Storage
-    var isQuiet = false
-
-    private static let stop = StopFlag()
-
-    func run() throws -> WorkerExit {
-        var job = try JobFile.parse(bytes, fileName: fileName)
-        if var section = job.train {
-            section.corpus = section.corpus.map(located)
-            job.train = section
-        }
-        if var section = job.evaluate {
-            section.corpus = section.corpus.map(located)
-            job.evaluate = section
-        }
-        let jobFolder = JobFolder(folder, in: storage)
-        try storage.createDirectories(folder, mode: 0o750)
-        guard let lock = try storage.lock(folder.appending(.lock)) else {
-            throw Failure("another worker is at \(folder); wait for it, or give --output another folder", status: 75)
-        }
-        let known = try JobStatus.read(jobFolder.statusFile, on: storage)
-        if known?.ticket != nil {
-            throw Failure(
-                "\(folder) belongs to a job of the queue; give --output another folder, or the file another name",
-                status: 73)
-        }
-        try storage.replace(jobFolder.jobFile, with: bytes)
-        var status = known ?? JobStatus(job: name, state: .active)
-        status.attempts += 1
-        status.startedAt = JobStatus.time(SpoolClock.system.wall())
-        // A person who runs a job again gives it its time again.
-        if status.state != .active { status.elapsedSeconds = nil }
-
-        _ = Self.stop.isSet
-        signal(SIGPIPE, SIG_IGN)
-        signal(SIGINT) { _ in ForegroundJob.stop.set() }
-        signal(SIGTERM) { _ in ForegroundJob.stop.set() }
-        let reporter = ConsoleReporter(log: jobFolder.log, storage: storage, isQuiet: isQuiet)
-        let runner = JobRunner(
-            job, status: status, folder: jobFolder,
-            environment: JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil), storage: storage,
-            engines: Engines(), reporter: reporter, stop: Self.stop)
-        let exit = withExtendedLifetime(lock) { runner.run() }
-        reporter.clear()
-        return exit
+    /// Says of a run that version 0.1.0 began that it is not gone on with.
+    private func tellOfFormerRun(_ name: String, _ runs: RunFolders, _ storage: LocalStorage) throws {
+        guard try storage.status(of: runs.home.folder(ofRun: name)) == nil,
+            let former = try runs.find(name), former.isFormer
+        else { return }
+        Terminal.error(
+            "charnn: an earlier run of \(name) lies in \(former.folder) and stays there; this one begins anew. To go on with "
+                + "that one: --output \(former.folder)")
     }
 
-    /// A text beside the job file, else as the job file says; links are followed, for they are the person's own.
-    private func located(_ text: String) -> String {
-        let here = beside.pushing(FilePath(text)).lexicallyNormalized()
-        if access(here.string, F_OK) == 0 { return here.real.string }
-        return FilePath(text).isAbsolute ? FilePath(text).real.string : text
+    /// So many of the texts that were asked for are printed; all lie in the folder.
+    private static let mostTexts = 3
+
+    private func printTexts(of folder: FilePath, _ storage: LocalStorage) {
+        let record = JobRecord("", folder: folder, in: storage)
+        for text in record.generated.prefix(Self.mostTexts) {
+            Terminal.line(Terminal.bold("\(text.file):"))
+            Terminal.line(Terminal.harmless(text.text))
+            Terminal.line()
+        }
+        let more = record.generatedCount - Self.mostTexts
+        if more > 0 { Terminal.line("\(more) more in \(folder.appending(.generated))") }
     }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CharnnJobs
 import CharnnReports
 import CharnnSpool
 import CharnnStorage
@@ -7,7 +6,7 @@ import SystemPackage
 
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show how one job stands.",
+        abstract: "Show how one job, or one run outside the queue, stands.",
         discussion: """
             Example, with the job of `charnn submit --help`:
               charnn show night
@@ -23,15 +22,15 @@ struct Show: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let client = try job.client()
-            let folder = client.layout.folder(of: job.name)
-            let found = try client.find(job.name)
-            guard let status = found?.status ?? JobFolder(folder, in: storage).status() else {
-                throw Failure(try client.why(job.name), status: 66)
-            }
+            let found = try client.named(job.name)
+            guard let found, let status = found.status else { throw Failure(try client.why(job.name), status: 66) }
             if json { return Terminal.write(String(decoding: status.encoded, as: UTF8.self)) }
-            let state = found?.state ?? status.state
+            let (state, folder) = (found.state, found.folder(in: client.layout))
             let losses = Sparkline.losses(of: folder.appending(.metrics), in: storage)
-            for case (let name, let value?) in facts(status, state) + curve(losses) + [("folder", folder.string)] {
+            let kind = found.run == nil ? "job" : "run"
+            for case (let name, let value?) in [(kind, found.title)] + facts(status, state) + curve(losses) + [
+                ("folder", folder.string)
+            ] {
                 line(name, value, name == "state" ? state.colour : name == "curve" ? .cyan : nil)
             }
             for warning in status.warnings { line("warning", warning, .yellow) }
@@ -48,7 +47,6 @@ struct Show: ParsableCommand {
 
     private func facts(_ status: JobStatus, _ state: JobState) -> [(String, String?)] {
         [
-            ("job", status.job),
             ("owner", status.owner ?? status.submitter.map { People.system.name(of: $0) }),
             ("shared", status.isPrivate == true ? "no: it is its owner's alone" : nil), ("state", state.rawValue),
             ("phase", status.phase), ("reason", status.reason),

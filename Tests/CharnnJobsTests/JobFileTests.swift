@@ -272,3 +272,36 @@ import Testing
         #expect(throws: JobFileError.self) { try parse(text) }
     }
 }
+
+/// Other paths in a job file that stays as it is otherwise.
+@Suite struct PathReplacementTests {
+    private func replaced(_ text: String) throws -> String? {
+        try JobFile.replacingPaths(
+            in: Array(text.utf8), fileName: "job.yaml", texts: ["own.txt": "own-2.txt"],
+            models: ["own.safetensors": "own-2.safetensors"]
+        ).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    @Test(
+        arguments: [
+            ("train: {corpus: own.txt}", "train: {corpus: \"own-2.txt\"}"),
+            ("train:\r\n  corpus: 'own.txt' # own.txt\r\n", "train:\r\n  corpus: \"own-2.txt\" # own.txt\r\n"),
+            (
+                "\u{FEFF}# é own.txt\ntrain:\n  corpus:\n  - a.txt\n  - own.txt\n  seq_length: 9\n",
+                "# é own.txt\ntrain:\n  corpus:\n  - a.txt\n  - \"own-2.txt\"\n  seq_length: 9\n"
+            ),
+            (
+                #"{"evaluate": {"model": "own.safetensors", "corpus": ["own.txt", "own.txt"]}}"#,
+                #"{"evaluate": {"model": "own-2.safetensors", "corpus": ["own-2.txt", "own-2.txt"]}}"#
+            ),
+            (
+                "generate:\n- {model: own.safetensors, prompt: own.txt}\n- {model: own, prompt: own.safetensors}\n",
+                "generate:\n- {model: \"own-2.safetensors\", prompt: own.txt}\n- {model: own, prompt: own.safetensors}\n"
+            ),
+            ("train: {corpus: \"own\\u002etxt\"}", nil),
+            ("train:\n  corpus: >-\n    own.txt\n", nil),
+        ] as [(String, String?)])
+    func `only the paths are changed, or nothing`(text: String, expected: String?) throws {
+        #expect(try replaced(text) == expected)
+    }
+}

@@ -45,7 +45,9 @@ final class JobFixture: JobReporter {
         try storage.createDirectories(jobs.appending(name), mode: 0o755)
         stop = StopFlag()
         renames.stop(stop)
-        let status = output(name).status() ?? JobStatus(job: name, state: .active)
+        var status = output(name).status() ?? JobStatus(job: name, state: .active)
+        // Without one it is a run outside the queue.
+        status.sequence = status.sequence ?? 1
         return JobRunner(
             job, status: status, folder: output(name), environment: environment, storage: storage,
             engines: engines, reporter: self, stop: stop, clock: clock, pulse: pulse

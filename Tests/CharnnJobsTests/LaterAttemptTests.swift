@@ -102,7 +102,7 @@ import Testing
         fixture.onEvent = nil
         fixture.events = []
         #expect(try fixture.run("a", JobFixture.training) == .done)
-        let told = fixture.events.filter { $0.kind == .warning && $0.message.contains("text.txt was changed") }
+        let told = fixture.events.filter { $0.kind == .warning && $0.message.contains("text.txt was written to") }
         #expect(told.count == 1, "\(fixture.events.map(\.message))")
         let corpus = try EncodedCorpus(reading: output.corpus, in: fixture.storage)
         #expect(corpus.vocabulary.index(of: 0x77) != nil)

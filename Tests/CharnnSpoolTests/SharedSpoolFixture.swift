@@ -42,7 +42,7 @@ final class SharedSpoolFixture {
         return keeper
     }
 
-    /// Reads lines `priority: N`, `after: A`, `share: S`, `text: T`, `length: N`; anything else is refused.
+    /// Reads lines `priority: N`, `after: A`, `share: S`, `text: T`, `model-file: F`, `length: N`; anything else is refused.
     static let check: JobCheck = { bytes, file throws(JobRejection) in
         var requirements = JobRequirements()
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
@@ -52,6 +52,7 @@ final class SharedSpoolFixture {
             case "after:": requirements.after = Array(words.dropFirst())
             case "share:": requirements.share = Share(rawValue: words[1])!
             case "text:": requirements.texts.append(words[1])
+            case "model-file:": requirements.modelPaths.append(words[1])
             case "length:": requirements.textLength = Int(words[1])!
             default: throw JobRejection("\(file): \(line) is not understood")
             }

@@ -63,6 +63,24 @@ import Testing
         #expect(error?.remedy == "mount a local file system there, or name a folder on one")
     }
 
+    @Test func `runs lie in a spool of one's own, also beside the shared one`() throws {
+        let (home, state) = (home.string, home.appending(".local/state/charnnd"))
+        func homeOfRuns(_ layout: SpoolLayout) throws -> SpoolLayout {
+            try layout.homeOfRuns(environment: { $0 == "HOME" ? home : nil }, on: LocalStorage(), local: local)
+        }
+        let spool = SpoolLayout(root: folder.path.appending("spool"))
+        #expect(try homeOfRuns(spool) == spool)
+        try spool.create(.personal, on: LocalStorage())
+        #expect(try homeOfRuns(spool) == spool)
+        let shared = SpoolLayout(root: folder.path.appending("shared"))
+        try shared.create(.group, on: LocalStorage())
+        #expect(try homeOfRuns(shared).root == state)
+        #expect(
+            try shared.homeOfRuns(
+                environment: { $0 == "HOME" ? home : nil }, on: disk([state: "nfs"]), local: local
+            ).root == local)
+    }
+
     @Test func `a home on the network has its spool on the local disk, which is told when it is made`() throws {
         let disk = disk()
         let layout = try choose(on: disk)

@@ -306,6 +306,16 @@ struct PrivacyTests {
         #expect(try keeper.claimNext() != nil)
     }
 
+    @Test func `a model file is looked for among the texts where no job has it`() throws {
+        for (name, mode) in [("open.safetensors", 0o644), ("shut.safetensors", 0o600)] as [(String, UInt32)] {
+            try put(name, FileMode(mode))
+            spool.drop("\(name).yaml", "model-file: \(name)")
+        }
+        try keeper.settle()
+        #expect(try !isShut("open.safetensors"))
+        #expect(try isShut("shut.safetensors"))
+    }
+
     @Test(arguments: [(64, false), (65, true)])
     func `so many texts are looked at and no more`(count: Int, isPrivate: Bool) throws {
         for number in 0..<count { try put("t\(number).txt", 0o644) }

@@ -116,7 +116,7 @@ import Testing
         #expect(failed.error.contains(reason), "\(failed.error)")
         let again = try spool.charnn("run", file.string, with: Self.emulation())
         #expect(again.status == 0, "\(again.error)")
-        try spool.expectResults("job", equal: undisturbed)
+        try spool.expectResults(in: spool.run("job"), equal: undisturbed)
     }
 
     @Test func `a long run measures first how its steps are done fastest, and keeps to it`() throws {
@@ -136,7 +136,7 @@ import Testing
             ]
             let outcome = try spool.charnn("run", file.string, with: Self.emulation(fault))
             #expect(outcome.status == 75, "\(outcome.error)")
-            let resolved = try spool.text(spool.output("job").appending("resolved.yaml"))
+            let resolved = try spool.text(spool.run("job").appending("resolved.yaml"))
             methods.append(String(resolved.prefix { $0 != "\n" }))
             if methods.count == 1 {
                 let plan = try #require(try kept().first)
@@ -147,7 +147,7 @@ import Testing
         #expect(methods[1] == methods[0])
         // It was not measured again.
         #expect(try kept() == [])
-        #expect(try spool.status("job")?.warnings.contains { $0.contains("may differ") } == false)
+        #expect(try spool.runStatus("job")?.warnings.contains { $0.contains("may differ") } == false)
     }
 
     @Test func `a GPU that fails every job is left alone after three, and jobs for the CPU are done`() throws {

@@ -149,7 +149,7 @@ import Testing
         #expect(
             checked.output.contains("  warning: ") && checked.output.contains("letters in windows-1252; set encoding"))
         #expect(try spool.charnn("run", "text.yaml").output.contains("letters in windows-1252; set encoding to that."))
-        #expect(try spool.status("text")?.warnings.contains { $0.contains("in windows-1252") } == true)
+        #expect(try spool.runStatus("text")?.warnings.contains { $0.contains("in windows-1252") } == true)
         // A terminal shows characters whatever the text's encoding was.
         let shown = try spool.charnn("generate", "text", "--prompt", "à praia", "--length", "1")
         #expect(shown.output.hasPrefix("à praia"))

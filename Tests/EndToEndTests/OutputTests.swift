@@ -33,7 +33,7 @@ import Testing
         #expect(try shell("charnn run tale.yaml").status == 0)
         for command in [
             "generate tale --length 20000", "generate tale --length 5",
-            "evaluate spool/jobs/tale spool/corpora/tale.txt",
+            "evaluate spool/runs/tale spool/corpora/tale.txt",
             "evaluate --json tale spool/corpora/tale.txt", "report", "show tale", "show --json tale", "list --json",
             "list", "fsck", "check --no-time tale.yaml", "doctor --json", "--help", "help generate",
             "--generate-completion-script bash", "--version",
@@ -50,10 +50,22 @@ import Testing
     @Test func `a run whose lines cannot be written goes on to its end`() throws {
         let end = try shell("charnn run tale.yaml > /dev/full")
         #expect(end.status == 74 && end.error == "charnn: " + Self.complaint)
-        #expect(try spool.status("tale")?.state == .done)
+        #expect(try spool.runStatus("tale")?.state == .done)
         try spool.storage.replace(
             spool.folder.path.appending("bad.yaml"), with: Array("evaluate: {model: nobody, corpus: tale.txt}".utf8))
         #expect(try shell("charnn run bad.yaml > /dev/full").status == 1, "a status of its own is kept")
+    }
+
+    @Test func `what is written to closed descriptors gets into no file`() throws {
+        let end = try shell("charnn run tale.yaml <&- >&- 2>&-")
+        #expect(end.status == 74)
+        #expect(try spool.runStatus("tale")?.state == .done)
+        // Lines of the log have a time in front.
+        for line in ["The text has .*", "Everything lies in .*", ".*cannot be written.*"] {
+            #expect(try shell("grep -rx '\(line)' spool").output == "", "\(line)")
+        }
+        let told = try shell("charnn list --runs >&-")
+        #expect(told.status == 74 && told.error.contains("standard output cannot be written (Bad file descriptor)"))
     }
 
     @Test func `a reader that has gone is no failure`() throws {

@@ -77,6 +77,13 @@ final class TestSpool: Sendable {
 
     func output(_ job: String) -> FilePath { layout.folder(of: job) }
 
+    /// The folder of a run outside the queue.
+    func run(_ name: String) -> FilePath { layout.folder(ofRun: name) }
+
+    func runStatus(_ name: String) throws -> JobStatus? {
+        try JobStatus.read(run(name).appending(.status), on: storage)
+    }
+
     func state(_ job: String) throws -> JobState? { try client.find(job)?.state }
 
     func status(_ job: String) throws -> JobStatus? { try JobStatus.read(layout.status(of: job), on: storage) }
@@ -91,10 +98,12 @@ final class TestSpool: Sendable {
 
     /// All that a job leaves behind that must be the same whatever happened on the way, by file; of the metrics the
     /// columns that tell no times.
-    func results(_ job: String) throws -> [String: [UInt8]] {
+    func results(_ job: String) throws -> [String: [UInt8]] { try results(in: output(job)) }
+
+    private func results(in folder: FilePath) throws -> [String: [UInt8]] {
         var results: [String: [UInt8]] = [:]
-        for result in try #require(try status(job)?.results) {
-            results[result.path] = try bytes(output(job).pushing(FilePath(result.path)))
+        for result in try #require(try JobStatus.read(folder.appending(.status), on: storage)?.results) {
+            results[result.path] = try bytes(folder.pushing(FilePath(result.path)))
         }
         if let metrics = results["metrics.csv"] {
             let rows = String(decoding: metrics, as: UTF8.self).split(separator: "\n")
@@ -108,7 +117,11 @@ final class TestSpool: Sendable {
 
     /// Compares results; a failure tells which differ, and not a megabyte of bytes.
     func expectResults(_ job: String, equal expected: [String: [UInt8]]) throws {
-        let found = try results(job)
+        try expectResults(in: output(job), equal: expected)
+    }
+
+    func expectResults(in folder: FilePath, equal expected: [String: [UInt8]]) throws {
+        let found = try results(in: folder)
         #expect(found.keys.sorted() == expected.keys.sorted())
         let different = expected.keys.filter { found[$0] != expected[$0] }.sorted()
         #expect(different == [])

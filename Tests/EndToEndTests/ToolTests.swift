@@ -57,7 +57,7 @@ import Testing
         #expect(try spool.charnn("follow", "tale").output == spool.text(spool.output("tale").appending("log.txt")))
         #expect(try spool.charnn("why", "tale").output == "tale is done.\n")
         let kept = try spool.charnn("clean", "--older-than", "1d")
-        #expect(kept.status == 0 && kept.output.contains("No job ended"))
+        #expect(kept.status == 0 && kept.output.contains("No job or run ended"))
         // Ends are told in seconds; one that is not over yet is not past.
         try eventually("tale ended a while ago") {
             try spool.charnn("clean", "--older-than", "0s", "--dry-run").output == "tale: would be removed\n"
@@ -204,7 +204,7 @@ import Testing
         let three = try spool.start(.charnn, common + ["--seed", "7", "--count", "3"]).end()
         #expect(three.output.hasPrefix(one.output.dropLast()))
         #expect(three.output.components(separatedBy: "The owl").count == 4)
-        let model = spool.output("tale").appending("model.safetensors").string
+        let model = spool.run("tale").appending("model.safetensors").string
         #expect(try spool.charnn("generate", model, "--length", "5", "--no-echo").output.count == 6)
         let unknown = try spool.charnn("generate", "tale", "--prompt", "é")
         #expect(unknown.status == 65 && unknown.error.contains("'é' (U+00E9) at position 1"))
@@ -229,7 +229,8 @@ import Testing
         let end = try spool.charnn("demo", "--epochs", "1", "--text", "\(spool.layout.corpora)/tale.txt")
         #expect(end.status == 0, "\(end.error)")
         #expect(end.output.contains("What the model writes"))
-        #expect(end.output.contains("Everything lies in \(spool.output("demo"))"))
+        #expect(end.output.contains("Everything lies in \(spool.run("demo"))") && end.output.contains("report.html"))
+        #expect(spool.exists(spool.run("demo").appending(.page)))
         let next = try #require(end.output.split(separator: "\n").first { $0.contains("charnn generate demo") })
         let words = next.split(separator: " ").map(String.init)
         let tried = try spool.start(.charnn, Array(words.dropFirst())).end()
@@ -237,7 +238,7 @@ import Testing
         #expect(!end.output.contains("\r") && !end.output.contains("\u{1B}"))
         // A second one stands beside the first.
         let second = try spool.charnn("demo", "--epochs", "1", "--text", "\(spool.layout.corpora)/tale.txt")
-        #expect(second.output.contains("Everything lies in \(spool.output("demo-2"))"))
+        #expect(second.output.contains("Everything lies in \(spool.run("demo-2"))"))
     }
 
     struct Misuse: CustomTestStringConvertible, Sendable {

@@ -104,6 +104,20 @@ extension Scenario {
             night.runNext { night.look(for: "t") }
             night.settle()
         },
+        Scenario(
+            name: "runs outside the queue begin anew and are removed", work: .real,
+            prepare: { night in
+                training("")(night)
+                night.putRun(Night.layout.folder(ofRun: "t"))
+            }
+        ).acting { night in
+            night.turn()
+            night.look(for: "runs/t")
+            try? JobFolder(Night.layout.folder(ofRun: "t"), in: night.disk).removeOutput()
+            _ = try? night.client.runs().clean(endedBefore: 4e9)
+            night.runNext()
+            night.settle()
+        },
     ]
 
     private static let runsOne: @Sendable (Night) -> Void = { night in
@@ -130,10 +144,25 @@ extension Scenario {
 }
 
 extension Night {
+    /// What a run outside the queue leaves that was killed.
+    fileprivate func putRun(_ folder: FilePath) {
+        guard (try? disk.createDirectories(folder.appending(.checkpoints), mode: 0o750)) != nil else { return }
+        var status = JobStatus(job: folder.lastComponent?.string ?? "", state: .active)
+        status.updatedAt = JobStatus.time(0)
+        disk.change { [status] in
+            $0.put(folder.appending(.status), status.encoded)
+            $0.put(folder.appending(.process), Array("{}".utf8))
+            $0.put(folder.appending(.checkpoints).appending("step-00000001.safetensors"), [1])
+        }
+    }
+
     /// What people's commands and the daemon's page look at, and what the daemon says to them.
     func look(for job: String) {
         let jobs = (try? client.list()) ?? []
-        _ = client.runs(besides: jobs)
+        if let runs = try? client.runs() {
+            _ = try? runs.list()
+            _ = try? runs.end(job)
+        }
         for name in jobs.map(\.name) + [job] { _ = try? client.why(name) }
         _ = Sparkline.losses(of: JobFolder(layout.folder(of: job), in: disk).metrics, in: disk)
         try? SpoolPage.write(layout, storage: disk, clock: time.clock)

@@ -50,6 +50,12 @@ int charnn_lock_askable(int descriptor);
 /// whoever may read the file can take, do not count.
 int charnn_is_locked(int descriptor);
 
+/// pidfd_open: a descriptor that means this process for ever, whoever gets its number later.
+int charnn_open_process(int pid);
+
+/// pidfd_send_signal.
+int charnn_signal_process(int descriptor, int signal);
+
 /// Whether the kernel's clock is kept right by another: 1, 0, or -1 where that cannot be told.
 int charnn_clock_is_synchronised(void);
 

@@ -40,6 +40,7 @@ final class JobRecords: SpoolRoom {
             case .failed: [.failed, .broken]
             case .cancelled: [.cancelled]
             case .rejected: [.rejected]
+            case .stopped: []
             }
         return recorded.reduce(0) { $0 + (index.counts[$1] ?? 0) }
     }

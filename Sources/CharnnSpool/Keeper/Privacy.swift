@@ -26,7 +26,9 @@ struct Privacy {
         let members = Reader(membersOf: group)
         let layout = spool.layout
         var named = Set(requirements.texts).map { (FilePath($0), base: layout.corpora) }
-        named += Set(requirements.modelPaths).map { (FilePath($0), base: layout.jobs) }
+        named += Set(requirements.modelPaths).map { path in
+            (SpoolLayout.model(at: FilePath(path), jobs: layout.jobs, corpora: layout.corpora, on: spool.storage), layout.jobs)
+        }
         named += Set(requirements.modelJobs).map { (model(of: $0), base: layout.jobs) }
         // More is not looked through while the queue waits: it counts as not readable.
         guard named.count <= Self.mostPaths else { return true }

@@ -182,6 +182,22 @@ cp /src/systemd/charnnd.yaml /etc/charnnd/charnnd.yaml
 systemctl reload charnnd
 pass "caps refuse and end jobs, and say which"
 
+# What a member runs is the member's own, and no job of the spool.
+as bob sh -c "cd; cp /usr/share/common-licenses/GPL-3 gpl.txt
+    printf 'train: {corpus: gpl.txt, max_chars: 4000, hidden_size: 8, num_layers: 1, epochs: 1000000, seq_length: 20, batch_size: 4}\n' > hers.yaml
+    charnn run hers.yaml > said 2>&1 &"
+home=/home/bob/.local/state/charnnd/runs/hers
+within 30 sh -c "step=\$(sed -n 's/^ *\"step\" : \([0-9]*\),*$/\1/p' $home/status.json); [ \"\$step\" -gt 5 ]" ||
+    fail "a member cannot run a job: $(cat /home/bob/said)"
+as bob charnn list --runs | grep -q 'runs/hers *active' || fail "list --runs does not show it: $(as bob charnn list --runs)"
+as bob charnn show hers | grep -q 'owner *alice' || fail "hers is not the job any more"
+! as alice charnn show runs/hers 2>/dev/null || fail "alice sees bob's run"
+! as alice charnn end hers 2>/dev/null || fail "alice may end something called hers"
+as bob charnn end hers | grep -q 'is stopped at step' || fail "bob cannot end his run"
+as bob charnn clean --runs --older-than 1d | grep -q 'No run ended' || fail "clean does not know runs"
+[ ! -e $spool/runs ] || fail "the shared spool has runs"
+pass "what a member runs lies in a spool of their own, beside a job of the same name"
+
 # A flood of requests holds nobody up.
 as bob sh -c "cd ~; i=0; while [ \$i -lt 10000 ]; do cp /tmp/request $spool/requests/f\$i.request; i=\$((i + 1)); done"
 begin=$(date +%s%N)

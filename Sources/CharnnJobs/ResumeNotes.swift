@@ -1,0 +1,60 @@
+import CharnnCorpus
+import CharnnEngine
+import CharnnSpool
+import CharnnStorage
+import CharnnTraining
+import SystemPackage
+
+/// What a person is told of a run that goes on, where job file or texts are not what it began with.
+struct ResumeNotes {
+    private let runner: JobRunner
+    private let section: TrainSection
+
+    init(_ runner: JobRunner, _ section: TrainSection) {
+        self.runner = runner
+        self.section = section
+    }
+
+    /// Says of texts that have other contents than when the run froze them that they are not what it learns.
+    func tellOfChangedTexts(since frozen: EncodedCorpus) {
+        let storage = runner.storage
+        // One that is gone, or not to be read any more, is not needed.
+        guard let read = (try? storage.status(of: runner.folder.corpus)) ?? nil,
+            let files = try? runner.environment.corpusFiles(frozen.origin.paths, in: storage)
+        else { return }
+        let touched = files.filter { file in
+            ((try? storage.status(of: file.path)) ?? nil).map { $0.changed > read.modified } ?? false
+        }
+        guard !touched.isEmpty else { return }
+        // Other rights or another owner make no other text.
+        let encoder = CorpusEncoder(
+            files, origin: frozen.origin, storage: storage, shouldStop: { [runner] in runner.shouldPause })
+        guard let found = try? encoder.sha256(base: frozen.vocabulary), found != frozen.sha256 else { return }
+        runner.keeper.warn(
+            "\(touched.map(\.path.string).joined(separator: ", ")) was written to since the run began, which goes on with the "
+                + "text as it was. To learn the new one, \(runner.environment.startingAnew).")
+    }
+
+    /// Tells in which settings the job file differs from what the run was made with so far.
+    ///
+    /// - Returns: The settings of the steps that were or will be made: where none is left, those of before.
+    func tellOfChanges(_ trainer: Trainer, _ architecture: Architecture) -> TrainSection {
+        // One that cannot be read is a loss for people only.
+        guard
+            let bytes = (try? runner.storage.contents(of: runner.folder.resolved, limit: YAMLDocument.largestFile))
+                ?? nil,
+            let former = (try? JobFile.parse(bytes, fileName: runner.folder.resolved.string, memory: .max))?.train
+        else { return section }
+        let changes = ResolvedFile.changes(from: former, to: section, architecture: architecture)
+            .joined(separator: ", ")
+        guard !changes.isEmpty else { return section }
+        guard trainer.isAtEnd else {
+            runner.keeper.event(.resumed, .notice, "The steps that follow are made with \(changes).")
+            return section
+        }
+        runner.keeper.warn(
+            "All steps are made, so this changes nothing in the training: \(changes). More epochs train further with it; "
+                + "or \(runner.environment.startingAnew).")
+        return former
+    }
+}

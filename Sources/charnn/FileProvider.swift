@@ -1,0 +1,188 @@
+import CharnnJobs
+import CharnnSpool
+import CharnnStorage
+import SystemPackage
+
+/// Gives a daemon the texts and models that it could not see, such as those in a home folder: copies them into `corpora/`.
+struct FileProvider {
+    var layout: SpoolLayout
+    var storage: LocalStorage
+
+    /// A file that is to be copied into `corpora/`.
+    private struct Copy {
+        var source: FilePath
+        var target: FilePath
+    }
+
+    /// Copies what a job file names and the spool lacks, once it is certain that the job can be handed over.
+    ///
+    /// A relative path is looked for beside the job file, and what lies there is what the job gets: where another file has
+    /// its name in `corpora/`, it is copied under a number, and the job file changed to say so. So is an absolute one
+    /// outside the folders that jobs may read.
+    /// - Returns: The job file's contents, as they are to be handed over.
+    func provide(for bytes: [UInt8], fileName: String, beside file: FilePath) throws -> [UInt8] {
+        let job = try JobFile.parse(bytes, fileName: fileName)
+        let beside = FilesBeside(folder: file.removingLastComponent(), storage: storage)
+        var copies: [Copy] = []
+        func names(_ paths: [String], _ kind: FilesBeside.Kind) throws -> [String: String] {
+            var names: [String: String] = [:]
+            for path in Set(paths).sorted() {
+                let name = try name(for: path, kind, beside, &copies)
+                if name != path { names[path] = name }
+            }
+            return names
+        }
+        let (texts, models) = (try names(job.textPaths, .text), try names(job.modelPaths, .model))
+        var changed = bytes
+        if let (path, name) = (texts.first ?? models.first) {
+            let result = try JobFile.replacingPaths(in: bytes, fileName: fileName, texts: texts, models: models)
+            guard let result else {
+                throw Failure(
+                    "\(path): another file of that name may be in \(layout.corpora), and \(fileName) names this one in a way "
+                        + "that cannot be changed; copy it there as \(name), and name it so", status: Failure.usage)
+            }
+            changed = result
+        }
+        for planned in copies { try copy(planned) }
+        return changed
+    }
+
+    // MARK: - What is to be copied
+
+    /// What the job is to say for a path.
+    private func name(
+        for text: String, _ kind: FilesBeside.Kind, _ beside: FilesBeside, _ copies: inout [Copy]
+    ) throws -> String {
+        let path = FilePath(text)
+        if path.isAbsolute, isReadable(path) { return text }
+        guard let source = try beside.find(text) else {
+            if path.isRelative, try beside.mayLieInSpool(path, kind, layout) { return text }
+            let place = path.isAbsolute ? "" : " beside the job file or in \(layout.corpora)"
+            throw Failure(
+                "\(text): there is no such \(kind.rawValue)\(place); put it there, or mend the path", status: 66)
+        }
+        // A path that leads out of corpora/ can mean nothing there but its last name.
+        let normal = path.lexicallyNormalized()
+        let isBelow = path.isRelative && normal.components.first?.kind == .regular
+        guard let last = path.lastComponent else { return text }
+        let relative = isBelow ? normal : FilePath(last.string)
+        let found = try freeName(for: source, relative, kind, &copies)
+        if found == relative, isBelow { return text }
+        // Without either it would be a job's name.
+        let isPath = kind == .text || found.components.count > 1 || found.extension == "safetensors"
+        return isPath ? found.string : "./\(found)"
+    }
+
+    /// The first name in `corpora/` that the file has already, or that is free for it.
+    private func freeName(
+        for source: FilePath, _ path: FilePath, _ kind: FilesBeside.Kind, _ copies: inout [Copy]
+    ) throws -> FilePath {
+        let folder = path.removingLastComponent()
+        guard let last = path.lastComponent else { return path }
+        var number = 1
+        while true {
+            let name = number == 1 ? last.string : "\(last.stem)-\(number)" + (last.extension.map { ".\($0)" } ?? "")
+            number += 1
+            let candidate = folder.appending(name)
+            let target = layout.corpora.pushing(candidate)
+            // What a job's folder has of that name would be taken first.
+            if kind == .model, try storage.status(of: layout.jobs.pushing(candidate)) != nil { continue }
+            if let planned = copies.first(where: { $0.target == target }) {
+                if planned.source == source { return candidate }
+            } else if try storage.status(of: target) == nil {
+                copies.append(Copy(source: source, target: target))
+                return candidate
+            } else if (try? isEqual(source, target)) == true {
+                return candidate
+            }
+        }
+    }
+
+    /// Whether jobs of this spool may read a path.
+    private func isReadable(_ path: FilePath) -> Bool {
+        let standard = ServiceConfiguration.standardPath
+        let configured = (try? storage.contents(of: standard)).flatMap { $0 } ?? []
+        let roots = (try? ServiceConfiguration.parse(configured, fileName: standard.string))?.corpusRoots ?? []
+        let normal = path.lexicallyNormalized()
+        return ([layout.corpora, layout.jobs] + roots).contains { normal.starts(with: $0) }
+    }
+
+    /// Whether two files have the same contents.
+    private func isEqual(_ one: FilePath, _ other: FilePath) throws -> Bool {
+        let (first, second) = (try storage.open(one, beneath: nil), try storage.open(other, beneath: nil))
+        guard try first.status().size == second.status().size else { return false }
+        var position = 0
+        while true {
+            let piece = try first.read(at: position, count: 1 << 20)
+            if try second.read(at: position, count: 1 << 20) != piece { return false }
+            if piece.isEmpty { return true }
+            position += piece.count
+        }
+    }
+
+    // MARK: - Copying
+
+    private func copy(_ planned: Copy) throws {
+        // Another member may have made a folder on the way, or a link of that name.
+        var parent = layout.corpora
+        var folder = try storage.folder(parent, beneath: layout.corpora)
+        for component in planned.target.components.dropFirst(parent.components.count).dropLast() {
+            let below = folder.path.appending(component)
+            if try storage.status(of: below) == nil { try storage.createDirectory(below, mode: 0o2770) }
+            parent.append(component)
+            folder = try storage.folder(parent, beneath: layout.corpora)
+        }
+        try copy(planned.source, into: folder, as: planned.target.lastComponent?.string ?? "")
+    }
+
+    private func copy(_ source: FilePath, into folder: LocalFolder, as name: String) throws {
+        let reading = try storage.open(source, beneath: nil)
+        let daemon = try onlyReader(of: source)
+        // A name that another member could guess could be taken before.
+        let temporary = folder.path.appending(".\(UInt64.random(in: 0 ... .max)).partial")
+        let writing = try storage.create(temporary, mode: daemon == nil ? 0o640 : 0o600)
+        do {
+            if let daemon {
+                try keep(temporary, for: daemon, source)
+            } else {
+                // The daemon is another user of a shared spool's group, and must read it whatever this user's mask.
+                try storage.setMode(0o640, of: temporary)
+            }
+            try writing.append(contentsOf: reading)
+            try writing.synchronize()
+            try storage.rename(temporary, to: folder.path.appending(name), replacing: false)
+        } catch {
+            try? storage.discard(temporary)
+            throw error
+        }
+        // In a shared spool only the daemon may open the folder; a text that a power failure takes is copied again.
+        try? storage.synchronizeDirectory(folder.path)
+        let whose = daemon == nil ? "" : ", where only you and the service read it"
+        let whatName = name == source.lastComponent?.string ? "" : " as \(name)"
+        Terminal.line("\(source): copied into \(layout.corpora)\(whatName)\(whose)")
+    }
+
+    /// The daemon's user, where a text cannot be read by every member of a shared spool's group, and its copy must not be
+    /// either; nil: they may.
+    private func onlyReader(of source: FilePath) throws -> UInt32? {
+        guard try layout.sharing(on: storage) == .group, let spool = try storage.status(of: layout.jobs) else {
+            return nil
+        }
+        let isOpen = try Reader(membersOf: spool.group).mayRead(source, below: "/", in: storage)
+        return isOpen ? nil : spool.owner
+    }
+
+    /// Lets the daemon read a file of this user's, and nobody else.
+    private func keep(_ copy: FilePath, for daemon: UInt32, _ source: FilePath) throws {
+        let list = AccessList(0o600, named: [(.user(daemon), 4)])
+        do throws(StorageError) {
+            try storage.setAccessList(list, of: copy)
+        } catch {
+            guard error.code == .unsupported else { throw error }
+            throw Failure(
+                "\(source) is for you alone, and the file system of \(layout.corpora) has no access lists to keep a copy so: "
+                    + "let the group read it (chmod o+r, and o+x for its folders), or use a spool of your own (--spool)",
+                status: 77)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import CharnnJobs
+import CharnnPrograms
+import CharnnSpool
+import CharnnStorage
+import Glibc
+import SystemPackage
+
+/// A job run by a person's own process, with a person's own rights.
+struct ForegroundJob {
+    var name: String
+    var bytes: [UInt8]
+    var fileName: String
+    var folder: FilePath
+    var layout: SpoolLayout
+    var runs: RunFolders
+    /// Where relative texts and models are looked for first.
+    var beside: FilePath
+    var storage: any Storage
+    /// What goes on with it.
+    var command: String
+    /// Whether what it wrote before is removed first.
+    var isFresh = false
+    var isQuiet = false
+
+    private static let stop = StopFlag()
+
+    func run() throws -> WorkerExit {
+        let job = try FilesBeside(folder: beside, storage: storage)
+            .located(try JobFile.parse(bytes, fileName: fileName))
+        let jobFolder = JobFolder(folder, in: storage)
+        try storage.createDirectories(folder, mode: 0o750)
+        guard let lock = try storage.lock(folder.appending(.lock)) else {
+            throw Failure("another worker is at \(folder); wait for it, or give --output another folder", status: 75)
+        }
+        var status = try formerStatus(jobFolder) ?? JobStatus(job: name, state: .active)
+        status.attempts += 1
+        status.startedAt = JobStatus.time(SpoolClock.system.wall())
+        // A person who runs a job again gives it its time again.
+        if ![.active, .stopped].contains(status.state) { status.elapsedSeconds = nil }
+
+        let reporter = ConsoleReporter(log: jobFolder.log, storage: storage, isQuiet: isQuiet)
+        let runner = JobRunner(
+            job, status: status, folder: jobFolder, environment: environment, storage: storage, engines: Engines(),
+            reporter: reporter, stop: Self.stop)
+        if isFresh {
+            try jobFolder.removeOutput()
+        } else {
+            // A file that does not fit to what was written must not change what is told of it.
+            try runner.requireSameRun()
+        }
+        try tellWhoseModels(job)
+        try storage.replace(jobFolder.jobFile, with: bytes)
+        Self.listen()
+        try ProcessIdentity.current?.save(folder.appending(.process), on: storage)
+        let exit = runner.run()
+        reporter.clear()
+        settle(jobFolder)
+        withExtendedLifetime(lock) {}
+        return exit
+    }
+
+    private var environment: JobEnvironment {
+        var environment = JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil)
+        environment.runs = runs.home.runs
+        environment.startingAnew = "begin anew with `\(command) --fresh`, which removes what lies in \(folder)"
+        return environment
+    }
+
+    /// How an earlier run in the folder ended; nil: there was none, or it is to be forgotten.
+    private func formerStatus(_ jobFolder: JobFolder) throws -> JobStatus? {
+        let known: JobStatus?
+        do throws(StorageError) {
+            known = try JobStatus.read(jobFolder.statusFile, on: storage)
+        } catch {
+            // In a folder that a person named it may be a job's.
+            guard error.code == .damaged, folder == runs.home.folder(ofRun: name) else { throw error }
+            guard isFresh else {
+                throw Failure("\(error); `\(command) --fresh` begins anew and removes what lies there", status: 65)
+            }
+            known = nil
+        }
+        guard known?.isOfRun != false else {
+            throw Failure(
+                "\(folder) belongs to a job of the queue; give --output another folder, or the file another name",
+                status: 73)
+        }
+        return isFresh ? nil : known
+    }
+
+    /// Says which of two is meant, where a job of the queue and a run have the name that the file gives for a model.
+    private func tellWhoseModels(_ job: JobFile) throws {
+        for model in job.modelJobs {
+            guard let run = try runs.find(model), !run.isFormer,
+                try storage.status(of: layout.folder(of: model)) != nil
+            else { continue }
+            Terminal.error(
+                "charnn: \(model) is taken for the job of the queue; to take the run of that name, say "
+                    + "\(run.folder.appending(.model))")
+        }
+    }
+
+    /// Has signals that end a program end this one with a checkpoint.
+    private static func listen() {
+        _ = stop.isSet
+        signal(SIGPIPE, SIG_IGN)
+        for number in [SIGINT, SIGTERM] { signal(number) { _ in ForegroundJob.stop.set() } }
+        // nohup has it ignored, so that the run outlasts its terminal.
+        var hangup = sigaction()
+        sigaction(SIGHUP, nil, &hangup)
+        if unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) != unsafeBitCast(SIG_IGN, to: Int.self) {
+            signal(SIGHUP) { _ in ForegroundJob.stop.set() }
+        }
+    }
+
+    /// Says durably that nobody works at it any more.
+    private func settle(_ jobFolder: JobFolder) {
+        // What cannot be written is told by the lock alone, which ends with this process.
+        try? storage.discard(folder.appending(.process))
+        guard var status = jobFolder.status(), status.state == .active else { return }
+        status.state = .stopped
+        status.phase = nil
+        status.secondsLeft = nil
+        status.updatedAt = JobStatus.time(SpoolClock.system.wall())
+        try? status.save(jobFolder.statusFile, on: storage)
+    }
+}
