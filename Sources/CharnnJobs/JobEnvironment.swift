@@ -136,7 +136,8 @@ public struct JobEnvironment: Sendable {
         case .tooDeep:
             throw JobError(
                 .noInput,
-                "the \(what) \(told) lies below more than \(Reader.mostComponents) folders; put it nearer to \(corpora)")
+                "the \(what) \(told) lies below more than \(Reader.mostComponents) folders; put it nearer to \(corpora)"
+            )
         case .outside:
             let roots = (roots ?? []).map(\.string).joined(separator: ", ")
             throw JobError(

@@ -26,8 +26,11 @@ struct Privacy {
         let members = Reader(membersOf: group)
         let layout = spool.layout
         var named = Set(requirements.texts).map { (FilePath($0), base: layout.corpora) }
-        named += Set(requirements.modelPaths).map { path in
-            (SpoolLayout.model(at: FilePath(path), jobs: layout.jobs, corpora: layout.corpora, on: spool.storage), layout.jobs)
+        named += Set(requirements.modelPaths).map { named in
+            let path = FilePath(named)
+            return (
+                SpoolLayout.model(at: path, jobs: layout.jobs, corpora: layout.corpora, on: spool.storage), layout.jobs
+            )
         }
         named += Set(requirements.modelJobs).map { (model(of: $0), base: layout.jobs) }
         // More is not looked through while the queue waits: it counts as not readable.
