@@ -39,15 +39,8 @@ public struct JobEnvironment: Sendable {
     func modelFile(_ reference: ModelReference, in storage: any Storage) throws(JobError) -> CorpusFile {
         switch reference {
         case .job(let name):
-            let born = SpoolLayout.bornName(of: name, in: jobs, on: storage)
-            let path = jobs.appending(born).appending(.model)
-            var found: FileStatus?
-            do {
-                if FilePath.Component(name) != nil { found = try storage.status(of: path) }
-            } catch {
-                if error.isTransient { throw JobError(error) }
-            }
-            guard found != nil else {
+            let path = modelPath(of: name, in: storage)
+            guard try hasModel(name, in: storage) else {
                 throw JobError(
                     .noInput,
                     "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
@@ -57,6 +50,28 @@ public struct JobEnvironment: Sendable {
         case .path(let text):
             return try allowed(FilePath(text), relativeTo: jobs, what: "model", in: storage)
         }
+    }
+
+    /// Whether a job has a model by now.
+    func hasModel(_ job: String, in storage: any Storage) throws(JobError) -> Bool {
+        guard FilePath.Component(job) != nil else { return false }
+        do {
+            return try storage.status(of: modelPath(of: job, in: storage)) != nil
+        } catch {
+            if error.isTransient { throw JobError(error) }
+            return false
+        }
+    }
+
+    private func modelPath(of job: String, in storage: any Storage) -> FilePath {
+        jobs.appending(SpoolLayout.bornName(of: job, in: jobs, on: storage)).appending(.model)
+    }
+
+    /// The engine that a job asks for, completed by what the administrator says.
+    func engineChoice(_ job: JobFile, _ precision: PrecisionChoice) -> EngineChoice {
+        EngineChoice(
+            device: job.device == .auto ? configuration.device : job.device, precision: precision,
+            threads: job.threads ?? configuration.threads)
     }
 
     private func allowed(

@@ -10,9 +10,9 @@ extension JobFile {
     /// - Parameters:
     ///   - bytes: The file's contents, at most 1 MiB.
     ///   - fileName: How the file is called in messages.
-    ///   - memory: The most memory the job may need, bytes; nil: what the machine has.
+    ///   - memory: The most memory the job may need; nil: what the machine has.
     public static func parse(
-        _ bytes: [UInt8], fileName: String, memory: UInt64? = nil
+        _ bytes: [UInt8], fileName: String, memory: MemoryBound? = nil
     ) throws(JobFileError) -> JobFile {
         let root = SectionReader(try YAMLDocument.mapping(bytes, fileName: fileName), fileName: fileName)
         var job = JobFile()
@@ -77,7 +77,7 @@ private let large = 1_000_000_000
 private let mostEntries = 1000
 
 extension TrainSection {
-    fileprivate init(_ reader: SectionReader, seed: UInt64, memory: UInt64) {
+    fileprivate init(_ reader: SectionReader, seed: UInt64, memory: MemoryBound) {
         self.init()
         given = reader.given
         corpus = reader.paths("corpus") ?? []
@@ -107,7 +107,7 @@ extension TrainSection {
     }
 
     /// What no key can tell alone.
-    private func check(_ reader: SectionReader, memory: UInt64) {
+    private func check(_ reader: SectionReader, memory: MemoryBound) {
         if nonlinearity == .relu, cell != .rnn, from == nil {
             reader.report(key: "nonlinearity", "relu is for cell: rnn only; found cell: \(cell.rawValue)")
         }
@@ -124,12 +124,12 @@ extension TrainSection {
         }
         // The vocabulary is not known before the corpus was read; the weights of the layers are the larger part.
         let needed = leastMemory
-        if needed > Double(memory), from == nil {
+        if needed > Double(memory.bytes), from == nil {
             let key = ["hidden_size", "embedding_size", "batch_size", "seq_length"].first { given.contains($0) }
             reader.report(
                 key: key ?? "hidden_size",
                 "the job would need at least \(byteCount(needed)) of memory, and there are "
-                    + "\(byteCount(memory)); make the network, batch_size or seq_length smaller")
+                    + "\(memory.words); make the network, batch_size or seq_length smaller")
         }
     }
 }

@@ -62,6 +62,8 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var charactersPerSecond: Double?
     /// Seconds left, as estimated.
     public var secondsLeft: Double?
+    /// What the training takes of the machine's memory, as predicted, bytes.
+    public var neededMemory: UInt64?
     /// Seconds of work over all attempts.
     public var elapsedSeconds: Double?
     /// ISO 8601, UTC.

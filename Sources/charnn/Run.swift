@@ -12,7 +12,7 @@ struct Run: ParsableCommand {
         abstract: "Run a job here and now, without a daemon, in the same output layout.",
         discussion: """
             Ctrl-C stops with a checkpoint; the same command goes on from there. Texts are looked for beside the job \
-            file first, then in the spool's corpora/.
+            file first, then in the spool's corpora/. What is not there is refused before anything is trained.
 
             Example:
               cp /usr/share/common-licenses/GPL-3 gpl.txt
@@ -73,15 +73,11 @@ struct ForegroundJob {
     private static let stop = StopFlag()
 
     func run() throws -> WorkerExit {
-        var job = try JobFile.parse(bytes, fileName: fileName)
-        if var section = job.train {
-            section.corpus = section.corpus.map(located)
-            job.train = section
-        }
-        if var section = job.evaluate {
-            section.corpus = section.corpus.map(located)
-            job.evaluate = section
-        }
+        let job = try JobFile.parse(bytes, fileName: fileName).locatingTexts(beside: beside)
+        let environment = JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil)
+        var predecessors = JobInspection(job, environment, storage: storage, engines: Engines())
+        predecessors.lookForPredecessors(in: SpoolClient(layout, storage: storage))
+        try predecessors.refuse()
         let jobFolder = JobFolder(folder, in: storage)
         try storage.createDirectories(folder, mode: 0o750)
         guard let lock = try storage.lock(folder.appending(.lock)) else {
@@ -106,18 +102,10 @@ struct ForegroundJob {
         signal(SIGTERM) { _ in ForegroundJob.stop.set() }
         let reporter = ConsoleReporter(log: jobFolder.log, storage: storage, isQuiet: isQuiet)
         let runner = JobRunner(
-            job, status: status, folder: jobFolder,
-            environment: JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil), storage: storage,
-            engines: Engines(), reporter: reporter, stop: Self.stop)
+            job, status: status, folder: jobFolder, environment: environment, storage: storage, engines: Engines(),
+            reporter: reporter, stop: Self.stop)
         let exit = withExtendedLifetime(lock) { runner.run() }
         reporter.clear()
         return exit
-    }
-
-    /// A text beside the job file, else as the job file says; links are followed, for they are the person's own.
-    private func located(_ text: String) -> String {
-        let here = beside.pushing(FilePath(text)).lexicallyNormalized()
-        if access(here.string, F_OK) == 0 { return here.real.string }
-        return FilePath(text).isAbsolute ? FilePath(text).real.string : text
     }
 }

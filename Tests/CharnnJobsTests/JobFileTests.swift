@@ -31,7 +31,7 @@ import Testing
     }
 
     private func parse(_ text: String, memory: UInt64? = nil) throws -> JobFile {
-        try JobFile.parse(Array(text.utf8), fileName: "job.yaml", memory: memory)
+        try JobFile.parse(Array(text.utf8), fileName: "job.yaml", memory: memory.map { MemoryBound($0) })
     }
 
     private func problems(_ text: String) -> [String] {

@@ -394,4 +394,33 @@ final class RenameLog: Sendable {
         #expect(!fixture.events.contains { $0.kind == .trainingStarted })
     }
 
+    @Test func `what a job reads after its training is looked at before it`() throws {
+        try fixture.storage.replace(fixture.corpora.appending("greek.txt"), with: Array("the owl, Ω\n".utf8))
+        let greek = JobFixture.training + "evaluate: {corpus: greek.txt}\n"
+        #expect(try fixture.run("a", greek) == .badData)
+        #expect(
+            fixture.output("a").status()?.reason?.contains("evaluate.corpus: the model's vocabulary lacks 'Ω'") == true)
+        let several =
+            JobFixture.training + """
+                generate: [{prompt: Ü}, {model: nobody}]
+                evaluate: {corpus: nothing.txt}
+                """
+        #expect(try fixture.run("b", several) == .badData)
+        let reason = try #require(fixture.output("b").status()?.reason)
+        for words in [
+            "generate[1].prompt: ", "generate[2].model: there is no model",
+            "evaluate.corpus: the text nothing.txt does",
+        ] {
+            #expect(reason.contains(words), "\(words): \(reason)")
+        }
+        #expect(!fixture.events.contains { $0.kind == .trainingStarted })
+        let skipping = greek.replacing("greek.txt}", with: "greek.txt, unknown: skip}")
+        #expect(try fixture.run("c", skipping) == .done)
+    }
+
+    @Test func `no text is written where a later one cannot be`() throws {
+        try fixture.run("a", JobFixture.training)
+        #expect(try fixture.run("g", "generate: [{model: a, length: 9}, {model: nobody}]\n") == .noInput)
+        #expect(try fixture.storage.status(of: fixture.jobs.appending("g").appending("generated")) == nil)
+    }
 }

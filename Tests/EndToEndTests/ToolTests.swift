@@ -265,7 +265,6 @@ import Testing
             Misuse("list --spool bad.yaml", 66, "there is no spool at"),
             Misuse("run bad.yaml --spool textless.yaml", 74, "textless.yaml"),
             Misuse("run .", 64, "NAME.yaml"),
-            Misuse("check textless.yaml", 65, "textless.yaml: nowhere.txt: there is no such text beside"),
             Misuse("generate damaged.safetensors", 65, "damaged.safetensors"),
             Misuse("evaluate nobody tale.txt", 66, "nobody"),
             Misuse("check nowhere.yaml", 65, "nowhere.yaml: there is no such file"),
