@@ -3,6 +3,7 @@ import CharnnModel
 import CharnnReports
 import CharnnSpool
 import CharnnTraining
+import Yams
 
 extension JobFile {
     /// Reads and checks a job file; all problems are told at once.
@@ -44,15 +45,33 @@ extension JobFile {
         if root.given.isDisjoint(with: known) {
             root.report(root.line, "a job needs at least one of the sections train, generate and evaluate")
         }
+        let places = keyPlaces(root)
         for section in [train, evaluate].compactMap(\.self) + generate {
-            section.finish()
+            section.finish(elsewhere: places)
             root.take(section.problems)
         }
-        root.finish()
+        root.finish(elsewhere: places)
         guard root.problems.isEmpty else {
             throw JobFileError(problems: root.problems.sorted { $0.line < $1.line }.map(\.text))
         }
         return job
+    }
+}
+
+extension JobFile {
+    /// Which keys there are where, to say of a key in the wrong place where it belongs: what the sections ask for.
+    private static func keyPlaces(_ root: SectionReader) -> [(place: String, keys: Set<String>)] {
+        func keys(_ read: (SectionReader) -> Void) -> Set<String> {
+            let reader = SectionReader(Node.Mapping([]), fileName: "")
+            read(reader)
+            return Set(reader.known)
+        }
+        return [
+            ("at the top of the file", Set(root.known)),
+            ("under train", keys { _ = TrainSection($0, seed: 1, memory: MemoryBound(.max)) }),
+            ("under generate", keys { _ = GenerateSection($0, besideTrain: true) }),
+            ("under evaluate", keys { _ = EvaluateSection($0, besideTrain: true) }),
+        ]
     }
 }
 

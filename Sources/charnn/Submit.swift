@@ -28,12 +28,17 @@ struct Submit: ParsableCommand {
             let storage = LocalStorage()
             let layout = try spool.prepared(storage)
             let client = SpoolClient(layout, storage: storage)
-            // All are checked before any is handed over.
-            let given = try files.map { (file: $0, job: try NamedJobFile($0, in: storage)) }
-            for (file, job) in given { _ = try JobFile.parse(job.bytes, fileName: file) }
+            // All are checked, and have their texts, before any is handed over.
+            let given = try forAll(files) { file in
+                let job = try NamedJobFile(file, in: storage)
+                _ = try JobFile.parse(job.bytes, fileName: file)
+                return (file: file, job: job)
+            }
             let texts = TextProvider(layout: layout, storage: storage)
-            for (file, job) in given {
-                let bytes = try texts.provide(for: job.bytes, fileName: file, beside: job.path)
+            let ready = try forAll(given) { file, job in
+                (file: file, job: job, bytes: try texts.provide(for: job.bytes, fileName: file, beside: job.path))
+            }
+            for (file, job, bytes) in ready {
                 let name = try client.submit(bytes, fileName: job.path.lastComponent?.string ?? "")
                 let isTaken = try storage.status(of: layout.folder(of: job.name)) != nil
                 let other = isTaken ? "; there is a \(job.name) already, so the job gets a number: `charnn list`" : ""
@@ -46,6 +51,21 @@ struct Submit: ParsableCommand {
                         + "`charnn follow \(given[0].job.name)` how one goes.")
         }
     }
+}
+
+/// Does something for all elements, and throws all that went wrong as one failure.
+private func forAll<Element, Result>(_ all: [Element], _ work: (Element) throws -> Result) throws -> [Result] {
+    var (results, failures): ([Result], [Failure]) = ([], [])
+    for element in all {
+        do {
+            results.append(try work(element))
+        } catch {
+            failures.append(Failure(error))
+        }
+    }
+    guard let first = failures.first else { return results }
+    let more = all.count > 1 ? "\nnothing was handed over" : ""
+    throw Failure(failures.map(\.message).joined(separator: "\n") + more, status: first.status)
 }
 
 /// Gives a daemon the texts that it could not see, such as those in a home folder: copies them into `corpora/`.

@@ -243,6 +243,27 @@ import Testing
         #expect(throws: JobFileError.self) { try parse("train:\n  corpus: a\n  hidden_size: 512\n", memory: 1 << 20) }
     }
 
+    @Test(arguments: [
+        (
+            "train: {corpus: a, temperature: 1}",
+            "train.temperature: there is no such key here; it belongs under generate"
+        ),
+        ("train: {corpus: a}\nlr: 0.1", "lr: there is no such key here; it belongs under train"),
+        (
+            "train: {corpus: a}\ngenerate: [{}, {hidden_size: 9}]",
+            "generate[2].hidden_size: there is no such key here; it belongs under train"
+        ),
+        (
+            "evaluate: {model: a, corpus: b, device: cpu}",
+            "evaluate.device: there is no such key here; it belongs at the top"
+        ),
+        ("train: {corpus: a}\nunknown: skip", "it belongs under generate or under evaluate"),
+        ("train: {corpus: a, modl: b}", "train.modl: there is no such key;"),
+    ])
+    func `a key in the wrong section is told where it belongs`(_ text: String, _ says: String) {
+        #expect(problems(text).joined(separator: "\n").contains(says))
+    }
+
     @Test func `the nearest spelling is found, and nothing is guessed from afar`() {
         #expect(problems("train:\n  corpus: a\n  sequence_lenght: 5\n").joined().contains("allowed:"))
         #expect(problems("train:\n  corpus: a\n  seq_lenght: 5\n").joined().contains("did you mean seq_length?"))
