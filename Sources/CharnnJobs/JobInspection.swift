@@ -252,6 +252,20 @@ public struct TrainingOutline: Sendable {
     public let architecture: Architecture
     /// Said where hardly any model learns words in so few steps, a sentence without its full stop.
     public var noteOfFewSteps: String? { FewSteps.note(steps: steps, perEpoch: stepsPerEpoch) }
+
+    public init(
+        characters: Int, vocabulary: Vocabulary, encoding: TextEncoding, split: TextSplit, stepsPerEpoch: Int,
+        steps: Int, architecture: Architecture
+    ) {
+        self.characters = characters
+        self.vocabulary = vocabulary
+        self.encoding = encoding
+        self.split = split
+        self.stepsPerEpoch = stepsPerEpoch
+        self.steps = steps
+        self.architecture = architecture
+    }
+
     /// The engine that the training gets, with the device that `auto` comes to; nil: there is none that has the room.
     public internal(set) var choice: EngineChoice?
     /// Bytes of the machine's memory that it takes there.

@@ -31,6 +31,8 @@ final class TrainingJob {
     /// Whether the best model is not compared with its checksum: a checkpoint of version 0.1.0 has none.
     private var isBestUnchecked = false
 
+    /// Characters of a sample.
+    static let sampleLength = 500
     /// From where on it pays to measure first how steps are done fastest, which takes about fifty of them.
     private static let stepsWorthAPlan = 5000
 
@@ -439,7 +441,7 @@ extension TrainingJob: TrainerDelegate {
         // A prompt of the job's own shows the text that people wait for; characters that the vocabulary lacks must
         // not stop the training.
         var request = runner.job.generate.first?.request ?? TextRequest()
-        request.length = 500
+        request.length = Self.sampleLength
         request.count = 1
         request.unknown = .skip
         request.seed = section.settings.seed

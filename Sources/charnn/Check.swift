@@ -17,7 +17,8 @@ struct Check: ParsableCommand {
             All that the job would read is read, and all that is wrong with it is told at once. A text or a job that is \
             not there yet is no error, for a daemon waits for it.
 
-            The time is measured: a few steps of that very network are made on this machine.
+            The time is measured: a few steps of that very network are made on this machine, and what comes with each \
+            epoch is done once: scoring the validation text, saving the best model, a sample, a checkpoint.
 
             Example:
               cp /usr/share/common-licenses/GPL-3 gpl.txt
@@ -91,20 +92,39 @@ struct Check: ParsableCommand {
         lines.append(
             "  \(grouped(ParameterLayout(outline.architecture).count)) parameters, \(byteCount(outline.memory)) of memory"
         )
-        guard time else { return lines }
-        let measured = try Benchmark(
+        if time { lines += try forecast(of: outline, section, choice, caps) }
+        return lines
+    }
+
+    private func forecast(
+        of outline: TrainingOutline, _ section: TrainSection, _ choice: EngineChoice, _ caps: Caps
+    ) throws -> [String] {
+        let benchmark = Benchmark(
             architecture: outline.architecture, batchSize: section.settings.batchSize,
-            sequenceLength: section.settings.sequenceLength, choice: choice
-        ).training(seconds: 2)
-        let seconds = measured.secondsPerStep * Double(outline.steps)
-        lines.append(
-            "  about \(duration(seconds)) of training on \(measured.engine.deviceName), "
-                + "\(fixed(measured.secondsPerStep * 1000, 0)) ms a step")
+            sequenceLength: section.settings.sequenceLength, choice: choice)
+        let measured = try benchmark.training(seconds: 2)
+        var costs = TrainingCosts()
+        // Of a folder on a disk, as a job's is; without one the steps alone are counted.
+        if let folder = try? TemporaryFolder(in: "/var/tmp") {
+            costs = try TrainingCosts.measured(
+                outline, with: try benchmark.makeEngine(), in: folder.path, LocalStorage(),
+                now: SpoolClock.system.monotonic)
+        }
+        let seconds = costs.total(of: outline, section.settings, secondsPerStep: measured.secondsPerStep)
+        var lines = [
+            "  about \(duration(seconds)) of training on \(measured.engine.deviceName): "
+                + "\(milliseconds(measured.secondsPerStep)) a step, \(milliseconds(costs.evaluation)) an evaluation, "
+                + "\(milliseconds(costs.sample)) a sample, \(milliseconds(costs.checkpoint)) a checkpoint"
+        ]
         if let cap = caps.time, seconds > cap.value {
             lines.append(
                 "  warning: it is ended after \(duration(cap.value)) of work (\(cap.key)), with its best model kept: "
                     + "\(max(1, Int(Double(section.settings.epochs) * cap.value / seconds))) epochs would do")
         }
         return lines
+    }
+
+    private func milliseconds(_ seconds: Double) -> String {
+        "\(fixed(seconds * 1000, seconds < 0.01 ? 1 : 0)) ms"
     }
 }
