@@ -17,6 +17,9 @@ public struct MemoryBound: Sendable {
     /// The bound with what says so, for people: `700.0 MB (/sys/fs/cgroup/.../memory.max)`.
     public var words: String { byteCount(bytes) + (source.map { " (\($0.name))" } ?? "") }
 
+    /// Said where it ran out.
+    public var lack: String { "all that runs there shares \(words); \(remedy)" }
+
     /// What to do where more is needed.
     public var remedy: String {
         let other = source.map { ", or raise \($0.remedy)" } ?? ""
@@ -27,12 +30,15 @@ public struct MemoryBound: Sendable {
 /// What the machine has.
 public enum Machine {
     /// Memory that this process may use: the machine's, or what a control group leaves it where that is less.
-    public static var memory: MemoryBound {
+    public static var memory: MemoryBound { memory(within: MemoryGroups()) }
+
+    /// The same for certain control groups.
+    public static func memory(within groups: MemoryGroups) -> MemoryBound {
         let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
         let kibibytes = text.split(separator: "\n").first { $0.hasPrefix("MemTotal:") }?
             .split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
         let machine = MemoryBound(kibibytes.map { $0 * 1024 } ?? .max)
-        guard let limit = MemoryGroups().limit, limit.bytes < machine.bytes else { return machine }
+        guard let limit = groups.limit, limit.bytes < machine.bytes else { return machine }
         return MemoryBound(
             limit.bytes, setBy: (limit.file, "that limit of the control group (MemoryMax= of a service)"))
     }

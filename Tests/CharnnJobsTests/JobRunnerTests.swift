@@ -36,12 +36,13 @@ final class JobFixture: JobReporter {
     @discardableResult
     func run(
         _ name: String, _ text: String, submitter: UInt32? = getuid(), on disk: (any Storage)? = nil,
-        clock: SpoolClock = .system, pulse: Pulse = Pulse(), engines: any EngineProvider = Engines()
+        clock: SpoolClock = .system, pulse: Pulse = Pulse(), engines: any EngineProvider = Engines(),
+        configuration: ServiceConfiguration = ServiceConfiguration()
     ) throws -> WorkerExit {
         let storage = disk ?? self.storage
         let job = try JobFile.parse(Array(text.utf8), fileName: "\(name).yaml")
         let environment = JobEnvironment(
-            corpora: corpora, jobs: jobs, roots: [corpora, jobs], submitter: submitter)
+            corpora: corpora, jobs: jobs, roots: [corpora, jobs], submitter: submitter, configuration: configuration)
         try storage.createDirectories(jobs.appending(name), mode: 0o755)
         stop = StopFlag()
         renames.stop(stop)
