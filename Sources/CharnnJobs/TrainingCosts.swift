@@ -8,8 +8,10 @@ public import SystemPackage
 
 /// What a training takes beside its steps, seconds of each: in a run of short epochs that is most of it.
 public struct TrainingCosts: Sendable {
-    /// Scoring the validation text, writing the best model and telling the status.
+    /// Scoring the validation text and telling the status.
     public var evaluation = 0.0
+    /// Writing the best model.
+    public var improvement = 0.0
     /// Writing a sample.
     public var sample = 0.0
     /// Writing a checkpoint.
@@ -24,7 +26,7 @@ public struct TrainingCosts: Sendable {
         if outline.split.validation.count > 1 {
             let every = settings.evaluateEvery ?? perEpoch
             // One is due at the last step, too.
-            seconds += evaluation * Double((steps + every - 1) / every)
+            seconds += (evaluation + improvement * Self.improving) * Double((steps + every - 1) / every)
         }
         let sampled = settings.sampleEvery ?? perEpoch
         if sampled > 0 { seconds += sample * Double(steps / sampled) }
@@ -35,9 +37,10 @@ public struct TrainingCosts: Sendable {
         }
     }
 
+    /// The part of the evaluations that are taken to find a better model: nearly all do at first, few at the end.
+    private static let improving = 0.5
+
     /// Measures them with an engine of that very network, in a folder that is there for it.
-    ///
-    /// Every evaluation is taken for one that finds a better model, as most do while a run learns.
     public static func measured(
         _ outline: TrainingOutline, with engine: any Engine, in folder: FilePath, _ storage: any Storage,
         now: () -> Double
@@ -58,7 +61,7 @@ public struct TrainingCosts: Sendable {
         let status = try seconds { try files.write(JobStatus(job: "check", state: .active)) }
         var costs = TrainingCosts()
         costs.evaluation = try scoring(outline, with: engine, now: now) + 2 * status
-        costs.evaluation += try seconds {
+        costs.improvement = try seconds {
             try model.write(to: files.model, in: storage)
             _ = try storage.sha256(of: try storage.open(files.model, beneath: nil))
         }

@@ -114,7 +114,7 @@ struct Check: ParsableCommand {
         var lines = [
             "  about \(duration(seconds)) of training on \(measured.engine.deviceName): "
                 + "\(milliseconds(measured.secondsPerStep)) a step, \(milliseconds(costs.evaluation)) an evaluation, "
-                + "\(milliseconds(costs.sample)) a sample, \(milliseconds(costs.checkpoint)) a checkpoint"
+                + "\(milliseconds(costs.improvement)) a better model, \(milliseconds(costs.sample)) a sample, \(milliseconds(costs.checkpoint)) a checkpoint"
         ]
         if let cap = caps.time, seconds > cap.value {
             lines.append(

@@ -23,13 +23,13 @@ import Testing
 
     private let costs: TrainingCosts = {
         var costs = TrainingCosts()
-        (costs.evaluation, costs.sample, costs.checkpoint) = (10, 1, 1000)
+        (costs.evaluation, costs.improvement, costs.sample, costs.checkpoint) = (8, 4, 1, 1000)
         return costs
     }()
 
     @Test func `each epoch is counted with its evaluation and its sample`() {
         let settings = TrainingSettings()
-        // 400 steps, 100 evaluations, 100 samples; five minutes are over 4 times in 1,500 seconds, and one is the last.
+        // 400 steps, 100 evaluations of which half find a better model, 100 samples; five minutes are over 4 times in 1,500 seconds, and one is the last.
         let total = costs.total(of: outline(), settings, secondsPerStep: 1)
         #expect(total == 400 + 1000 + 100 + 1000 * (1 + 5))
         // None of them is made without validation.
