@@ -78,7 +78,7 @@ extension MorningReport {
                     name, folder: layout.folder(of: name), state: .done, status: status, in: storage,
                     includingTexts: false))
         }
-        report.ran = ranked(report.ran)
+        report.ran = TextGroup.ranked(report.ran)
         report.problems.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
         report.earlier.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
         report.earlier = Array(report.earlier.prefix(mostEarlier))

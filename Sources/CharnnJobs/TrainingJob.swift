@@ -343,6 +343,7 @@ final class TrainingJob {
             status.epoch = trainer.progress.step / trainer.stepsPerEpoch
             status.totalEpochs = section.settings.epochs
             status.bestValidationLoss = trainer.progress.bestValidationLoss
+            status.validationText = split.validation.count > 1 ? corpus.sha256(of: split.validation) : nil
         }
         runner.page.write(keeper.status)
         let parameters = ParameterLayout(architecture).count

@@ -59,6 +59,8 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var trainLoss: Double?
     public var validationLoss: Double?
     public var bestValidationLoss: Double?
+    /// The SHA-256 of the characters of the validation text: losses compare only where it is the same.
+    public var validationText: String?
     public var charactersPerSecond: Double?
     /// Seconds left, as estimated.
     public var secondsLeft: Double?

@@ -131,7 +131,9 @@ private struct JobRow: Encodable {
 
     func cells(isShared: Bool) -> [Table.Cell] {
         let part = step.flatMap { step in totalSteps.map { $0 > 0 ? percent(step, of: $0) : "" } } ?? ""
-        let loss = (bestValidationLoss ?? trainLoss).map { fixed($0 / 0.693_147_180_56, 3) } ?? ""
+        // What is known of the text trained on is no measure beside a validation.
+        let mark = bestValidationLoss == nil ? " train" : ""
+        let loss = (bestValidationLoss ?? trainLoss).map { fixed(bits($0), 3) + mark } ?? ""
         return [Table.Cell(name)] + (isShared ? [Table.Cell(owner ?? "")] : []) + [
             Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
             Table.Cell(loss), Table.Cell(elapsedSeconds.map(duration) ?? ""),

@@ -419,6 +419,23 @@ final class RenameLog: Sendable {
         #expect(try fixture.run("c", skipping) == .done)
     }
 
+    @Test func `the validation text is told by its characters, whatever it is called and however it is cut`() throws {
+        let text = try fixture.bytes(fixture.corpora.appending("text.txt"))
+        try fixture.storage.replace(fixture.corpora.appending("copy.txt"), with: text)
+        let latin = try #require(String(decoding: text, as: UTF8.self).data(using: .isoLatin1))
+        try fixture.storage.replace(fixture.corpora.appending("latin.txt"), with: [UInt8](latin))
+        func validationText(_ name: String, _ change: String, _ to: String) throws -> String? {
+            #expect(try fixture.run(name, JobFixture.training.replacing(change, with: to)) == .done)
+            return fixture.output(name).status()?.validationText
+        }
+        let first = try validationText("a", "text.txt", "text.txt")
+        #expect(first?.count == 64)
+        #expect(try validationText("b", "text.txt", "copy.txt") == first)
+        #expect(try validationText("c", "text.txt", "latin.txt\n  encoding: latin-1") == first)
+        #expect(try validationText("d", "epochs: 3", "epochs: 3\n  val_fraction: 0.2") != first)
+        #expect(try validationText("e", "epochs: 3", "epochs: 3\n  val_fraction: 0") == nil)
+    }
+
     @Test func `no text is written where a later one cannot be`() throws {
         try fixture.run("a", JobFixture.training)
         #expect(try fixture.run("g", "generate: [{model: a, length: 9}, {model: nobody}]\n") == .noInput)
