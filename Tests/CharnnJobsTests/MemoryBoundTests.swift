@@ -25,7 +25,7 @@ import Testing
             "proc/self/cgroup": "0::/system.slice/charnnd.service\n",
             "proc/self/mountinfo": "35 24 0:30 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n",
             "sys/fs/cgroup/system.slice/memory.max": "700000000\n",
-            "sys/fs/cgroup/system.slice/charnnd.service/memory.max": "max\n",
+            "sys/fs/cgroup/system.slice/charnnd.service/memory.max": "900000000\n",
             "sys/fs/cgroup/system.slice/charnnd.service/memory.events": "low 0\noom 3\noom_kill 2\n",
             "sys/fs/cgroup/system.slice/memory.events": "oom_kill 9\n",
         ])
@@ -45,6 +45,7 @@ import Testing
             35 31 0:32 /box /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
             """,
             "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "sys/fs/cgroup/cpu/memory.limit_in_bytes": "1\n",
             "sys/fs/cgroup/memory/a.service/memory.limit_in_bytes": "120000000\n",
             "sys/fs/cgroup/memory/a.service/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n",
         ])
