@@ -55,8 +55,7 @@ public struct CorpusEncoder {
     /// - Parameter base: A vocabulary whose indices are kept; new code points are appended to it in ascending order.
     public func encode(to path: FilePath, base: Vocabulary? = nil) throws(CorpusError) {
         let survey = try survey()
-        try requireText(survey.count)
-        guard let fresh = vocabulary(of: survey) else { throw CorpusError(.empty, "the text has no characters") }
+        let fresh = try vocabulary(of: survey)
         let vocabulary = base?.growing(by: survey.codePoints) ?? fresh
         try write(Encoding(count: survey.count, digest: survey.digest, vocabulary: vocabulary), to: path)
     }
@@ -66,7 +65,7 @@ public struct CorpusEncoder {
     /// - Parameter base: See ``encode(to:base:)``.
     public func sha256(base: Vocabulary? = nil) throws(CorpusError) -> String {
         let survey = try survey()
-        guard let fresh = vocabulary(of: survey) else { throw CorpusError(.empty, "the text has no characters") }
+        let fresh = try vocabulary(of: survey)
         let encoding = Encoding(
             count: survey.count, digest: survey.digest, vocabulary: base?.growing(by: survey.codePoints) ?? fresh)
         return try write(encoding) { _ in }.hexadecimal
@@ -79,6 +78,13 @@ public struct CorpusEncoder {
         public var replaced = PositionSet()
         /// The first ten: place in the text (from 0) and code point.
         public var first: [(position: Int, codePoint: UInt32)] = []
+
+        /// - Throws: ``CorpusError/Code/unknownCharacters`` if there are any and the policy is `error`.
+        public func refuse(under policy: UnknownPolicy) throws(CorpusError) {
+            guard policy == .error, count > 0 else { return }
+            let more = count > first.count ? ", \(count) such characters in all" : ""
+            throw CorpusError(.unknownCharacters, Vocabulary.describe(first) + more)
+        }
     }
 
     /// Encodes the text into `path` with a vocabulary that does not grow.
@@ -91,10 +97,7 @@ public struct CorpusEncoder {
         let survey = try survey(known: vocabulary)
         try requireText(survey.count)
         var unknown = survey.unknown
-        if policy == .error, unknown.count > 0 {
-            let more = unknown.count > unknown.first.count ? ", \(unknown.count) such characters in all" : ""
-            throw CorpusError(.unknownCharacters, Vocabulary.describe(unknown.first) + more)
-        }
+        try unknown.refuse(under: policy)
         let encoding = Encoding(
             count: policy == .replace ? survey.count : survey.count - unknown.count, digest: survey.digest,
             vocabulary: vocabulary, replacement: policy == .replace ? vocabulary.replacement : -1)
@@ -108,14 +111,31 @@ public struct CorpusEncoder {
         throw CorpusError(.empty, "there is no text in \(names); name a file that has some")
     }
 
-    /// Reads the text once: how many characters it has, and which different ones; none: there is no text.
-    public func measure() throws(CorpusError) -> (characters: Int, vocabulary: Vocabulary?) {
-        let survey = try survey()
-        return (survey.count, vocabulary(of: survey))
+    /// What one reading of a text tells.
+    public struct Measure: Sendable {
+        public var characters: Int
+        /// The different characters of the text.
+        public var vocabulary: Vocabulary
+        /// What another vocabulary lacks of them.
+        public var unknown: Unknown
     }
 
-    private func vocabulary(of survey: Survey) -> Vocabulary? {
-        origin.encoding == .bytes ? .bytes : Vocabulary(codePoints: survey.codePoints)
+    /// Reads the text once.
+    ///
+    /// - Parameter known: A vocabulary that the text is to be read with; nil: none.
+    /// - Throws: ``CorpusError/Code/empty`` where there is no text.
+    public func measure(with known: Vocabulary? = nil) throws(CorpusError) -> Measure {
+        let survey = try survey(known: known)
+        return Measure(
+            characters: survey.count, vocabulary: try vocabulary(of: survey), unknown: survey.unknown)
+    }
+
+    private func vocabulary(of survey: Survey) throws(CorpusError) -> Vocabulary {
+        try requireText(survey.count)
+        guard let vocabulary = origin.encoding == .bytes ? .bytes : Vocabulary(codePoints: survey.codePoints) else {
+            throw CorpusError(.empty, "the text has no characters")
+        }
+        return vocabulary
     }
 
     private struct Survey {

@@ -117,6 +117,22 @@ public struct CorpusOrigin: Codable, Hashable, Sendable {
     }
 }
 
+extension EncodedCorpus {
+    /// The SHA-256 of a part's characters, as code points: the same whatever vocabulary and encoding they came in.
+    public func sha256(of range: Range<Int>) -> String {
+        var hasher = SHA256()
+        var piece: [UInt32] = []
+        for position in range {
+            piece.append(vocabulary.codePoints[Int(text[position])].littleEndian)
+            if piece.count == 1 << 16 || position == range.upperBound - 1 {
+                piece.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+                piece.removeAll(keepingCapacity: true)
+            }
+        }
+        return hasher.finalize().hexadecimal
+    }
+}
+
 extension Sequence<UInt8> {
     /// Two lower-case hexadecimal digits a byte.
     public var hexadecimal: String {

@@ -118,7 +118,6 @@ public struct EventKind: Hashable, Sendable {
         case .sampled: "8d7494b409d5b13ca3c5deaa4929004b"
         case .checkpointSaved: "c551571a929044ea4b41e11c83d4a67e"
         case .checkpointDamaged: "c4d38699dabfd3dbb07e8354ac88c03b"
-        case .epochEnded: "3e260fd7d9f89450bc576c496e8b3553"
         case .stoppedEarly: "cd46692ff7205f4854bf828b7e5ab01b"
         case .diverged: "681cadb180c7df9c4ded1b6a966cbf79"
         case .generated: "49bdc7ffe830fb635ef54721c2729aad"

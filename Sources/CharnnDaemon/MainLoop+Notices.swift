@@ -4,22 +4,34 @@ internal import CharnnStorage
 internal import Logging
 internal import SystemPackage
 
-/// A job that has ended, for a notice.
+/// A job that has ended, or a file that never became one, for a notice.
 struct EndedJob: Sendable {
     var name: String
     var state: JobState
     var reason: String?
+    /// The file's name in `rejected/`; nil: it was a job.
+    var rejectedFile: String?
 
-    init(name: String, state: JobState, reason: String? = nil) {
+    init(name: String, state: JobState, reason: String? = nil, rejectedFile: String? = nil) {
         self.name = name
         self.state = state
         self.reason = reason
+        self.rejectedFile = rejectedFile
+    }
+
+    /// Where what is told of it lies.
+    func report(in layout: SpoolLayout) -> FilePath {
+        rejectedFile.map { layout.directory(.rejected).appending("\($0).reason.txt") }
+            ?? layout.folder(of: name).appending(.page)
     }
 
     /// What an event means for those who want to be told; nil where no job ended.
     init?(_ event: SpoolEvent) {
         switch event {
         case .finished(let job, let state, let reason): self.init(name: job, state: state, reason: reason)
+        case .rejected(let file, let reason):
+            self.init(
+                name: JobFileName(file)?.name.text ?? file, state: .rejected, reason: reason, rejectedFile: file)
         case .cancelled(let job, _): self.init(name: job, state: .cancelled)
         // A person who holds a job knows.
         case .held(let job, let reason?, _): self.init(name: job, state: .held, reason: reason)
@@ -37,18 +49,24 @@ extension MainLoop {
     func noteEnd(_ job: EndedJob) {
         endsSinceIdle.append(job)
         guard let command = configuration.notifyCommand else { return }
-        let folder = options.spool.folder(of: job.name)
+        let folder = job.rejectedFile == nil ? options.spool.folder(of: job.name) : options.spool.directory(.rejected)
         notifier.send(
             Notifier.Notice(
                 command: command, limit: configuration.notifyTimeout,
                 variables: [
                     "CHARNND_NOTICE": "job", "CHARNND_SPOOL": options.spool.root.string, "CHARNND_JOB": job.name,
                     "CHARNND_STATE": job.state.rawValue,
-                    "CHARNND_OWNER": keeper.submitter(of: job.name).map { options.people.name(of: $0) } ?? "",
-                    "CHARNND_REASON": keeper.isPrivate(job.name)
+                    "CHARNND_OWNER": owner(of: job).map { options.people.name(of: $0) } ?? "",
+                    "CHARNND_REASON": job.rejectedFile == nil && keeper.isPrivate(job.name)
                         ? "" : PlainText.line(job.reason ?? "", atMost: Self.longestReason),
-                    "CHARNND_FOLDER": folder.string, "CHARNND_REPORT": folder.appending(.page).string,
+                    "CHARNND_FOLDER": folder.string, "CHARNND_REPORT": job.report(in: options.spool).string,
                 ]), mayForget: true)
+    }
+
+    /// Who submitted a job, or dropped a rejected file; another's job may have the same name.
+    private func owner(of job: EndedJob) -> UInt32? {
+        guard let file = job.rejectedFile else { return keeper.submitter(of: job.name) }
+        return ((try? options.storage.status(of: options.spool.file(file, in: .rejected))) ?? nil)?.owner
     }
 
     /// Notes at the end of a turn whether there is anything left to do.
@@ -67,7 +85,7 @@ extension MainLoop {
             "CHARNND_WAITING": "\(keeper.count(.queue))",
             "CHARNND_JOBS": list(ended),
         ]
-        for state in [JobState.done, .failed, .cancelled, .held] {
+        for state in [JobState.done, .failed, .cancelled, .held, .rejected] {
             variables["CHARNND_\(state.rawValue.uppercased())"] = "\(ended.count { $0.state == state })"
         }
         notifier.send(
@@ -92,8 +110,7 @@ extension MainLoop {
         var lines: [String] = []
         var bytes = 0
         for job in jobs.reversed() {
-            let report = options.spool.folder(of: job.name).appending(.page)
-            let line = "\(job.name)\t\(job.state.rawValue)\t\(report)"
+            let line = "\(job.name)\t\(job.state.rawValue)\t\(job.report(in: options.spool))"
             bytes += line.utf8.count + 1
             guard bytes <= Self.longestList else { break }
             lines.append(line)

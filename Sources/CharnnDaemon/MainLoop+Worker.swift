@@ -1,4 +1,5 @@
 internal import CharnnJobs
+internal import CharnnReports
 internal import CharnnSpool
 internal import CharnnStorage
 internal import Logging
@@ -57,6 +58,9 @@ extension MainLoop {
             let text = String(line.prefix(Self.longestLine))
             current.lastLines = (current.lastLines + [text]).suffix(Self.keptLines)
             announcer.hear(line: text, job: current.job)
+        case .ended(.outOfMemory(let bound)) where !current.isHung:
+            let needed = current.status?.neededMemory.map { "the job needs about \(byteCount($0))" }
+            current.end = .outOfMemory("\(needed ?? "what the job needs is not known yet"), and \(bound)")
         case .ended(let end): current.end = current.isHung ? .hung : end
         }
         running.update(number) { $0 = current }

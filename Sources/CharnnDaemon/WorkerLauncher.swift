@@ -36,12 +36,17 @@ public protocol WorkerLauncher: Sendable {
 /// Starts workers as processes of this machine.
 public struct ProcessLauncher: WorkerLauncher {
     public var command: WorkerCommand
+    /// Where the kernel counts what it kills when memory runs out.
+    public var memory: MemoryGroups
 
-    public init(_ command: WorkerCommand = .own) { self.command = command }
+    public init(_ command: WorkerCommand = .own, memory: MemoryGroups = MemoryGroups()) {
+        self.command = command
+        self.memory = memory
+    }
 
     public func launch(
         spool: FilePath, job: String, orders: WorkerOrders, news: @escaping @Sendable (WorkerNews) -> Void
     ) -> any RunningWorker {
-        WorkerProcess(command, spool: spool, job: job, orders: orders, news: news)
+        WorkerProcess(command, memory, spool: spool, job: job, orders: orders, news: news)
     }
 }

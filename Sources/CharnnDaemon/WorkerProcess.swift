@@ -1,6 +1,7 @@
 internal import CharnnJobs
 internal import CharnnSpool
 internal import FoundationEssentials
+internal import Glibc
 internal import Subprocess
 internal import Synchronization
 public import SystemPackage
@@ -33,7 +34,7 @@ final class WorkerProcess: RunningWorker {
     ///
     /// Its standard input is a pipe that this process holds open: it ends when this process does, whatever ends it.
     init(
-        _ command: WorkerCommand, spool: FilePath, job: String, orders: WorkerOrders,
+        _ command: WorkerCommand, _ memory: MemoryGroups, spool: FilePath, job: String, orders: WorkerOrders,
         news: @escaping @Sendable (WorkerNews) -> Void
     ) {
         let arguments = command.arguments + ["--spool", spool.string, "--", job]
@@ -44,6 +45,7 @@ final class WorkerProcess: RunningWorker {
             "NOTIFY_SOCKET": nil, "WATCHDOG_PID": nil, "WATCHDOG_USEC": nil, "LISTEN_FDS": nil,
         ])
         let (executable, list, platform) = (Executable.path(command.executable), arguments, options)
+        let killsBefore = memory.kills
         Task { [self] in
             do {
                 let result = try await run(
@@ -69,6 +71,8 @@ final class WorkerProcess: RunningWorker {
                 disconnect()
                 switch result.terminationStatus {
                 case .exited(let status): news(.ended(.exited(status)))
+                case .signaled(SIGKILL) where memory.kills ?? 0 > killsBefore ?? .max:
+                    news(.ended(.outOfMemory(Machine.memory(within: memory).lack)))
                 case .signaled(let signal): news(.ended(.signalled(signal)))
                 }
             } catch {

@@ -27,6 +27,13 @@ public protocol EngineProvider: Sendable {
 }
 
 extension EngineProvider {
+    /// Finds out whether there is the device and the precision of a choice, with the smallest of networks.
+    func probe(_ choice: EngineChoice) throws(EngineError) {
+        let tiny = Architecture(cell: .rnn, vocabularySize: 2, hiddenSize: 2, layerCount: 1)
+        _ = try makeEngine(
+            choice, architecture: tiny, parameters: [Float](repeating: 0, count: ParameterLayout(tiny).count))
+    }
+
     /// Where there is one device only, whose room is the machine's memory.
     public func resolve(
         _ choice: EngineChoice, architecture: Architecture, batchSize: Int, sequenceLength: Int

@@ -46,8 +46,13 @@ public struct JobEnvironment: Sendable {
     func modelFile(_ reference: ModelReference, in storage: any Storage) throws(JobError) -> CorpusFile {
         switch reference {
         case .job(let name):
+            let (path, isThere) = try modelPath(of: name, in: storage)
+            guard isThere else {
+                throw JobError(
+                    .noInput,
+                    "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
+            }
             // The folder of a job may be shut for others than its owner.
-            let path = try model(of: name, in: storage)
             return try allowed(path, at: path, what: "model", in: storage)
         case .path(let text):
             let path = SpoolLayout.model(at: FilePath(text), jobs: jobs, corpora: corpora, on: storage)
@@ -55,12 +60,19 @@ public struct JobEnvironment: Sendable {
         }
     }
 
+    /// Whether a job has a model by now.
+    func hasModel(_ job: String, in storage: any Storage) throws(JobError) -> Bool {
+        try modelPath(of: job, in: storage).isThere
+    }
+
     /// The model of a job of the queue, else of a person's run. A name in both is the queue's, whether that job has a model
     /// yet or not: nothing else is ever taken in its place.
-    private func model(of name: String, in storage: any Storage) throws(JobError) -> FilePath {
+    private func modelPath(
+        of name: String, in storage: any Storage
+    ) throws(JobError) -> (path: FilePath, isThere: Bool) {
         let ofJob = jobs.appending(SpoolLayout.bornName(of: name, in: jobs, on: storage))
         var path = ofJob.appending(.model)
-        guard FilePath.Component(name) != nil else { throw noModel(of: name, path) }
+        guard FilePath.Component(name) != nil else { return (path, false) }
         // One that cannot be read is a job's.
         let known = (try? JobStatus.read(ofJob.appending(.status), on: storage)) ?? nil
         guard roots == nil || known?.isOfRun != true else {
@@ -73,16 +85,18 @@ public struct JobEnvironment: Sendable {
             if let runs, try storage.status(of: ofJob) == nil {
                 path = runs.appending(SpoolLayout.bornName(of: name, in: runs, on: storage)).appending(.model)
             }
-            if try storage.status(of: path) != nil { return path }
+            return (path, try storage.status(of: path) != nil)
         } catch {
             if error.isTransient { throw JobError(error) }
+            return (path, false)
         }
-        throw noModel(of: name, path)
     }
 
-    private func noModel(of name: String, _ path: FilePath) -> JobError {
-        JobError(
-            .noInput, "there is no model of a job \(name) (\(path)); name a job that has trained, or a model file")
+    /// The engine that a job asks for, completed by what the administrator says.
+    func engineChoice(_ job: JobFile, _ precision: PrecisionChoice) -> EngineChoice {
+        EngineChoice(
+            device: job.device == .auto ? configuration.device : job.device, precision: precision,
+            threads: job.threads ?? configuration.threads)
     }
 
     /// - Parameters:

@@ -1,4 +1,5 @@
 public import CharnnModel
+import CharnnReports
 import CharnnTraining
 
 /// What a job asks for that will do nothing, told by check and in the job's log: sentences without their full stops.
@@ -19,6 +20,20 @@ extension TrainSection {
                     + "num_layers")
         }
         return notes
+    }
+}
+
+/// Said of runs in which hardly any model learns words.
+enum FewSteps {
+    static let enough = 2000
+
+    /// - Returns: A sentence without its full stop; nil: there are enough.
+    static func note(steps: Int, perEpoch: Int) -> String? {
+        guard steps < enough else { return nil }
+        let epochs = (enough + perEpoch - 1) / perEpoch
+        return
+            "only \(grouped(steps)) steps: most texts need \(grouped(enough)) or more before words come out; "
+            + "epochs: \(epochs) would do, or a smaller batch_size"
     }
 }
 

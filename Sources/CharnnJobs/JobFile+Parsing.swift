@@ -3,6 +3,7 @@ import CharnnModel
 import CharnnReports
 import CharnnSpool
 import CharnnTraining
+import Yams
 
 extension JobFile {
     /// Reads and checks a job file; all problems are told at once.
@@ -10,9 +11,9 @@ extension JobFile {
     /// - Parameters:
     ///   - bytes: The file's contents, at most 1 MiB.
     ///   - fileName: How the file is called in messages.
-    ///   - memory: The most memory the job may need, bytes; nil: what the machine has.
+    ///   - memory: The most memory the job may need; nil: what the machine has.
     public static func parse(
-        _ bytes: [UInt8], fileName: String, memory: UInt64? = nil
+        _ bytes: [UInt8], fileName: String, memory: MemoryBound? = nil
     ) throws(JobFileError) -> JobFile {
         let root = SectionReader(try YAMLDocument.mapping(bytes, fileName: fileName), fileName: fileName)
         var job = JobFile()
@@ -44,15 +45,33 @@ extension JobFile {
         if root.given.isDisjoint(with: known) {
             root.report(root.line, "a job needs at least one of the sections train, generate and evaluate")
         }
+        let places = keyPlaces(root)
         for section in [train, evaluate].compactMap(\.self) + generate {
-            section.finish()
+            section.finish(elsewhere: places)
             root.take(section.problems)
         }
-        root.finish()
+        root.finish(elsewhere: places)
         guard root.problems.isEmpty else {
             throw JobFileError(problems: root.problems.sorted { $0.line < $1.line }.map(\.text))
         }
         return job
+    }
+}
+
+extension JobFile {
+    /// Which keys there are where, to say of a key in the wrong place where it belongs: what the sections ask for.
+    private static func keyPlaces(_ root: SectionReader) -> [(place: String, keys: Set<String>)] {
+        func keys(_ read: (SectionReader) -> Void) -> Set<String> {
+            let reader = SectionReader(Node.Mapping([]), fileName: "")
+            read(reader)
+            return Set(reader.known)
+        }
+        return [
+            ("at the top of the file", Set(root.known)),
+            ("under train", keys { _ = TrainSection($0, seed: 1, memory: MemoryBound(.max)) }),
+            ("under generate", keys { _ = GenerateSection($0, besideTrain: true) }),
+            ("under evaluate", keys { _ = EvaluateSection($0, besideTrain: true) }),
+        ]
     }
 }
 
@@ -77,7 +96,7 @@ private let large = 1_000_000_000
 private let mostEntries = 1000
 
 extension TrainSection {
-    fileprivate init(_ reader: SectionReader, seed: UInt64, memory: UInt64) {
+    fileprivate init(_ reader: SectionReader, seed: UInt64, memory: MemoryBound) {
         self.init()
         given = reader.given
         corpus = reader.paths("corpus") ?? []
@@ -107,7 +126,7 @@ extension TrainSection {
     }
 
     /// What no key can tell alone.
-    private func check(_ reader: SectionReader, memory: UInt64) {
+    private func check(_ reader: SectionReader, memory: MemoryBound) {
         if nonlinearity == .relu, cell != .rnn, from == nil {
             reader.report(key: "nonlinearity", "relu is for cell: rnn only; found cell: \(cell.rawValue)")
         }
@@ -124,12 +143,12 @@ extension TrainSection {
         }
         // The vocabulary is not known before the corpus was read; the weights of the layers are the larger part.
         let needed = leastMemory
-        if needed > Double(memory), from == nil {
+        if needed > Double(memory.bytes), from == nil {
             let key = ["hidden_size", "embedding_size", "batch_size", "seq_length"].first { given.contains($0) }
             reader.report(
                 key: key ?? "hidden_size",
                 "the job would need at least \(byteCount(needed)) of memory, and there are "
-                    + "\(byteCount(memory)); make the network, batch_size or seq_length smaller")
+                    + "\(memory.words); make the network, batch_size or seq_length smaller")
         }
     }
 }

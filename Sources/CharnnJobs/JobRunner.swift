@@ -82,10 +82,26 @@ public final class JobRunner {
         }
         for note in job.notes { keeper.warn("\(note).") }
         var trained: LoadedModel?
-        if let section = job.train { trained = try TrainingJob(self, section).run() }
+        if let section = job.train {
+            trained = try TrainingJob(self, section).run()
+        } else {
+            try inspectReadings(trained: nil)
+        }
         try GenerationJob(self).run(trained)
         if let section = job.evaluate { try EvaluationJob(self, section).run(trained) }
         if job.judge { try JudgementJob(self).run() }
+    }
+
+    /// Looks at all that the job reads besides the text it trains on, and refuses now what would be refused after a night.
+    ///
+    /// - Parameter alphabet: Of the model that the job trains; nil: it trains none.
+    func inspectReadings(trained alphabet: Alphabet?) throws {
+        var inspection = JobInspection(
+            job, environment, storage: storage, engines: engines, shouldStop: { [self] in shouldPause })
+        inspection.inspectReadings(trained: alphabet)
+        if shouldPause { throw paused() }
+        try inspection.refuse()
+        for note in inspection.notes { keeper.warn("\(note).") }
     }
 
     /// Ends an attempt that did not get to the end.
@@ -168,8 +184,6 @@ public final class JobRunner {
     }
 
     func engineChoice(precision: PrecisionChoice) -> EngineChoice {
-        EngineChoice(
-            device: job.device == .auto ? environment.configuration.device : job.device, precision: precision,
-            threads: job.threads ?? environment.configuration.threads)
+        environment.engineChoice(job, precision)
     }
 }

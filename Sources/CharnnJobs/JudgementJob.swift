@@ -102,7 +102,7 @@ struct JudgementJob {
         let split = TextSplit(
             count: corpus.text.count, validationFraction: train.valFraction, validationLimit: train.valMaxChars)
         let searched = runner.pulse.vouch(atMost: Self.patience) {
-            SearchedText(corpus, split: split, memory: runner.environment.configuration.memoryLimit ?? Machine.memory)
+            SearchedText(corpus, split: split, memory: runner.environment.configuration.memoryBound.bytes)
         }
         if !group.texts.isEmpty {
             var found =

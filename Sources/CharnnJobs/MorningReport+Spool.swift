@@ -79,7 +79,7 @@ extension MorningReport {
     }
 
     private mutating func order() {
-        ran = Self.ranked(ran)
+        ran = TextGroup.ranked(ran)
         problems.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
         earlier.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
         earlier = Array(earlier.prefix(Self.mostEarlier))

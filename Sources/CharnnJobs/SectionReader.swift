@@ -10,7 +10,7 @@ final class SectionReader {
     /// `train.` or nothing; stands before a key in messages.
     private let prefix: String
     private let pairs: [(key: String, line: Int?, value: Node)]
-    private var known: [String] = []
+    private(set) var known: [String] = []
     private(set) var problems: [(line: Int, text: String)] = []
     let line: Int
 
@@ -224,11 +224,16 @@ final class SectionReader {
     private static let mostSpellings = 100
 
     /// Tells of keys that nobody asked for. Call it when all keys have been read.
-    func finish() {
+    ///
+    /// - Parameter places: Where else there are keys of some names, in words such as `under train`.
+    func finish(elsewhere places: [(place: String, keys: Set<String>)] = []) {
         let (asked, order) = (Set(known), known)
         for (number, (key, line, _)) in pairs.filter({ !asked.contains($0.key) }).enumerated() {
             var text = "\(prefix)\(YAMLDocument.quoted(key).dropFirst().dropLast()): there is no such key"
-            if number < Self.mostSpellings {
+            let owners = places.filter { $0.keys.contains(key) }.map(\.place)
+            if !owners.isEmpty {
+                text += " here; it belongs \(owners.joined(separator: " or "))"
+            } else if number < Self.mostSpellings {
                 let nearest = Spelling.nearest(to: key, in: order)
                 text +=
                     nearest.map { "; did you mean \($0)?" } ?? "; allowed: \(order.sorted().joined(separator: ", "))"

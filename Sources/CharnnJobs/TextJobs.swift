@@ -80,12 +80,6 @@ struct GenerationJob {
                 "The prompt has characters that the model's vocabulary lacks, and unknown is "
                     + "\(section.request.unknown.rawValue): \(Vocabulary.list(writer.unknown)).")
         }
-        // Of a model of this job it was told before the training.
-        if section.model != nil,
-            let note = section.request.note(ofStopIn: loaded.model.vocabulary, loaded.model.encoding)
-        {
-            runner.keeper.warn("\(note).")
-        }
         let engine = try runner.engine(for: loaded.model)
         // Texts of an attempt that was interrupted are whole; they would only be written again.
         let identity = TextProgress.identity(section, loaded.model, engine.configuration)
@@ -352,9 +346,7 @@ public enum TextScoring {
         engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false },
         note: @escaping (String) -> Void = { _ in }
     ) throws -> ScoredText? {
-        let origin = CorpusOrigin(
-            paths: files.map(\.path.string), encoding: encoding ?? model.encoding, stripsGutenberg: false,
-            maximumCharacters: nil)
+        let origin = CorpusOrigin(scoring: files, encoding ?? model.encoding)
         let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop, note: note)
         let path = folder.appending(.partialEvaluation)
         let unknown: CorpusEncoder.Unknown
@@ -372,10 +364,7 @@ public enum TextScoring {
         let evaluator = Evaluator(
             text, range: 0..<text.count, leavingOut: unknown.count > 0 && policy == .replace ? unknown.replaced : nil)
         guard evaluator.count > 0 else {
-            throw JobError(
-                .badData,
-                "there is nothing to score in \(origin.paths.joined(separator: ", ")); name a text of two characters or "
-                    + "more that the model's vocabulary has")
+            throw EvaluateSection.nothingToScore(in: origin.paths)
         }
         guard let score = try evaluator.score(with: engine, shouldStop: shouldStop) else { return nil }
         return ScoredText(score: score, unknownCount: unknown.count)

@@ -31,6 +31,8 @@ final class TrainingJob {
     /// Whether the best model is not compared with its checksum: a checkpoint of version 0.1.0 has none.
     private var isBestUnchecked = false
 
+    /// Characters of a sample.
+    static let sampleLength = 500
     /// From where on it pays to measure first how steps are done fastest, which takes about fifty of them.
     private static let stepsWorthAPlan = 5000
 
@@ -51,10 +53,13 @@ final class TrainingJob {
         let checkpoint = try newest.map(withBestModel)
         // A checkpoint has all that came from the model that the run began with, which may be gone by now.
         let base = try section.from.map { try checkpoint?.model ?? baseModel($0) }
-        if let base, let from = section.from { try checkWishes(base, from) }
+        if let base, let from = section.from {
+            let conflicts = section.conflicts(with: base, from)
+            guard conflicts.isEmpty else { throw JobError(.badJob, conflicts.joined(separator: "; ")) }
+        }
         let corpus = try encodedCorpus(base, resuming: checkpoint?.model)
-        var model = try freshModel(base, corpus)
-        try checkPrompts(model)
+        var model = freshModel(base, corpus)
+        try runner.inspectReadings(trained: Alphabet(model))
         identity = RunIdentity.text(section, architecture: model.architecture, encoding: corpus.encoding)
         if let checkpoint {
             try RunIdentity.check(
@@ -183,10 +188,8 @@ final class TrainingJob {
     /// Refuses a device or precision that this machine lacks before a long text is read for nothing.
     private func requireEngine(resuming checkpoint: Checkpoint?) throws {
         let choice = runner.engineChoice(precision: section.precision)
-        let tiny = Architecture(cell: .rnn, vocabularySize: 2, hiddenSize: 2, layerCount: 1)
-        let parameters = Initialisation.parameters(of: tiny, seed: 0)
         do {
-            _ = try runner.engines.makeEngine(choice, architecture: tiny, parameters: parameters)
+            try runner.engines.probe(choice)
         } catch {
             // It was there when the job began: as after an update of the driver, until the machine is started again.
             guard error.code == .unavailable, choice.device == .cuda, checkpoint?.configuration.device == "cuda" else {
@@ -202,25 +205,6 @@ final class TrainingJob {
     private func baseModel(_ reference: ModelReference) throws -> Model {
         let file = try runner.environment.modelFile(reference, in: runner.storage)
         return try Model(reading: file.path, beneath: file.root, expecting: file.found, in: runner.storage)
-    }
-
-    /// Refuses sizes that the job file asks for and the model does not have.
-    private func checkWishes(_ model: Model, _ reference: ModelReference) throws {
-        let architecture = model.architecture
-        let wishes: [(key: String, wanted: String, found: String)] = [
-            ("cell", section.cell.rawValue, architecture.cell.rawValue),
-            ("nonlinearity", section.nonlinearity.rawValue, architecture.nonlinearity.rawValue),
-            ("hidden_size", String(section.hiddenSize), String(architecture.hiddenSize)),
-            ("num_layers", String(section.numLayers), String(architecture.layerCount)),
-            ("embedding_size", section.embeddingSize.map(String.init) ?? "", String(architecture.embeddingSize)),
-            ("encoding", section.encoding.rawValue, model.encoding.rawValue),
-        ]
-        for wish in wishes where section.given.contains(wish.key) && wish.wanted != wish.found {
-            throw JobError(
-                .badJob,
-                "train.\(wish.key) is \(wish.wanted), but the model \(reference) that it goes on from has "
-                    + "\(wish.found); leave the key out")
-        }
     }
 
     /// The text of this job: frozen as soon as there is a checkpoint, encoded anew before.
@@ -250,10 +234,7 @@ final class TrainingJob {
     }
 
     private func encodeCorpus(_ base: Model?, resuming model: Model?) throws -> EncodedCorpus {
-        let origin = CorpusOrigin(
-            paths: section.corpus,
-            encoding: section.given.contains("encoding") ? section.encoding : base?.encoding ?? section.encoding,
-            stripsGutenberg: section.stripGutenberg, maximumCharacters: section.maxChars)
+        let origin = section.origin(base)
         keeper.enter("encoding")
         let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
         let encoder = CorpusEncoder(
@@ -273,22 +254,11 @@ final class TrainingJob {
         return corpus
     }
 
-    private func freshModel(_ base: Model?, _ corpus: EncodedCorpus) throws -> Model {
-        var architecture = base?.architecture ?? section.architecture(vocabularySize: corpus.vocabulary.count)
-        architecture.vocabularySize = corpus.vocabulary.count
-        if base == nil || section.given.contains("dropout") { architecture.dropout = section.dropout }
+    private func freshModel(_ base: Model?, _ corpus: EncodedCorpus) -> Model {
+        let architecture = section.architecture(base, vocabularySize: corpus.vocabulary.count)
         return Model(
             architecture: architecture, vocabulary: corpus.vocabulary, encoding: corpus.encoding, parameters: [],
             corpusSHA256: corpus.sha256)
-    }
-
-    /// Refuses prompts that the model will not know now, and not after a night of training.
-    private func checkPrompts(_ model: Model) throws {
-        for section in runner.job.generate where section.model == nil {
-            _ = try TextWriter(section.request, vocabulary: model.vocabulary, encoding: model.encoding)
-            let note = section.request.note(ofStopIn: model.vocabulary, model.encoding)
-            if let note { keeper.warn("\(note).") }
-        }
     }
 
     private func makeEngine(_ model: Model, resuming checkpoint: Checkpoint?) throws -> any Engine {
@@ -339,19 +309,8 @@ final class TrainingJob {
         let needed = runner.engines.predictedBytes(
             choice, architecture: model.architecture, batchSize: settings.batchSize,
             sequenceLength: settings.sequenceLength)
-        if let cap = runner.environment.configuration.caps.all.memory, needed > cap.value {
-            throw JobError(
-                .badJob,
-                "the job would need \(byteCount(needed)) of memory, and may have \(byteCount(cap.value)) (\(cap.key)); "
-                    + "make hidden_size, num_layers, batch_size or seq_length smaller")
-        }
-        let limit = runner.environment.configuration.memoryLimit ?? Machine.memory
-        guard needed <= limit else {
-            throw JobError(
-                .badJob,
-                "the job would need \(byteCount(needed)) of memory, and there are \(byteCount(limit)); make "
-                    + "hidden_size, num_layers, batch_size or seq_length smaller")
-        }
+        keeper.update(force: true) { $0.neededMemory = needed }
+        if let refusal = runner.environment.refusal(ofMemory: needed) { throw refusal }
         let weights = UInt64(ParameterLayout(model.architecture).count) * 4
         // A checkpoint is three times the weights; one more than is kept exists while it is written.
         let disk = weights * UInt64(3 * (section.keepCheckpoints + 1) + 3)
@@ -384,6 +343,7 @@ final class TrainingJob {
             status.epoch = trainer.progress.step / trainer.stepsPerEpoch
             status.totalEpochs = section.settings.epochs
             status.bestValidationLoss = trainer.progress.bestValidationLoss
+            status.validationText = split.validation.count > 1 ? corpus.sha256(of: split.validation) : nil
         }
         runner.page.write(keeper.status)
         let parameters = ParameterLayout(architecture).count
@@ -393,12 +353,7 @@ final class TrainingJob {
             + "\(grouped(trainer.totalSteps)) steps, on \(engine.configuration.deviceName) "
             + "(\(engine.configuration.method), \(engine.configuration.precision))"
         if section.valFraction > 0, split.validation.count < 2 {
-            guard section.settings.earlyStop == nil, section.settings.schedule != .plateau else {
-                throw JobError(
-                    .badData,
-                    "early_stop and lr_schedule: plateau need validation, but val_fraction \(section.valFraction) of "
-                        + "\(grouped(corpus.text.count)) characters is less than two; raise val_fraction")
-            }
+            try section.requireValidation(split, of: corpus.text.count)
             keeper.warn("There is no validation: val_fraction leaves fewer than two characters for it.")
         }
         for note in section.notes(steps: trainer.totalSteps, layers: architecture.layerCount) {
@@ -413,11 +368,8 @@ final class TrainingJob {
             keeper.event(
                 .trainingStarted, .notice, "Training begins: \(words).",
                 ["STEP": "0", "TOTAL_STEPS": String(trainer.totalSteps)])
-            if trainer.totalSteps < 2000 {
-                keeper.warn(
-                    "Only \(trainer.totalSteps) steps: most texts need 2,000 or more before words come out. "
-                        + "More epochs or a smaller batch_size give more.")
-            }
+            let note = FewSteps.note(steps: trainer.totalSteps, perEpoch: trainer.stepsPerEpoch)
+            if let note { keeper.warn("\(note).") }
         }
     }
 
@@ -490,7 +442,7 @@ extension TrainingJob: TrainerDelegate {
         // A prompt of the job's own shows the text that people wait for; characters that the vocabulary lacks must
         // not stop the training.
         var request = runner.job.generate.first?.request ?? TextRequest()
-        request.length = 500
+        request.length = Self.sampleLength
         request.count = 1
         request.unknown = .skip
         request.seed = section.settings.seed

@@ -56,7 +56,7 @@ public enum Worker {
                     corpora: corpora, jobs: jobs, roots: [corpora, jobs] + configuration.corpusRoots,
                     submitter: status.submitter, configuration: configuration)
                 let file = try JobFile.parse(
-                    bytes, fileName: JobFolderFile.jobFile.rawValue, memory: configuration.memoryLimit)
+                    bytes, fileName: JobFolderFile.jobFile.rawValue, memory: configuration.memoryBound)
                 let runner = JobRunner(
                     file, status: status, folder: folder, environment: environment, storage: storage, engines: engines,
                     reporter: reporter, stop: stop, pulse: Pulse { reporter.alive() })

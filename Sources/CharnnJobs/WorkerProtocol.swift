@@ -98,7 +98,6 @@ public struct WorkerEvent: Codable, Sendable, Equatable {
         case sampled
         case checkpointSaved
         case checkpointDamaged
-        case epochEnded
         case stoppedEarly
         case diverged
         case generated

@@ -6,8 +6,15 @@ import CharnnTraining
 public struct JobComparison {
     private let jobs: [JobRecord]
 
-    /// The best by validation first.
-    public init(_ jobs: [JobRecord]) { self.jobs = MorningReport.ranked(jobs) }
+    /// Of each job the text that it was scored on, where that is not the same for all.
+    private let texts: [String?]
+
+    /// Jobs of one text together, the best by validation first.
+    public init(_ jobs: [JobRecord]) {
+        let groups = TextGroup.grouped(jobs)
+        self.jobs = groups.flatMap(\.jobs)
+        texts = groups.flatMap { group in group.jobs.map { _ in groups.count > 1 ? group.text : nil } }
+    }
 
     /// The facts that are compared: a name and a value for each job, those that nobody has left out.
     private var facts: [(name: String, values: [String])] {
@@ -15,6 +22,7 @@ public struct JobComparison {
             (name, jobs.map { value($0) ?? "" })
         }
         let all = [
+            (name: "scored on", values: texts.map { $0 ?? "" }),
             fact("state") { $0.state.words },
             fact("validation, bits/char") { $0.bestBits.map { fixed($0, 4) } },
             fact("score, bits/char") { $0.scoredBits.map { fixed($0, 4) } },

@@ -78,6 +78,20 @@ public struct JobRecord: Sendable {
         rows.compactMap { row in row.validationLoss.map { (step: row.step, loss: $0) } }.min { $0.loss < $1.loss }
     }
 
+    /// Bits per character of the text trained on: of a run without validation all that is known, and no measure of another.
+    var trainingBits: Double? { lastTrainLoss.map(bits) }
+
+    /// What tells its validation text from others; nil: it has none, or none that is known.
+    var validationKey: String? {
+        if let text = status?.validationText { return text }
+        // Jobs of before have no checksum there.
+        return bestBits == nil ? nil : Self.textKeys.map { setting("train.\($0)") ?? "" }.joined(separator: "\n")
+    }
+
+    private static let textKeys = [
+        "corpus", "encoding", "strip_gutenberg", "max_chars", "val_fraction", "val_max_chars",
+    ]
+
     /// What a setting was; nil where it is not told.
     public func setting(_ key: String) -> String? { settings.first { $0.key == key }?.value }
 

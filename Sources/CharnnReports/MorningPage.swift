@@ -55,29 +55,46 @@ public struct MorningPage {
     }
 
     private var ran: HTML {
-        guard !report.ran.isEmpty else { return .nothing }
+        let groups = TextGroup.grouped(report.ran)
+        guard !groups.isEmpty else { return .nothing }
+        var room = Self.mostCards
+        let parts = groups.map { group -> HTML in
+            let shown = min(room, group.jobs.count)
+            room -= shown
+            // Where all were scored on one text there is nothing to tell apart.
+            let heading: HTML =
+                groups.count > 1 || group.text == nil ? "<h3 class=\"text-group\">\(group.heading)</h3>" : .nothing
+            return "\(heading)\(cards(of: group, shown))"
+        }
+        return "<section><h2>What ran, ranked by validation</h2>\(parts)</section>"
+    }
+
+    /// A group's first jobs as cards, the others in a table.
+    private func cards(of group: TextGroup, _ shown: Int) -> HTML {
         // All curves on the same axes, so that one sees which lies lower.
-        let charts = report.ran.prefix(Self.mostCards).map(\.lossChart)
+        let charts = group.jobs.prefix(shown).map(\.lossChart)
         let low = charts.flatMap { $0.series.flatMap(\.points) }.map(\.y).min() ?? 0
         let high = Chart.commonTop(of: charts.compactMap(\.top), above: low)
-        let cards = zip(report.ran, charts).enumerated().map { index, pair -> HTML in
-            card(pair.0, pair.1, rank: index + 1, low...max(high, low + 0.1))
+        let cards = charts.enumerated().map { index, chart -> HTML in
+            card(index, of: group, chart, low...max(high, low + 0.1))
         }
-        let rest = report.ran.dropFirst(Self.mostCards).map { job -> HTML in
+        let rest = group.jobs.dropFirst(shown).map { job -> HTML in
             row(job.name, job.state, job.bestBits, job.status?.endedAt)
         }
         let table: HTML =
             rest.isEmpty
             ? .nothing : "<details><summary>\(rest.count) more, ranked likewise</summary>\(Self.table(rest))</details>"
-        return "<section><h2>What ran, ranked by validation</h2><div class=\"cards\">\(cards)</div>\(table)</section>"
+        return "<div class=\"cards\">\(cards)</div>\(table)"
     }
 
-    private func card(_ job: JobRecord, _ chart: Chart, rank: Int, _ heights: ClosedRange<Double>) -> HTML {
+    private func card(_ index: Int, of group: TextGroup, _ chart: Chart, _ heights: ClosedRange<Double>) -> HTML {
+        let job = group.jobs[index]
         let score: HTML =
-            (job.bestBits ?? job.scoredBits).map {
-                "<span class=\"score\">\(fixed($0, 3))<small>bits/char</small></span>"
+            group.figure(of: job).map { figure -> HTML in
+                let unit = figure.isTraining ? "bits/char in training" : "bits/char"
+                return "<span class=\"score\">\(fixed(figure.bits, 3))<small>\(unit)</small></span>"
             } ?? .nothing
-        let place: HTML = job.bestBits == nil ? .nothing : "\(rank). "
+        let place: HTML = group.rank(of: index).map { "\($0). " } ?? .nothing
         let last = chart.series.flatMap(\.points).map(\.x).max() ?? 1
         let curve: HTML = chart.series.isEmpty ? .nothing : chart.miniature(0...max(1, last), heights)
         var words = [job.work, job.rows.isEmpty ? nil : job.verdict.short].compactMap(\.self)

@@ -4,14 +4,17 @@ extension MorningReport {
     /// The report for a terminal, in lines that hold no control characters of anybody.
     public var text: String {
         var lines = [summary, ""]
-        if !ran.isEmpty {
+        let groups = TextGroup.grouped(ran)
+        for group in groups {
+            // Where all were scored on one text there is nothing to tell apart.
+            if groups.count > 1 || group.text == nil { lines.append(group.heading) }
             lines += Self.aligned(
                 ["", "JOB", "BITS/CHAR", "WHAT", "STATE", "LOSS IS", "WORKED"],
-                ran.enumerated().map { index, job in
+                group.jobs.enumerated().map { index, job in
                     [
-                        job.bestBits == nil ? "" : "\(index + 1)", job.name,
-                        (job.bestBits ?? job.scoredBits).map { fixed($0, 3) } ?? "", job.work ?? "", job.state.words,
-                        job.rows.isEmpty ? "" : job.verdict.short,
+                        group.rank(of: index).map(String.init) ?? "", job.name,
+                        group.figure(of: job).map { fixed($0.bits, 3) + ($0.isTraining ? " (training)" : "") } ?? "",
+                        job.work ?? "", job.state.words, job.rows.isEmpty ? "" : job.verdict.short,
                         job.status?.elapsedSeconds.map(duration) ?? "",
                     ]
                 })

@@ -64,7 +64,7 @@ public struct MorningReport: Sendable {
     public var time: String
     /// Since when what ran counts as new, ISO 8601.
     public var since: String
-    /// Running and trained since then, ranked by the best validation loss; those without one last.
+    /// Running and trained since then, as ``TextGroup`` ranks them.
     public var ran: [JobRecord]
     public var problems: [Problem]
     public var waiting: [Waiting]
@@ -105,15 +105,4 @@ public struct MorningReport: Sendable {
         return "Since \(Page.day(since)): " + parts.joined(separator: ", ") + "." + end
     }
 
-    /// Ranks by validation loss; what has none comes last, by name.
-    public static func ranked(_ records: [JobRecord]) -> [JobRecord] {
-        records.sorted { a, b in
-            switch (a.status?.bestValidationLoss, b.status?.bestValidationLoss) {
-            case (let first?, let second?): first != second ? first < second : a.name < b.name
-            case (.some, nil): true
-            case (nil, .some): false
-            case (nil, nil): a.name < b.name
-            }
-        }
-    }
 }

@@ -78,6 +78,7 @@ extension Page {
         .numbers td,.numbers th,td.n,th.n{text-align:right;white-space:nowrap}.numbers{width:auto}
         .keys td{overflow-wrap:anywhere}table.keys{display:table;margin:0}.keys th{font-weight:400;white-space:nowrap;width:1%;padding-right:2rem}
         .quote{white-space:pre-wrap;overflow-wrap:anywhere;font-family:Charter,Georgia,"Liberation Serif",serif;min-width:14rem}
+        .text-group{margin:1.4rem 0 .7rem}
         .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:1.2rem}
         .card{margin:0;background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:1rem 1.1rem;min-width:0}
         .card .state{margin:0 .35rem 0 0}.card h3{font-size:1rem;color:var(--ink);margin:0;overflow-wrap:anywhere}.card p{font-size:.85rem;color:var(--soft);margin:.2rem 0 0}

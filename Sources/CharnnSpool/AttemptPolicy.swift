@@ -26,6 +26,8 @@ public enum WorkerWait: Codable, Sendable, Hashable {
 public enum WorkerEnd: Sendable, Equatable {
     case exited(Int32)
     case signalled(Int32)
+    /// The kernel ended it because memory ran out; what was needed and what there is.
+    case outOfMemory(String)
     /// It gave no word for too long and was ended by the daemon.
     case hung
     case notStarted(String)
@@ -103,7 +105,7 @@ public struct AttemptPolicy: Sendable {
         let later = AttemptOutcome.requeue(
             .temporary, reason: "Temporary failure\(words)", delay: Self.delays.delay(after: temporaryFailures))
         switch end {
-        case .exited, .signalled, .hung, .notStarted: break
+        case .exited, .signalled, .outOfMemory, .hung, .notStarted: break
         case .gpuFailed: return later
         case .lackedRoom(let reason): return .requeue(.lackedRoom, reason: reason, delay: nil)
         }
@@ -115,7 +117,11 @@ public struct AttemptPolicy: Sendable {
         case .badJob: return .fail(reason: "The job file is bad\(words)")
         case .done, nil: break
         }
-        if case .signalled = end, wasStopped { return .requeue(.stopped, reason: nil, delay: nil) }
+        switch end {
+        case .signalled where wasStopped, .outOfMemory where wasStopped:
+            return .requeue(.stopped, reason: nil, delay: nil)
+        default: break
+        }
         let what = "\(Self.describe(end))\(words)"
         let inARow = hasProgress ? 0 : crashes + 1
         guard inARow < Self.mostCrashes else {
@@ -140,6 +146,7 @@ public struct AttemptPolicy: Sendable {
         case .exited(let status): "The worker crashed with status \(status)"
         case .signalled(9): "The worker was killed (signal 9), as happens when memory runs out"
         case .signalled(let signal): "The worker was ended by signal \(signal)"
+        case .outOfMemory(let reason): "The worker was killed because memory ran out: \(reason)"
         case .hung: "The worker gave no sign of life for too long and was ended"
         case .notStarted(let reason): "The worker could not be started (\(reason))"
         case .lackedRoom(let reason): reason

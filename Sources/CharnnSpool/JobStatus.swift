@@ -61,9 +61,13 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var bestValidationLoss: Double?
     /// The same of the text that it was asked to score.
     public var evaluationLoss: Double?
+    /// The SHA-256 of the characters of the validation text: losses compare only where it is the same.
+    public var validationText: String?
     public var charactersPerSecond: Double?
     /// Seconds left, as estimated.
     public var secondsLeft: Double?
+    /// What the training takes of the machine's memory, as predicted, bytes.
+    public var neededMemory: UInt64?
     /// Seconds of work over all attempts.
     public var elapsedSeconds: Double?
     /// ISO 8601, UTC.

@@ -52,19 +52,29 @@ public struct Evaluator {
         max(1, min(mostPieces, (count - warmup) / (4 * warmup)))
     }
 
+    /// How the text is cut: piece k begins at k·own and reads warm-up + own characters; the first is scored on all of
+    /// them. What does not divide evenly is read by the last piece alone, while the others run on unscored.
+    private var cut: (pieces: Int, warm: Int, own: Int, rest: Int) {
+        let all = range.count - 1
+        let pieces = Self.pieces(count: all)
+        let warm = pieces == 1 ? 0 : Self.warmup
+        let own = (all - warm) / pieces
+        return (pieces, warm, own, all - warm - own * pieces)
+    }
+
+    /// How often it is asked whether to stop, where no character is left out.
+    public var chunkCount: Int {
+        let (_, warm, own, rest) = cut
+        return [warm, own, rest].reduce(0) { $0 + ($1 + Self.chunk - 1) / Self.chunk }
+    }
+
     /// Scores the text.
     ///
     /// - Parameter shouldStop: Asked about every `chunk` time steps.
     /// - Returns: nil if it was stopped, or if there is nothing to predict.
     public func score(with engine: any Engine, shouldStop: () -> Bool = { false }) throws(EngineError) -> TextScore? {
         guard count > 0 else { return nil }
-        let all = range.count - 1
-        let pieces = Self.pieces(count: all)
-        // Piece k begins at k·own and reads warm-up + own characters; the first is scored on all of them. What does
-        // not divide evenly is read by the last piece alone, while the others run on unscored.
-        let warm = pieces == 1 ? 0 : Self.warmup
-        let own = (all - warm) / pieces
-        let rest = all - warm - own * pieces
+        let (pieces, warm, own, rest) = cut
         let scorer = try engine.makeScorer(streams: pieces)
         scorer.reset()
         var nats = 0.0

@@ -25,7 +25,7 @@ struct Benchmark {
         var engine: EngineConfiguration
     }
 
-    private func makeEngine() throws -> any Engine {
+    func makeEngine() throws -> any Engine {
         let parameters = Initialisation.parameters(of: architecture, seed: 1)
         guard kernels != nil || usesLibraryOnly else {
             return try Engines().makeEngine(choice, architecture: architecture, parameters: parameters)

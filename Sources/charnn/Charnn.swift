@@ -38,6 +38,7 @@ struct Charnn: ParsableCommand {
 
     /// As the parser's own, but that a command which does not exist is told with the one that was probably meant.
     static func main() {
+        quietDispatch()
         StandardOutput.watch(program: "charnn")
         if let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-") {
             // Loops: a key path of a metatype crashes the compiler (Swift 6.3.1).

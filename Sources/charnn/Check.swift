@@ -1,5 +1,4 @@
 import ArgumentParser
-import CharnnCorpus
 import CharnnEngine
 import CharnnJobs
 import CharnnModel
@@ -15,7 +14,11 @@ struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say what the daemon would say of a job file: errors, parameters, memory, steps, time.",
         discussion: """
-            The time is measured: a few steps of that very network are made on this machine.
+            All that the job would read is read, and all that is wrong with it is told at once. A text or a job that is \
+            not there yet is no error, for a daemon waits for it.
+
+            The time is measured: a few steps of that very network are made on this machine, and what comes with each \
+            epoch is done once: scoring the validation text, saving the best model, a sample, a checkpoint.
 
             Example:
               cp /usr/share/common-licenses/GPL-3 gpl.txt
@@ -51,116 +54,77 @@ struct Check: ParsableCommand {
     private func check(_ file: String) throws {
         let storage = LocalStorage()
         let given = try NamedJobFile(file, in: storage)
-        let job = try JobFile.parse(given.bytes, fileName: file)
-        let caps = ServiceConfiguration.caps(of: getuid(), in: try spool.layout, on: storage)
+        let layout = try spool.layout
+        let job = try FilesBeside(folder: given.path.removingLastComponent(), storage: storage)
+            .located(try JobFile.parse(given.bytes, fileName: file))
+        var environment = JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil)
+        environment.configuration.caps.all = ServiceConfiguration.caps(of: getuid(), in: layout, on: storage)
         // Nothing is called valid before all of it has been looked at.
-        var lines = ["\(file): valid"]
-        if let broken = caps.violation(of: try JobFile.requirements(given.bytes, file)) {
-            throw Failure(broken, status: 65)
+        var inspection = JobInspection(job, environment, storage: storage, engines: Engines())
+        let outline = inspection.inspect(in: SpoolClient(layout, storage: storage))
+        let broken = environment.configuration.caps.all.violation(of: try JobFile.requirements(given.bytes, file))
+        let mistakes = inspection.mistakes.map(\.description) + [broken].compactMap(\.self)
+        guard mistakes.isEmpty else {
+            throw Failure(mistakes.map { "\(file): \($0)" }.joined(separator: "\n"), status: 65)
         }
-        try requireModelFiles(of: job, beside: given.path.removingLastComponent(), storage)
-        if let section = job.train {
-            lines += try description(of: section, job, beside: given.path.removingLastComponent(), caps, storage)
+        let awaited = inspection.awaited
+        var lines = ["\(file): valid\(awaited.isEmpty ? "" : ", but not all of it is there")"]
+        lines += awaited.map { "  not there yet: \($0)" }
+        if let section = job.train, let outline {
+            lines += try description(of: outline, section, environment.configuration.caps.all)
         }
-        lines += job.notes.map { "  warning: \($0)" }
+        if let from = job.train?.from { lines.append("  goes on from \(from)") }
+        lines += (inspection.textNotes + inspection.notes + job.notes).map { "  warning: \($0)" }
         lines += job.generate.map { "  writes \($0.request.count) x \(grouped($0.request.length)) characters" }
         if let section = job.evaluate { lines.append("  scores \(section.corpus.joined(separator: ", "))") }
         lines.forEach(Terminal.line)
     }
 
-    /// Refuses a path of a model where there is none, beside the job file or in the spool.
-    private func requireModelFiles(of job: JobFile, beside folder: FilePath, _ storage: any Storage) throws {
-        let layout = try spool.layout
-        let files = FilesBeside(folder: folder, storage: storage)
-        for text in job.modelPaths where try files.find(text) == nil {
-            let path = FilePath(text)
-            guard try path.isRelative && files.mayLieInSpool(path, .model, layout) else {
-                throw Failure(
-                    "\(text): there is no such model beside the job file, in \(layout.corpora) or \(layout.jobs); put it "
-                        + "there, or mend the path", status: 66)
-            }
-        }
+    private func description(of outline: TrainingOutline, _ section: TrainSection, _ caps: Caps) throws -> [String] {
+        let (training, validation) = (outline.split.training.count, outline.split.validation.count)
+        var lines = [
+            "  \(grouped(outline.characters)) characters, \(outline.vocabulary.count) different; \(grouped(training)) to "
+                + "train on, \(grouped(validation)) for validation",
+            "  \(grouped(outline.steps)) steps: \(section.settings.epochs) epochs of \(grouped(outline.stepsPerEpoch))",
+        ]
+        if let note = outline.noteOfFewSteps { lines.append("  warning: \(note)") }
+        guard let choice = outline.choice else { return lines }
+        lines.append(
+            "  \(grouped(ParameterLayout(outline.architecture).count)) parameters, \(byteCount(outline.memory)) of memory"
+        )
+        if time { lines += try forecast(of: outline, section, choice, caps) }
+        return lines
     }
 
-    private func description(
-        of section: TrainSection, _ job: JobFile, beside folder: FilePath, _ caps: Caps, _ storage: any Storage
+    private func forecast(
+        of outline: TrainingOutline, _ section: TrainSection, _ choice: EngineChoice, _ caps: Caps
     ) throws -> [String] {
-        let corpora = try spool.layout.corpora
-        let files = try section.corpus.map { text in
-            let candidates = [folder, corpora].map {
-                $0.pushing(FilePath(text)).lexicallyNormalized().real
-            }
-            guard let path = try candidates.first(where: { try storage.status(of: $0)?.kind == .regular }) else {
-                throw Failure(
-                    "\(text): there is no such text beside the job file or in \(corpora); put it there",
-                    status: 66)
-            }
-            return CorpusFile(path: path)
+        let benchmark = Benchmark(
+            architecture: outline.architecture, batchSize: section.settings.batchSize,
+            sequenceLength: section.settings.sequenceLength, choice: choice)
+        let measured = try benchmark.training(seconds: 2)
+        var costs = TrainingCosts()
+        // Of a folder on a disk, as a job's is; without one the steps alone are counted.
+        if let folder = try? TemporaryFolder(in: "/var/tmp") {
+            costs = try TrainingCosts.measured(
+                outline, with: try benchmark.makeEngine(), in: folder.path, LocalStorage(),
+                now: SpoolClock.system.monotonic)
         }
-        let origin = CorpusOrigin(
-            paths: section.corpus, encoding: section.encoding, stripsGutenberg: section.stripGutenberg,
-            maximumCharacters: section.maxChars)
-        var lines: [String] = []
-        let encoder = CorpusEncoder(
-            files, origin: origin, storage: storage, note: { lines.append("  warning: \($0)") })
-        let (characters, known) = try encoder.measure()
-        let vocabulary = known?.count ?? 0
-        let split = TextSplit(
-            count: characters, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
-        let plan = try BatchPlan(count: split.training.count, settings: section.settings)
-        lines.append(
-            "  \(grouped(characters)) characters, \(vocabulary) different; \(grouped(split.training.count)) to train "
-                + "on, \(grouped(split.validation.count)) for validation")
-        let steps = plan.stepsPerEpoch * section.settings.epochs
-        lines.append(
-            "  \(grouped(steps)) steps: \(section.settings.epochs) epochs of \(grouped(plan.stepsPerEpoch))")
-        if steps < 2000 {
-            lines.append("  warning: most texts need 2,000 steps or more before words come out")
-        }
-        let isOwn = section.from == nil
-        lines += section.notes(steps: steps, layers: isOwn ? section.numLayers : nil).map { "  warning: \($0)" }
-        // Another model's vocabulary has more.
-        if isOwn, let known {
-            lines += job.generate.filter { $0.model == nil }
-                .compactMap { $0.request.note(ofStopIn: known, section.encoding) }.map { "  warning: \($0)" }
-        }
-        guard section.from == nil else {
-            return lines + ["  goes on from \(section.from?.description ?? "")"]
-        }
-        let architecture = section.architecture(vocabularySize: vocabulary)
-        let wanted = EngineChoice(device: job.device, precision: section.precision, threads: job.threads)
-        let (choice, reason) = try Engines().resolve(
-            wanted, architecture: architecture, batchSize: section.settings.batchSize,
-            sequenceLength: section.settings.sequenceLength)
-        if let reason { lines.append("  warning: \(reason)") }
-        let memory = Engines().predictedBytes(
-            choice, architecture: architecture, batchSize: section.settings.batchSize,
-            sequenceLength: section.settings.sequenceLength)
-        lines.append("  \(grouped(ParameterLayout(architecture).count)) parameters, \(byteCount(memory)) of memory")
-        guard memory <= Machine.memory else {
-            throw Failure(
-                "\(byteCount(memory)) of memory are needed, and there are \(byteCount(Machine.memory)); make "
-                    + "hidden_size, num_layers, batch_size or seq_length smaller", status: 65)
-        }
-        if let cap = caps.memory, memory > cap.value {
-            throw Failure(
-                "\(byteCount(memory)) of memory are needed, and you may have \(byteCount(cap.value)) (\(cap.key)); make "
-                    + "hidden_size, num_layers, batch_size or seq_length smaller", status: 65)
-        }
-        guard time else { return lines }
-        let measured = try Benchmark(
-            architecture: architecture, batchSize: section.settings.batchSize,
-            sequenceLength: section.settings.sequenceLength, choice: choice
-        ).training(seconds: 2)
-        lines.append(
-            "  about \(duration(measured.secondsPerStep * Double(steps))) of training on \(measured.engine.deviceName), "
-                + "\(fixed(measured.secondsPerStep * 1000, 0)) ms a step")
-        let seconds = measured.secondsPerStep * Double(steps)
+        let seconds = costs.total(of: outline, section.settings, secondsPerStep: measured.secondsPerStep)
+        var lines = [
+            "  about \(duration(seconds)) of training on \(measured.engine.deviceName): "
+                + "\(milliseconds(measured.secondsPerStep)) a step, \(milliseconds(costs.evaluation)) an evaluation, "
+                + "\(milliseconds(costs.improvement)) a better model, \(milliseconds(costs.sample)) a sample, \(milliseconds(costs.checkpoint)) a checkpoint"
+        ]
         if let cap = caps.time, seconds > cap.value {
             lines.append(
                 "  warning: it is ended after \(duration(cap.value)) of work (\(cap.key)), with its best model kept: "
                     + "\(max(1, Int(Double(section.settings.epochs) * cap.value / seconds))) epochs would do")
         }
         return lines
+    }
+
+    private func milliseconds(_ seconds: Double) -> String {
+        "\(fixed(seconds * 1000, seconds < 0.01 ? 1 : 0)) ms"
     }
 }

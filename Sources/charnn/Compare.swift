@@ -8,7 +8,8 @@ struct Compare: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compare jobs: losses, speed, and the settings in which they differ.",
         discussion: """
-            The best by validation comes first. Bits per character compare only on the same text.
+            Jobs that were scored on the same text stand together, the best first: bits per character compare only on the \
+            same text.
 
             Example:
               charnn demo --epochs 10

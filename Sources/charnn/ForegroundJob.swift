@@ -27,6 +27,9 @@ struct ForegroundJob {
     func run() throws -> WorkerExit {
         let job = try FilesBeside(folder: beside, storage: storage)
             .located(try JobFile.parse(bytes, fileName: fileName))
+        var predecessors = JobInspection(job, environment, storage: storage, engines: Engines())
+        predecessors.lookForPredecessors(in: SpoolClient(layout, storage: storage))
+        try predecessors.refuse()
         let jobFolder = JobFolder(folder, in: storage)
         try storage.createDirectories(folder, mode: 0o750)
         guard let lock = try storage.lock(folder.appending(.lock)) else {

@@ -228,19 +228,3 @@ struct Evaluate: ParsableCommand {
         }
     }
 }
-
-/// A folder in `$TMPDIR` or `/tmp` that goes away with the value.
-private final class TemporaryFolder {
-    let path: FilePath
-
-    init() throws {
-        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(parent)/charnn-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw Failure("cannot make a folder in \(parent); set TMPDIR to one that can be written", status: 73)
-        }
-        path = FilePath(platformString: template)
-    }
-
-    deinit { rmdir(path.string) }
-}

@@ -176,7 +176,9 @@ private struct JobRow: Encodable {
     }
 
     func cells(isShared: Bool) -> [Table.Cell] {
-        let loss = (bestValidationLoss ?? evaluationLoss ?? trainLoss).map { fixed(bits($0), 3) } ?? ""
+        // What is known of the text trained on is no measure beside a validation.
+        let mark = bestValidationLoss == nil && evaluationLoss == nil ? " train" : ""
+        let loss = (bestValidationLoss ?? evaluationLoss ?? trainLoss).map { fixed(bits($0), 3) + mark } ?? ""
         return [Table.Cell(name)] + (isShared ? [Table.Cell(owner ?? "")] : []) + [
             Table.Cell(phase.map { "\(state) (\($0))" } ?? state, place.colour), Table.Cell(part),
             Table.Cell(loss), Table.Cell(elapsedSeconds.map(duration) ?? ""),

@@ -48,7 +48,7 @@ enum MachineFindings {
     private static func memory() -> Finding {
         let available = text("/proc/meminfo", limit: 1 << 14).split(separator: "\n")
             .first { $0.hasPrefix("MemAvailable:") }?.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
-        let total = byteCount(Machine.memory)
+        let total = Machine.memory.words
         guard let available else { return .ok("Memory", total) }
         let found = "\(byteCount(available * 1024)) of \(total) available"
         return available * 1024 < 1 << 30

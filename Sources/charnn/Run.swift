@@ -15,8 +15,8 @@ struct Run: ParsableCommand {
             goes on from there, --fresh begins anew.
 
             Texts and models are looked for beside the job file first, then in the spool: texts in corpora/, models that \
-            model: or from: names by a job of the queue, else by a run of yours. What generate asks for is printed in the \
-            end.
+            model: or from: names by a job of the queue, else by a run of yours. What is not \
+            there is refused before anything is trained. What generate asks for is printed in the end.
 
             Example:
               cp /usr/share/common-licenses/GPL-3 gpl.txt

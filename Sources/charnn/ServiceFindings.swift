@@ -134,9 +134,21 @@ struct ServiceFindings {
         return .ok("Disk", found)
     }
 
+    /// Whether this user sees more of the journal than what they write there themselves.
+    private var mayReadJournal: Bool {
+        let machine = (try? LocalStorage().contents(of: "/etc/machine-id", limit: 64)).flatMap { $0 } ?? []
+        let name = String(decoding: machine.filter { $0 != 10 }, as: UTF8.self)
+        return ["/var/log/journal", "/run/log/journal"].contains { access("\($0)/\(name)/system.journal", R_OK) == 0 }
+    }
+
     private func journal() -> Finding {
         guard access("/run/systemd/journal/socket", W_OK) == 0 else {
             return .note("Journal", "none on this machine; the daemon writes to standard error")
+        }
+        if (try? layout.sharing(on: LocalStorage())) == .group, !mayReadJournal {
+            return .note(
+                "Journal", "you may not read what the service writes there; log.txt in each job folder tells the same",
+                "sudo adduser $USER systemd-journal, then log in again")
         }
         return access("/var/log/journal", F_OK) == 0
             ? .ok("Journal", "kept over reboots")

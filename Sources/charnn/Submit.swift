@@ -30,13 +30,18 @@ struct Submit: ParsableCommand {
             let storage = LocalStorage()
             let layout = try spool.prepared(storage)
             let client = SpoolClient(layout, storage: storage)
-            // All are checked before any is handed over.
-            let given = try files.map { (file: $0, job: try NamedJobFile($0, in: storage)) }
-            for (file, job) in given { _ = try JobFile.parse(job.bytes, fileName: file) }
-            let files = FileProvider(layout: layout, storage: storage)
-            let ready = try given.map { try files.provide(for: $0.job.bytes, fileName: $0.file, beside: $0.job.path) }
+            // All are checked, and have their files, before any is handed over.
+            let given = try forAll(files) { file in
+                let job = try NamedJobFile(file, in: storage)
+                _ = try JobFile.parse(job.bytes, fileName: file)
+                return (file: file, job: job)
+            }
+            let provider = FileProvider(layout: layout, storage: storage)
+            let ready = try forAll(given) { file, job in
+                (file: file, job: job, bytes: try provider.provide(for: job.bytes, fileName: file, beside: job.path))
+            }
             try tellOfRuns(given.map(\.job), client)
-            for ((file, job), bytes) in zip(given, ready) {
+            for (file, job, bytes) in ready {
                 let name = try client.submit(bytes, fileName: job.path.lastComponent?.string ?? "")
                 Terminal.line("\(file): handed over as \(name)\(try whoHasTheName(job.name, client, storage))")
             }
@@ -74,4 +79,19 @@ struct Submit: ParsableCommand {
             }
         }
     }
+}
+
+/// Does something for all elements, and throws all that went wrong as one failure.
+private func forAll<Element, Result>(_ all: [Element], _ work: (Element) throws -> Result) throws -> [Result] {
+    var (results, failures): ([Result], [Failure]) = ([], [])
+    for element in all {
+        do {
+            results.append(try work(element))
+        } catch {
+            failures.append(Failure(error))
+        }
+    }
+    guard let first = failures.first else { return results }
+    let more = all.count > 1 ? "\nnothing was handed over" : ""
+    throw Failure(failures.map(\.message).joined(separator: "\n") + more, status: first.status)
 }

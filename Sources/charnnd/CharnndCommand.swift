@@ -14,6 +14,7 @@ internal import SystemPackage
 @main
 enum Program {
     static func main() async {
+        quietDispatch()
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "worker" {
             WorkerCommand.main(Array(arguments.dropFirst()))

@@ -22,16 +22,33 @@ final class DaemonFixture: Sendable {
         try layout.create(.personal, on: disk)
         try disk.replace(layout.corpora.appending("text.txt"), with: Array("once\n".utf8))
         try disk.replace(folder.path.appending("worker.sh"), with: Array(Self.script.utf8))
+        try makeMemoryGroup()
     }
 
     func options() -> Daemon.Options {
         var options = Daemon.Options(spool: layout)
         options.launcher = ProcessLauncher(
-            WorkerCommand(executable: "/bin/sh", arguments: [folder.path.appending("worker.sh").string]))
+            WorkerCommand(executable: "/bin/sh", arguments: [folder.path.appending("worker.sh").string]),
+            memory: MemoryGroups(root: folder.path.string))
         let (log, manager) = (log, manager)
         options.logger = Logger(label: "test") { _ in JournalLogHandler(.capture { log.add($0) }) }
         options.manager = ServiceManager { manager.add($0) }
         return options
+    }
+
+    /// What the kernel shows of a control group with a limit, below the test's folder.
+    private func makeMemoryGroup() throws {
+        let group = folder.path.pushing("sys/fs/cgroup/charnnd.service")
+        try disk.createDirectories(group, mode: 0o755)
+        try disk.createDirectories(folder.path.pushing("proc/self"), mode: 0o755)
+        for (file, text) in [
+            ("proc/self/cgroup", "0::/charnnd.service\n"),
+            ("proc/self/mountinfo", "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n"),
+            ("sys/fs/cgroup/charnnd.service/memory.max", "700000000\n"),
+            ("sys/fs/cgroup/charnnd.service/memory.events", "oom 4\noom_kill 3\n"),
+        ] {
+            try disk.replace(folder.path.pushing(FilePath(file)), with: Array(text.utf8))
+        }
     }
 
     func drop(_ name: String, device: String = "auto") throws {
@@ -83,6 +100,13 @@ final class DaemonFixture: Sendable {
             exit 75
             ;;
         crash*) kill -SEGV $$ ;;
+        greedy*)
+            printf '{"progress":{"_0":{"job":"greedy","state":"active","attempts":1,"crashes":0,"warnings":[],"neededMemory":5300000000}}}\n'
+            counter=$spool/../sys/fs/cgroup/charnnd.service/memory.events
+            printf 'oom 9\noom_kill %s\n' "$(($(sed -n 's/oom_kill //p' "$counter") + 1))" > "$counter"
+            kill -KILL $$
+            ;;
+        killed*) kill -KILL $$ ;;
         hang*) trap '' TERM; say trainingStarted "Training."; while :; do sleep 1; done ;;
         *) exit 1 ;;
         esac

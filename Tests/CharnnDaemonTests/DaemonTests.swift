@@ -73,6 +73,18 @@ struct DaemonTests {
         #expect(try spool.state("good") == .done)
     }
 
+    @Test func `a job that was killed for memory is told what it needs and what there is`() async throws {
+        try spool.drop("greedy.yaml")
+        try spool.drop("killed.yaml")
+        #expect(try await once() == .someFailed)
+        let reason = try #require(try spool.status("greedy").reason)
+        for words in ["memory ran out: the job needs about 5.3 GB", "700.0 MB (", "/memory.max)", "MemoryMax="] {
+            #expect(reason.contains(words), "\(words): \(reason)")
+        }
+        // Somebody else can kill it, too.
+        #expect(try spool.status("killed").reason?.contains("killed (signal 9)") == true)
+    }
+
     @Test func `a GPU that fails again and again is told of and left alone, and the rest is done`() async throws {
         for number in 1...5 { try spool.drop("gpu\(number).yaml") }
         try spool.drop("good.yaml", device: "cpu")

@@ -51,6 +51,22 @@ struct NoticeTests {
         #expect(!fixture.log.events().contains("notifyFailed"))
     }
 
+    @Test func `a rejected file is told of, with its reason`() async throws {
+        let file = fixture.layout.incoming.appending("wrong.yaml")
+        try fixture.disk.replace(file, with: Array("train: {corpsu: text.txt}\n".utf8))
+        try FileManager.default.setAttributes(
+            [.modificationDate: Date(timeIntervalSinceNow: -3600)], ofItemAtPath: file.string)
+        let command = """
+            printf '%s\\n' "$CHARNND_NOTICE $CHARNND_JOB $CHARNND_STATE $CHARNND_REPORT $CHARNND_REASON $CHARNND_REJECTED" >> '\(self.file)'
+            """
+        _ = try await Daemon(options(command)).run()
+        let lines = try notices.split(separator: "\n").map(String.init)
+        let reason = fixture.layout.directory(.rejected).appending("wrong.yaml.reason.txt")
+        #expect(lines.count == 2)
+        #expect(lines.first?.hasPrefix("job wrong rejected \(reason) wrong.yaml:1: train.corpus: ") == true, "\(lines)")
+        #expect(lines.last?.hasPrefix("idle ") == true && lines.last?.hasSuffix(" 1") == true)
+    }
+
     @Test func `the notice of an empty queue is given however many jobs with long names ended`() async throws {
         // Long names, each told with the path of its page: more than a variable may have.
         for number in 0..<420 { try fixture.drop("bad-\(String(repeating: "é", count: 59))-\(1000 + number).yaml") }

@@ -21,6 +21,30 @@ struct EventKindTests {
         let explained = text.split(separator: "\n").filter { $0.hasPrefix("-- ") }.map { String($0.dropFirst(3)) }
         #expect(explained.sorted() == Self.all.map(\.messageID).sorted())
     }
+
+    @Test func `what the catalog and the units refer to is installed with them`() throws {
+        let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let root = tests.deletingLastPathComponent()
+        let files = ["charnnd.catalog", "charnnd.service", "charnnd-user.service", "charnnd-idle.service"]
+        var references: Set<String> = []
+        for file in files {
+            let text = try String(contentsOf: root.appending(path: "systemd/\(file)"), encoding: .utf8)
+            for line in text.split(separator: "\n") where line.hasPrefix("Documentation") {
+                references.formUnion(line.dropFirst("Documentation".count + 1).split(separator: " ").map(String.init))
+            }
+        }
+        #expect(references.contains("man:charnnd(8)"))
+        for reference in references {
+            if let page = reference.wholeMatch(of: #/man:(.+)\((\d)\)/#)?.output {
+                let path = root.appending(path: "man/\(page.1).\(page.2)").path
+                #expect(FileManager.default.fileExists(atPath: path), "\(reference)")
+            } else {
+                // systemd/place-files puts the documents there.
+                let name = reference.replacing("file:///usr/local/share/doc/charnnd/", with: "")
+                #expect(FileManager.default.fileExists(atPath: root.appending(path: name).path), "\(reference)")
+            }
+        }
+    }
 }
 
 struct JournalLogHandlerTests {

@@ -31,7 +31,7 @@ import Testing
     }
 
     private func parse(_ text: String, memory: UInt64? = nil) throws -> JobFile {
-        try JobFile.parse(Array(text.utf8), fileName: "job.yaml", memory: memory)
+        try JobFile.parse(Array(text.utf8), fileName: "job.yaml", memory: memory.map { MemoryBound($0) })
     }
 
     private func problems(_ text: String) -> [String] {
@@ -241,6 +241,27 @@ import Testing
         let text = "train:\n  corpus: a\n  hidden_size: 1000000000\n"
         #expect(problems(text).joined().contains("256.0 EB of memory"))
         #expect(throws: JobFileError.self) { try parse("train:\n  corpus: a\n  hidden_size: 512\n", memory: 1 << 20) }
+    }
+
+    @Test(arguments: [
+        (
+            "train: {corpus: a, temperature: 1}",
+            "train.temperature: there is no such key here; it belongs under generate"
+        ),
+        ("train: {corpus: a}\nlr: 0.1", "lr: there is no such key here; it belongs under train"),
+        (
+            "train: {corpus: a}\ngenerate: [{}, {hidden_size: 9}]",
+            "generate[2].hidden_size: there is no such key here; it belongs under train"
+        ),
+        (
+            "evaluate: {model: a, corpus: b, device: cpu}",
+            "evaluate.device: there is no such key here; it belongs at the top"
+        ),
+        ("train: {corpus: a}\nunknown: skip", "it belongs under generate or under evaluate"),
+        ("train: {corpus: a, modl: b}", "train.modl: there is no such key;"),
+    ])
+    func `a key in the wrong section is told where it belongs`(_ text: String, _ says: String) {
+        #expect(problems(text).joined(separator: "\n").contains(says))
     }
 
     @Test func `the nearest spelling is found, and nothing is guessed from afar`() {

@@ -36,12 +36,13 @@ final class JobFixture: JobReporter {
     @discardableResult
     func run(
         _ name: String, _ text: String, submitter: UInt32? = getuid(), on disk: (any Storage)? = nil,
-        clock: SpoolClock = .system, pulse: Pulse = Pulse(), engines: any EngineProvider = Engines()
+        clock: SpoolClock = .system, pulse: Pulse = Pulse(), engines: any EngineProvider = Engines(),
+        configuration: ServiceConfiguration = ServiceConfiguration()
     ) throws -> WorkerExit {
         let storage = disk ?? self.storage
         let job = try JobFile.parse(Array(text.utf8), fileName: "\(name).yaml")
         let environment = JobEnvironment(
-            corpora: corpora, jobs: jobs, roots: [corpora, jobs], submitter: submitter)
+            corpora: corpora, jobs: jobs, roots: [corpora, jobs], submitter: submitter, configuration: configuration)
         try storage.createDirectories(jobs.appending(name), mode: 0o755)
         stop = StopFlag()
         renames.stop(stop)
@@ -396,4 +397,50 @@ final class RenameLog: Sendable {
         #expect(!fixture.events.contains { $0.kind == .trainingStarted })
     }
 
+    @Test func `what a job reads after its training is looked at before it`() throws {
+        try fixture.storage.replace(fixture.corpora.appending("greek.txt"), with: Array("the owl, Ω\n".utf8))
+        let greek = JobFixture.training + "evaluate: {corpus: greek.txt}\n"
+        #expect(try fixture.run("a", greek) == .badData)
+        #expect(
+            fixture.output("a").status()?.reason?.contains("evaluate.corpus: the model's vocabulary lacks 'Ω'") == true)
+        let several =
+            JobFixture.training + """
+                generate: [{prompt: Ü}, {model: nobody}]
+                evaluate: {corpus: nothing.txt}
+                """
+        #expect(try fixture.run("b", several) == .badData)
+        let reason = try #require(fixture.output("b").status()?.reason)
+        for words in [
+            "generate[1].prompt: ", "generate[2].model: there is no model",
+            "evaluate.corpus: the text nothing.txt does",
+        ] {
+            #expect(reason.contains(words), "\(words): \(reason)")
+        }
+        #expect(!fixture.events.contains { $0.kind == .trainingStarted })
+        let skipping = greek.replacing("greek.txt}", with: "greek.txt, unknown: skip}")
+        #expect(try fixture.run("c", skipping) == .done)
+    }
+
+    @Test func `the validation text is told by its characters, whatever it is called and however it is cut`() throws {
+        let text = try fixture.bytes(fixture.corpora.appending("text.txt"))
+        try fixture.storage.replace(fixture.corpora.appending("copy.txt"), with: text)
+        let latin = try #require(String(decoding: text, as: UTF8.self).data(using: .isoLatin1))
+        try fixture.storage.replace(fixture.corpora.appending("latin.txt"), with: [UInt8](latin))
+        func validationText(_ name: String, _ change: String, _ to: String) throws -> String? {
+            #expect(try fixture.run(name, JobFixture.training.replacing(change, with: to)) == .done)
+            return fixture.output(name).status()?.validationText
+        }
+        let first = try validationText("a", "text.txt", "text.txt")
+        #expect(first?.count == 64)
+        #expect(try validationText("b", "text.txt", "copy.txt") == first)
+        #expect(try validationText("c", "text.txt", "latin.txt\n  encoding: latin-1") == first)
+        #expect(try validationText("d", "epochs: 3", "epochs: 3\n  val_fraction: 0.2") != first)
+        #expect(try validationText("e", "epochs: 3", "epochs: 3\n  val_fraction: 0") == nil)
+    }
+
+    @Test func `no text is written where a later one cannot be`() throws {
+        try fixture.run("a", JobFixture.training)
+        #expect(try fixture.run("g", "generate: [{model: a, length: 9}, {model: nobody}]\n") == .noInput)
+        #expect(try fixture.storage.status(of: fixture.jobs.appending("g").appending("generated")) == nil)
+    }
 }

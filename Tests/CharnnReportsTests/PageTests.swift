@@ -208,7 +208,7 @@ import Testing
         var (worse, better) = (try record("worse"), try record("better & co"))
         worse.status?.bestValidationLoss = 2
         better.status?.bestValidationLoss = 1
-        report.ran = MorningReport.ranked([worse, better])
+        report.ran = TextGroup.ranked([worse, better])
         report.problems = [
             MorningReport.Problem(
                 name: "bad", state: .failed, reason: "no <text>", remedy: "charnn retry bad", endedAt: nil,
@@ -226,6 +226,56 @@ import Testing
         for word in ["better & co", "1.443", "bad failed: no <text>", "next", "about 2 h 00 min"] {
             #expect(report.text.contains(word), "\(word)")
         }
+    }
+
+    @Test func `jobs are ranked within a text, and figures of training are marked and rank nothing`() throws {
+        func job(_ name: String, on text: String?, _ loss: Double, _ corpus: String) throws -> JobRecord {
+            var job = try record(name, rows: 20)
+            job.status?.validationText = text
+            job.status?.bestValidationLoss = text == nil ? nil : loss
+            job.status?.trainLoss = loss
+            job.settings.removeAll { $0.key == "train.corpus" }
+            job.settings.append(("train.corpus", corpus))
+            return job
+        }
+        var report = MorningReport(spool: "/spool", time: "2026-01-31T06:00:00Z", since: "2026-01-30T06:00:00Z")
+        report.ran = TextGroup.ranked([
+            try job("unscored", on: nil, 0.1, "gpl.txt"), try job("other", on: "b", 0.5, "poems/bible.txt"),
+            try job("second", on: "a", 3, "gpl.txt"), try job("first", on: "a", 2, "gpl.txt"),
+            try job("tail", on: "c", 1, "gpl.txt"),
+        ])
+        #expect(report.ran.map(\.name) == ["first", "second", "other", "tail", "unscored"])
+        let lines = report.text.split(separator: "\n").map(String.init)
+        let order = [
+            "Scored on gpl.txt", "1  first", "2  second", "Scored on bible.txt", "1  other",
+            "Scored on gpl.txt, another text or part", "1  tail", "Without validation", "  unscored",
+        ]
+        #expect(
+            lines.compactMap { line in order.first { line == $0 || line.hasPrefix("\($0) ") } } == order, "\(lines)")
+        #expect(lines.contains { $0.contains("unscored") && $0.contains("0.144 (training)") })
+        let page = String(decoding: MorningPage(report).bytes, as: UTF8.self)
+        #expect(page.components(of: ">1. <a") == 3 && page.components(of: ">2. <a") == 1)
+        #expect(page.contains("0.144<small>bits/char in training</small>"))
+        #expect(page.contains("Scored on bible.txt"))
+        let table = JobComparison(report.ran).table
+        #expect(table[0] == ["", "first", "second", "other", "tail", "unscored"])
+        #expect(
+            table[1] == [
+                "scored on", "gpl.txt", "gpl.txt", "bible.txt", "gpl.txt, another text or part", "",
+            ])
+        // Where there is one text only nothing is said of it.
+        report.ran.removeLast(3)
+        #expect(!report.text.contains("Scored on"))
+        #expect(!JobComparison(report.ran).table.contains { $0[0] == "scored on" })
+    }
+
+    @Test func `jobs of before, whose status does not tell their text, are told apart by their settings`() throws {
+        var (one, other) = (try record("one"), try record("other"))
+        #expect(TextGroup.grouped([one, other]).count == 1)
+        other.settings.append(("train.val_fraction", "0.2"))
+        #expect(TextGroup.grouped([one, other]).map(\.text) == ["<b>.txt", "<b>.txt, val_fraction 0.2"])
+        one.status?.validationText = "a"
+        #expect(TextGroup.grouped([one, try record("third")]).count == 2)
     }
 
     private func heights(_ svg: String) -> [Double] {

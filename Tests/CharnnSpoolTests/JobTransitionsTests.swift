@@ -63,7 +63,9 @@ struct AttemptPolicyTests {
     }
 
     @Test func `a checkpoint or a stop puts the job back and counts for nothing`() {
-        for (end, stopped) in [(WorkerEnd.exited(85), false), (.signalled(15), true), (.signalled(9), true)] {
+        for (end, stopped) in [
+            (WorkerEnd.exited(85), false), (.signalled(15), true), (.signalled(9), true), (.outOfMemory("all"), true),
+        ] {
             let policy = policy(stopped: stopped, crashes: 2)
             let outcome = policy.decide(end, lastWords: "")
             #expect(outcome == .requeue(.stopped, reason: nil, delay: nil))
@@ -91,7 +93,9 @@ struct AttemptPolicyTests {
         #expect(reason.hasSuffix(": no corpus"))
     }
 
-    @Test(arguments: [WorkerEnd.signalled(11), .signalled(9), .exited(1), .exited(0), .hung, .notStarted("gone")])
+    @Test(arguments: [
+        WorkerEnd.signalled(11), .signalled(9), .outOfMemory("all"), .exited(1), .exited(0), .hung, .notStarted("gone"),
+    ])
     func `the third crash in a row without a newer checkpoint holds the job`(end: WorkerEnd) {
         var crashes = 0
         var outcomes: [AttemptOutcome] = []

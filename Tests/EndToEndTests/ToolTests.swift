@@ -125,6 +125,20 @@ import Testing
         #expect(try spool.once().status == 0)
     }
 
+    @Test func `all mistakes of all files are told, and then nothing is handed over`() throws {
+        _ = try write("good.yaml", QueueTests.training)
+        _ = try write("bad.yaml", "train:\n  corpsu: tale.txt\n  epochs: none\n")
+        _ = try write("textless.yaml", "train:\n  corpus: nowhere.txt\n")
+        let end = try spool.charnn("submit", "good.yaml", "bad.yaml", "nowhere.yaml")
+        #expect(end.status == 65)
+        for words in ["bad.yaml:2: train.corpsu", "bad.yaml:3: train.epochs", "nowhere.yaml: there is no such file"] {
+            #expect(end.error.contains(words), "\(words): \(end.error)")
+        }
+        let late = try spool.charnn("submit", "good.yaml", "textless.yaml")
+        #expect(late.status == 66 && late.error.contains("nothing was handed over"))
+        #expect(try spool.storage.list(spool.layout.incoming).isEmpty)
+    }
+
     @Test(.endsWhatHangs) func `follow ends where nothing works on a run outside the queue`() throws {
         _ = try write("tale.yaml", QueueTests.training)
         #expect(try spool.charnn("run", "tale.yaml").status == 0)
@@ -266,7 +280,6 @@ import Testing
             Misuse("list --spool bad.yaml", 66, "there is no spool at"),
             Misuse("run bad.yaml --spool textless.yaml", 74, "textless.yaml"),
             Misuse("run .", 64, "NAME.yaml"),
-            Misuse("check textless.yaml", 65, "textless.yaml: nowhere.txt: there is no such text beside"),
             Misuse("generate damaged.safetensors", 65, "damaged.safetensors"),
             Misuse("evaluate nobody tale.txt", 66, "nobody"),
             Misuse("check nowhere.yaml", 65, "nowhere.yaml: there is no such file"),

@@ -1,0 +1,289 @@
+import CharnnCorpus
+public import CharnnEngine
+public import CharnnModel
+public import CharnnSpool
+public import CharnnStorage
+public import CharnnTraining
+import SystemPackage
+
+/// What a model can read and write.
+struct Alphabet {
+    var vocabulary: Vocabulary
+    var encoding: TextEncoding
+
+    init(_ vocabulary: Vocabulary, _ encoding: TextEncoding) {
+        self.vocabulary = vocabulary
+        self.encoding = encoding
+    }
+
+    init(_ model: Model) { self.init(model.vocabulary, model.encoding) }
+}
+
+/// What can be told of a job before it takes its hours: all that it reads is looked at, and nothing is written.
+public struct JobInspection {
+    /// What is wrong, with its place in the job file.
+    public private(set) var mistakes: [JobError] = []
+    /// What is not there yet and may come, each a sentence without its full stop.
+    public private(set) var awaited: [String] = []
+    /// What does nothing, likewise.
+    public private(set) var notes: [String] = []
+    /// What is likely a mistake in a text, likewise; whoever reads the text again tells it again.
+    public private(set) var textNotes: [String] = []
+
+    private let job: JobFile
+    private let environment: JobEnvironment
+    private let storage: any Storage
+    private let engines: any EngineProvider
+    private let shouldStop: () -> Bool
+    /// What was read of models so far; nil: it could not be.
+    private var models: [ModelReference: Model?] = [:]
+
+    public init(
+        _ job: JobFile, _ environment: JobEnvironment, storage: any Storage, engines: any EngineProvider,
+        shouldStop: @escaping () -> Bool = { false }
+    ) {
+        self.job = job
+        self.environment = environment
+        self.storage = storage
+        self.engines = engines
+        self.shouldStop = shouldStop
+    }
+
+    /// Looks at all of the job.
+    ///
+    /// - Parameter queue: Where predecessors are looked for.
+    /// - Returns: What its training comes to, where that can be told.
+    public mutating func inspect(in queue: SpoolClient) -> TrainingOutline? {
+        lookForPredecessors(in: queue)
+        let outline = job.train.flatMap { inspectTraining($0) }
+        inspectReadings(trained: outline.map { Alphabet($0.vocabulary, $0.encoding) })
+        return outline
+    }
+
+    /// Throws all that is wrong, as one error; what is not there counts as wrong.
+    public func refuse() throws(JobError) {
+        let all = mistakes + awaited.map { JobError(.noInput, $0) }
+        guard let first = all.first else { return }
+        // What may be better later does not become better where something is wrong for good.
+        let bad = all.filter { $0.exit != .temporary }
+        guard bad.count > 1 else { throw bad.first ?? first }
+        throw JobError(bad[0].exit, bad.map(\.description).joined(separator: "; "))
+    }
+
+    /// - Parameter place: The key in the job file; nil: the error says it itself.
+    private mutating func take(_ error: any Error, at place: String?) {
+        let error = JobError(error)
+        let words = place.map { "\($0): \(error.description)" } ?? error.description
+        mistakes.append(JobError(error.exit, words, waitingFor: error.wait))
+    }
+
+    // MARK: - Predecessors, devices, files
+
+    /// Looks for the jobs that must have succeeded first.
+    public mutating func lookForPredecessors(in queue: SpoolClient) {
+        for name in job.after {
+            do {
+                if try queue.find(name) == nil { awaited.append("after: there is no job \(name)") }
+            } catch {
+                take(error, at: "after")
+            }
+        }
+    }
+
+    /// Tries whether device and precision are there.
+    private mutating func hasEngine(_ precision: PrecisionChoice) -> Bool {
+        do {
+            try engines.probe(environment.engineChoice(job, precision))
+            return true
+        } catch {
+            take(error, at: nil)
+            return false
+        }
+    }
+
+    /// The files of a text, if all are there.
+    private mutating func files(_ paths: [String], at place: String) -> [CorpusFile]? {
+        var files: [CorpusFile] = []
+        for path in paths {
+            do {
+                let found = try environment.corpusFiles([path], in: storage)
+                if try found.allSatisfy({ try storage.status(of: $0.path) != nil }) {
+                    files += found
+                } else {
+                    awaited.append("\(place): the text \(path) does not exist; put it there, or mend the path")
+                }
+            } catch {
+                take(error, at: place)
+            }
+        }
+        return files.count == paths.count ? files : nil
+    }
+
+    private mutating func model(_ reference: ModelReference, at place: String) -> Model? {
+        if let known = models[reference] { return known }
+        var model: Model?
+        do {
+            if case .job(let name) = reference, try !environment.hasModel(name, in: storage) {
+                awaited.append(
+                    "\(place): there is no model of a job \(name); name a job that has trained, or a model file")
+            } else {
+                let file = try environment.modelFile(reference, in: storage)
+                if try isAwaited(reference, file.path, at: place) { return nil }
+                model = try Model(reading: file.path, beneath: file.root, expecting: file.found, in: storage)
+            }
+        } catch {
+            take(error, at: place)
+        }
+        // The weights say nothing here and may be large.
+        model?.parameters = []
+        models[reference] = .some(model)
+        return model
+    }
+
+    /// Whether a path leads to no file and may do so later: what lies in a job's folder may come with the job.
+    private mutating func isAwaited(_ reference: ModelReference, _ found: FilePath, at place: String) throws -> Bool {
+        guard case .path(let path) = reference, try storage.status(of: found) == nil else { return false }
+        let named = FilePath(path)
+        guard named.isRelative, named.components.count > 1 else {
+            throw JobError(
+                .noInput,
+                "\(path): there is no such model beside the job file, in \(environment.corpora) or \(environment.jobs); put it "
+                    + "there, or mend the path")
+        }
+        awaited.append("\(place): there is no model \(path)")
+        return true
+    }
+
+    private mutating func measured(
+        _ files: [CorpusFile], _ origin: CorpusOrigin, with known: Vocabulary?, at place: String
+    ) -> CorpusEncoder.Measure? {
+        var told: [String] = []
+        defer { textNotes += told }
+        do {
+            return try CorpusEncoder(
+                files, origin: origin, storage: storage, shouldStop: shouldStop, note: { told.append($0) }
+            ).measure(with: known)
+        } catch {
+            take(error, at: place)
+            return nil
+        }
+    }
+
+    // MARK: - Training
+
+    /// What its training comes to.
+    private mutating func inspectTraining(_ section: TrainSection) -> TrainingOutline? {
+        let hasEngine = hasEngine(section.precision)
+        let base = section.from.flatMap { model($0, at: "train.from") }
+        if let base, let from = section.from {
+            for conflict in section.conflicts(with: base, from) { take(JobError(.badJob, conflict), at: nil) }
+        }
+        let isKnown = section.from == nil || base != nil
+        guard let files = files(section.corpus, at: "train.corpus"),
+            let text = measured(files, section.origin(base), with: nil, at: "train.corpus"), isKnown
+        else { return nil }
+        let vocabulary = base?.vocabulary.growing(by: text.vocabulary.codePoints) ?? text.vocabulary
+        let split = TextSplit(
+            count: text.characters, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
+        let architecture = section.architecture(base, vocabularySize: vocabulary.count)
+        do {
+            try section.requireValidation(split, of: text.characters)
+            let plan = try BatchPlan(count: split.training.count, settings: section.settings)
+            var outline = TrainingOutline(
+                characters: text.characters, vocabulary: vocabulary, encoding: section.origin(base).encoding,
+                split: split, stepsPerEpoch: plan.stepsPerEpoch, steps: plan.stepsPerEpoch * section.settings.epochs,
+                architecture: architecture)
+            notes += section.notes(steps: outline.steps, layers: architecture.layerCount)
+            if hasEngine { (outline.choice, outline.memory) = room(section, architecture) }
+            return outline
+        } catch {
+            take(error, at: "train")
+            return nil
+        }
+    }
+
+    /// Which engine a network gets, and how much of the machine's memory it takes there.
+    private mutating func room(_ section: TrainSection, _ architecture: Architecture) -> (EngineChoice?, UInt64) {
+        let (batch, length) = (section.settings.batchSize, section.settings.sequenceLength)
+        let wanted = environment.engineChoice(job, section.precision)
+        do {
+            let (choice, reason) = try engines.resolve(
+                wanted, architecture: architecture, batchSize: batch, sequenceLength: length)
+            if let reason { notes.append(reason) }
+            let needed = engines.predictedBytes(
+                choice, architecture: architecture, batchSize: batch, sequenceLength: length)
+            if let refusal = environment.refusal(ofMemory: needed) { take(refusal, at: nil) }
+            return (choice, needed)
+        } catch {
+            take(error, at: nil)
+            return (nil, 0)
+        }
+    }
+
+    // MARK: - Writing and scoring
+
+    /// Looks at all that the job reads but for the text that it trains on.
+    ///
+    /// - Parameter trained: Of the model that the job trains; nil: it is not known.
+    mutating func inspectReadings(trained: Alphabet?) {
+        if job.train == nil { _ = hasEngine(.fp32) }
+        for (index, section) in job.generate.enumerated() {
+            let place = job.generate.count == 1 ? "generate" : "generate[\(index + 1)]"
+            let alphabet = section.model.map { model($0, at: "\(place).model").map { Alphabet($0) } } ?? trained
+            guard let alphabet else { continue }
+            do {
+                _ = try TextWriter(section.request, vocabulary: alphabet.vocabulary, encoding: alphabet.encoding)
+            } catch {
+                take(error, at: "\(place).prompt")
+            }
+            if let note = section.request.note(ofStopIn: alphabet.vocabulary, alphabet.encoding) { notes.append(note) }
+        }
+        if let section = job.evaluate { inspect(section, trained: trained) }
+    }
+
+    private mutating func inspect(_ section: EvaluateSection, trained: Alphabet?) {
+        let alphabet = section.model.map { model($0, at: "evaluate.model").map { Alphabet($0) } } ?? trained
+        let place = "evaluate.corpus"
+        guard let files = files(section.corpus, at: place),
+            let encoding = section.encoding ?? alphabet?.encoding,
+            let text = measured(files, CorpusOrigin(scoring: files, encoding), with: alphabet?.vocabulary, at: place)
+        else { return }
+        do {
+            try text.unknown.refuse(under: section.unknown)
+            if text.characters - text.unknown.count < 2 { throw EvaluateSection.nothingToScore(in: section.corpus) }
+        } catch {
+            take(error, at: place)
+        }
+    }
+}
+
+/// What a training comes to.
+public struct TrainingOutline: Sendable {
+    public let characters: Int
+    public let vocabulary: Vocabulary
+    public let encoding: TextEncoding
+    public let split: TextSplit
+    public let stepsPerEpoch: Int
+    public let steps: Int
+    public let architecture: Architecture
+    /// Said where hardly any model learns words in so few steps, a sentence without its full stop.
+    public var noteOfFewSteps: String? { FewSteps.note(steps: steps, perEpoch: stepsPerEpoch) }
+
+    public init(
+        characters: Int, vocabulary: Vocabulary, encoding: TextEncoding, split: TextSplit, stepsPerEpoch: Int,
+        steps: Int, architecture: Architecture
+    ) {
+        self.characters = characters
+        self.vocabulary = vocabulary
+        self.encoding = encoding
+        self.split = split
+        self.stepsPerEpoch = stepsPerEpoch
+        self.steps = steps
+        self.architecture = architecture
+    }
+
+    /// The engine that the training gets, with the device that `auto` comes to; nil: there is none that has the room.
+    public internal(set) var choice: EngineChoice?
+    /// Bytes of the machine's memory that it takes there.
+    public internal(set) var memory: UInt64 = 0
+}
