@@ -43,7 +43,9 @@ struct ResumeNotes {
         guard
             let bytes = (try? runner.storage.contents(of: runner.folder.resolved, limit: YAMLDocument.largestFile))
                 ?? nil,
-            let former = (try? JobFile.parse(bytes, fileName: runner.folder.resolved.string, memory: MemoryBound(.max)))?.train
+            let former =
+                (try? JobFile.parse(
+                    bytes, fileName: runner.folder.resolved.string, memory: MemoryBound(.max)))?.train
         else { return section }
         let changes = ResolvedFile.changes(from: former, to: section, architecture: architecture)
             .joined(separator: ", ")

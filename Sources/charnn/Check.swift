@@ -59,9 +59,12 @@ struct Check: ParsableCommand {
             .located(try JobFile.parse(given.bytes, fileName: file))
         var environment = JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil)
         environment.configuration.caps.all = ServiceConfiguration.caps(of: getuid(), in: layout, on: storage)
+        let client = SpoolClient(layout, storage: storage)
+        let runs = try client.runs()
+        environment.runs = runs.home.runs
         // Nothing is called valid before all of it has been looked at.
         var inspection = JobInspection(job, environment, storage: storage, engines: Engines())
-        let outline = inspection.inspect(in: SpoolClient(layout, storage: storage))
+        let outline = inspection.inspect(in: client)
         let broken = environment.configuration.caps.all.violation(of: try JobFile.requirements(given.bytes, file))
         let mistakes = inspection.mistakes.map(\.description) + [broken].compactMap(\.self)
         guard mistakes.isEmpty else {
@@ -70,6 +73,11 @@ struct Check: ParsableCommand {
         let awaited = inspection.awaited
         var lines = ["\(file): valid\(awaited.isEmpty ? "" : ", but not all of it is there")"]
         lines += awaited.map { "  not there yet: \($0)" }
+        for name in job.modelJobs where try client.find(name) == nil && runs.find(name) != nil {
+            lines.append(
+                "  warning: \(name) is a run outside the queue: `charnn run` takes its model, and in the queue a job of that "
+                    + "name is waited for")
+        }
         if let section = job.train, let outline {
             lines += try description(of: outline, section, environment.configuration.caps.all)
         }

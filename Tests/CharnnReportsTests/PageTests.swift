@@ -234,6 +234,7 @@ import Testing
             job.status?.validationText = text
             job.status?.bestValidationLoss = text == nil ? nil : loss
             job.status?.trainLoss = loss
+            if text == nil { job.rows = [] }
             job.settings.removeAll { $0.key == "train.corpus" }
             job.settings.append(("train.corpus", corpus))
             return job

@@ -66,6 +66,7 @@ import Testing
         let same = try check(finer.replacing("epochs: 1", with: "epochs: 1, from: base"))
         #expect(same.status == 0 && same.output.contains("goes on from base"), "\(same.error)")
         #expect(same.output.contains("parameters"), "its sizes are known")
+        #expect(same.output.contains("warning: base is a run outside the queue"))
         let written = try check("generate: {model: base, stop: Ω, prompt: the}\n")
         #expect(written.status == 0 && written.output.contains("warning: stop never occurs"), "\(written.error)")
         let scored = try check("evaluate: {model: base, corpus: greek.txt}\n")
