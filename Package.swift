@@ -63,6 +63,7 @@ let package = Package(
         .target(name: "CharnnEngine", swiftSettings: optimisedSwift),
         .target(name: "CharnnTexts", swiftSettings: optimisedSwift),
         .target(name: "CharnnProtobuf"),
+        .target(name: "CharnnWords"),
 
         // Floor 2.
         .target(
@@ -70,36 +71,46 @@ let package = Package(
             swiftSettings: optimisedSwift),
         .target(
             name: "CharnnCUDA", dependencies: ["CCharnnCUDA", "CharnnEngine"], swiftSettings: optimisedSwift),
-        .target(name: "CharnnModel", dependencies: ["CharnnEngine", "CharnnProtobuf", "CharnnStorage", system]),
-        .target(name: "CharnnSpool", dependencies: ["CLinux", "CharnnStorage", collections, system]),
+        .target(
+            name: "CharnnModel",
+            dependencies: ["CharnnEngine", "CharnnProtobuf", "CharnnStorage", "CharnnWords", system]),
+        .target(name: "CharnnSpool", dependencies: ["CLinux", "CharnnStorage", "CharnnWords", collections, system]),
 
         // Floor 3.
-        .target(name: "CharnnTraining", dependencies: ["CharnnEngine", "CharnnModel"], swiftSettings: optimisedSwift),
+        .target(
+            name: "CharnnTraining", dependencies: ["CharnnEngine", "CharnnModel", "CharnnWords"],
+            swiftSettings: optimisedSwift),
 
         // Floor 4.
         .target(
             name: "CharnnCheckpoint",
-            dependencies: ["CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTraining", crypto, system]),
+            dependencies: [
+                "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTraining", "CharnnWords", crypto, system,
+            ]),
         .target(
             name: "CharnnCorpus", dependencies: ["CharnnEngine", "CharnnModel", "CharnnStorage", crypto, system],
             swiftSettings: optimisedSwift),
         .target(
             name: "CharnnReports",
-            dependencies: ["CharnnProtobuf", "CharnnSpool", "CharnnStorage", "CharnnTexts", "CharnnTraining", system]),
+            dependencies: [
+                "CharnnProtobuf", "CharnnSpool", "CharnnStorage", "CharnnTexts", "CharnnTraining", "CharnnWords",
+                system,
+            ]),
 
         // Floor 5.
         .target(
             name: "CharnnJobs",
             dependencies: [
                 "CharnnCheckpoint", "CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnReports", "CharnnSpool",
-                "CharnnStorage", "CharnnTexts", "CharnnTraining", crypto, system, yams,
+                "CharnnStorage", "CharnnTexts", "CharnnTraining", "CharnnWords", crypto, system, yams,
             ]),
 
         // Floor 6.
         .target(
             name: "CharnnDaemon",
             dependencies: [
-                "CharnnJobs", "CharnnSpool", "CharnnStorage", "CSystemd", lifecycle, logging, signals, subprocess,
+                "CharnnJobs", "CharnnSpool", "CharnnStorage", "CharnnWords", "CSystemd", lifecycle, logging, signals,
+                subprocess,
                 system,
             ]),
 
@@ -108,7 +119,7 @@ let package = Package(
             name: "CharnnPrograms",
             dependencies: [
                 "CharnnCPU", "CharnnCUDA", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnSpool", "CharnnStorage",
-                arguments, system,
+                "CharnnWords", arguments, system,
             ]),
         .executableTarget(
             name: "charnnd",
@@ -120,8 +131,8 @@ let package = Package(
             name: "charnn",
             dependencies: [
                 "CLinux", "CharnnCPU", "CharnnCUDA", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel",
-                "CharnnPrograms",
-                "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", arguments, system,
+                "CharnnPrograms", "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTraining", "CharnnWords",
+                arguments, system,
             ]),
 
         // Tests.
@@ -168,11 +179,13 @@ let package = Package(
             dependencies: [
                 "CharnnCorpus", "CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTestSupport", crypto, system,
             ]),
+        .testTarget(name: "CharnnWordsTests", dependencies: ["CharnnWords"]),
         .testTarget(name: "CharnnTextsTests", dependencies: ["CharnnTexts"], swiftSettings: optimisedSwift),
         .testTarget(
             name: "CharnnReportsTests",
             dependencies: [
                 "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTexts", "CharnnTraining",
+                "CharnnWords",
                 system,
             ]),
         .testTarget(

@@ -2,6 +2,7 @@ public import CharnnEngine
 public import CharnnModel
 public import CharnnStorage
 public import CharnnTraining
+import CharnnWords
 import Crypto
 import FoundationEssentials
 public import SystemPackage
@@ -92,7 +93,8 @@ public struct Checkpoint: Sendable {
             try? storage.discard(path.partial)
             if error.code == .noSpace {
                 throw CheckpointError(
-                    .noSpace, "there is no room for a checkpoint of \(size) bytes at \(path); make room on that disk",
+                    .noSpace,
+                    "there is no room for a checkpoint of \(byteCount(Double(size))) at \(path); make room on that disk",
                     bytes: size)
             }
             throw CheckpointError(.unwritable, "cannot write a checkpoint: \(error)")

@@ -1,6 +1,7 @@
 internal import CharnnJobs
 internal import CharnnSpool
 internal import CharnnStorage
+internal import CharnnWords
 internal import Logging
 internal import SystemPackage
 
@@ -168,7 +169,7 @@ struct Announcer {
             tell(
                 .gpuRests, .error,
                 "The GPU has failed \(failures) times in a row\(why). Jobs that may use it wait for "
-                    + "\(StatusLine.duration(seconds)), those with device: cpu go on. Nothing is lost; "
+                    + "\(duration(seconds)), those with device: cpu go on. Nothing is lost; "
                     + "`charnn doctor` looks at the GPU.",
                 ["failures": "\(failures)", "seconds": "\(Int(seconds))"])
         case .gpuWorks: tell(.gpuWorks, .notice, "The GPU works again.")

@@ -2,6 +2,7 @@ internal import CharnnJobs
 internal import CharnnReports
 internal import CharnnSpool
 internal import CharnnStorage
+internal import CharnnWords
 internal import Logging
 internal import SystemPackage
 
@@ -94,7 +95,7 @@ extension MainLoop {
             } else if current.stoppedAt == nil, now - current.lastWord > configuration.progressTimeout {
                 announcer.tell(
                     .workerHung, .error, job: current.job,
-                    "The worker gave no sign of life for \(StatusLine.duration(now - current.lastWord)); it is ended.")
+                    "The worker gave no sign of life for \(duration(now - current.lastWord)); it is ended.")
                 stop(current, asHung: true)
             }
         }

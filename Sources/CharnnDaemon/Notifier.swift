@@ -1,3 +1,4 @@
+internal import CharnnWords
 internal import FoundationEssentials
 internal import Subprocess
 internal import Synchronization
@@ -103,7 +104,7 @@ final class Notifier: Sendable {
             }
             if ending.wasLate.withLock({ $0 }) {
                 return failed(
-                    "it took longer than \(StatusLine.duration(notice.limit)) and was ended; give it more with "
+                    "it took longer than \(duration(notice.limit)) and was ended; give it more with "
                         + "notify_timeout, or let it put its work elsewhere")
             }
             if ending.wasCut.withLock({ $0 }), result.terminationStatus.isSuccess == false {

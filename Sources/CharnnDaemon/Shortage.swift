@@ -1,5 +1,6 @@
 internal import CharnnSpool
 internal import CharnnStorage
+internal import CharnnWords
 internal import Logging
 internal import SystemPackage
 
@@ -12,8 +13,8 @@ enum Shortage: Equatable, CustomStringConvertible {
     var description: String {
         switch self {
         case .bytes(let needed, let free, let path):
-            "\(needed) bytes must be free on the disk of \(path) and \(free) are; make room for "
-                + "\(needed - min(needed, free)) bytes more"
+            "\(byteCount(needed)) must be free on the disk of \(path) and \(byteCount(free)) are; make room for "
+                + "\(byteCount(needed - min(needed, free))) more"
         case .inodes(let free, let path):
             "the disk of \(path) has \(free) inodes left and \(Self.inodeReserve) are needed; remove some files"
         case .notWritable(let reason): "\(reason); make the disk writable again"

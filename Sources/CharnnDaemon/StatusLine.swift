@@ -1,4 +1,5 @@
 internal import CharnnSpool
+internal import CharnnWords
 
 /// The one line by which `systemctl status` tells how things stand.
 enum StatusLine {
@@ -28,24 +29,9 @@ enum StatusLine {
             let total = status?.totalSteps.map { "/\($0) (\($0 > step ? 100 * step / $0 : 100) %)" } ?? ""
             parts.append("step \(step)\(total)")
         }
-        if let loss = status?.trainLoss { parts.append("loss \(decimal(loss))") }
-        if let loss = status?.validationLoss { parts.append("validation loss \(decimal(loss))") }
+        if let loss = status?.trainLoss { parts.append("loss \(fixed(loss, 3))") }
+        if let loss = status?.validationLoss { parts.append("validation loss \(fixed(loss, 3))") }
         if let left = status?.secondsLeft, left.isFinite, left >= 0 { parts.append("\(duration(left)) left") }
         return parts.joined(separator: ", ")
-    }
-
-    /// Three decimals, without Foundation's formats.
-    static func decimal(_ value: Double) -> String {
-        guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
-        let thousandths = Int((abs(value) * 1000).rounded())
-        let fraction = String(thousandths % 1000)
-        let sign = value < 0 && thousandths > 0 ? "-" : ""
-        return "\(sign)\(thousandths / 1000)." + String(repeating: "0", count: 3 - fraction.count) + fraction
-    }
-
-    static func duration(_ seconds: Double) -> String {
-        let total = Int(min(seconds, 1e9).rounded())
-        let (hours, minutes) = (total / 3600, total % 3600 / 60)
-        return hours > 0 ? "\(hours) h \(minutes) min" : minutes > 0 ? "\(minutes) min \(total % 60) s" : "\(total) s"
     }
 }

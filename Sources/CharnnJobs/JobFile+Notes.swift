@@ -1,6 +1,7 @@
 public import CharnnModel
 import CharnnReports
 import CharnnTraining
+import CharnnWords
 
 /// What a job asks for that will do nothing, told by check and in the job's log: sentences without their full stops.
 extension TrainSection {

@@ -3,6 +3,7 @@ import CharnnModel
 import CharnnReports
 import CharnnSpool
 import CharnnTraining
+import CharnnWords
 import Yams
 
 extension JobFile {

@@ -4,6 +4,7 @@ import CharnnModel
 import CharnnReports
 import CharnnSpool
 import CharnnTraining
+import CharnnWords
 import SystemPackage
 
 /// What the sections of a job file come to beside a model or a text.

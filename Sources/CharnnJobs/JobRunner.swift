@@ -2,6 +2,7 @@ import CharnnReports
 public import CharnnSpool
 public import CharnnStorage
 import CharnnTraining
+import CharnnWords
 import SystemPackage
 
 /// Runs one job in its folder, from wherever an earlier attempt left it to its result record.

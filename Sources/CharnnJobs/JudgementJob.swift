@@ -6,6 +6,7 @@ import CharnnSpool
 import CharnnStorage
 import CharnnTexts
 import CharnnTraining
+import CharnnWords
 import FoundationEssentials
 import Glibc
 import SystemPackage

@@ -1,5 +1,6 @@
 import CharnnReports
 import CharnnSpool
+import CharnnWords
 import FoundationEssentials
 
 /// So much memory that a process may use, and what says so.

@@ -1,6 +1,7 @@
 public import CharnnReports
 public import CharnnSpool
 public import CharnnStorage
+import CharnnWords
 import Glibc
 import SystemPackage
 

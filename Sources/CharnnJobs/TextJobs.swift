@@ -5,6 +5,7 @@ import CharnnReports
 import CharnnSpool
 public import CharnnStorage
 public import CharnnTraining
+import CharnnWords
 import Crypto
 import FoundationEssentials
 import Glibc

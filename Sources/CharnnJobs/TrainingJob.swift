@@ -6,6 +6,7 @@ import CharnnReports
 import CharnnSpool
 import CharnnStorage
 import CharnnTraining
+import CharnnWords
 import SystemPackage
 
 /// The `train` section of a job at work: its text, its engine, where it goes on, and what the trainer hands out.

@@ -1,5 +1,6 @@
 public import CharnnEngine
 public import CharnnStorage
+import CharnnWords
 public import SystemPackage
 
 /// `model.safetensors`: names, shapes and gate order are PyTorch's; what else is needed stands in `__metadata__`.
@@ -90,7 +91,7 @@ extension Model {
         if let stranger = names.min() { throw unfit("it also has a tensor \(stranger)") }
         let size = UInt64(layout.count) * 4
         guard size <= SafeTensors.largestInMemory else {
-            throw unfit("its weights would take \(size) bytes, more than half of this machine's memory")
+            throw unfit("its weights would take \(byteCount(Double(size))), more than half of this machine's memory")
         }
         var parameters: [Float] = []
         parameters.reserveCapacity(layout.count)

@@ -1,5 +1,6 @@
 import CharnnEngine
 import CharnnProtobuf
+import CharnnWords
 
 /// A model as ONNX (https://onnx.ai): the same network for runtimes that know neither PyTorch nor this program.
 extension Model {
@@ -20,7 +21,7 @@ extension Model {
         guard size < Self.largestONNX - (64 << 20) else {
             throw ModelError(
                 .unwritable,
-                "the weights take \(size) bytes, and an ONNX file holds less than 2 GiB; export this model with --pytorch"
+                "the weights take \(byteCount(Double(size))), and an ONNX file holds less than 2 GiB; export this model with --pytorch"
             )
         }
         var version = ProtobufMessage()

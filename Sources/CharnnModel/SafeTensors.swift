@@ -1,4 +1,5 @@
 public import CharnnStorage
+import CharnnWords
 import Glibc
 public import SystemPackage
 
@@ -105,7 +106,8 @@ public struct SafeTensors: Sendable {
         guard UInt64(tensor.range.count) <= Self.largestInMemory else {
             throw ModelError(
                 .damaged,
-                "\(file.path): \(name) would take \(tensor.range.count) bytes, more than half of this machine's memory")
+                "\(file.path): \(name) would take \(byteCount(Double(tensor.range.count))), more than half of this machine's memory"
+            )
         }
         let bytes: [UInt8]
         do {

@@ -2,6 +2,7 @@ import CharnnCPU
 import CharnnCUDA
 public import CharnnEngine
 public import CharnnJobs
+import CharnnWords
 import Glibc
 
 /// The engines that this build has. Nothing below the programs knows them.
@@ -90,7 +91,8 @@ public struct Engines: EngineProvider {
             precision: Self.graphicsPrecision(choice.precision), multiprocessors: device.multiprocessors)
         let advice = "make hidden_size, num_layers, batch_size or seq_length smaller"
         if needed > device.totalMemory {
-            let reason = "the job would need \(needed) bytes on \(device.name), which has \(device.totalMemory)"
+            let reason =
+                "the job would need \(byteCount(needed)) on \(device.name), which has \(byteCount(device.totalMemory))"
             guard choice.device == .auto, choice.precision != .fp16 else {
                 throw EngineError(.mismatch, "\(reason); \(advice), or set device to cpu")
             }
@@ -100,8 +102,9 @@ public struct Engines: EngineProvider {
         if needed > device.freeMemory {
             throw EngineError(
                 .deviceFailed,
-                "the job needs \(needed) bytes on \(device.name), and \(device.freeMemory) of \(device.totalMemory) are free; "
-                    + "nvidia-smi shows who has the rest. It waits, or \(advice)")
+                "the job needs \(byteCount(needed)) on \(device.name), and \(byteCount(device.freeMemory)) of "
+                    + "\(byteCount(device.totalMemory)) are free; nvidia-smi shows who has the rest. It waits, or \(advice)"
+            )
         }
         resolved.device = .cuda
         return (resolved, nil)

@@ -1,3 +1,5 @@
+import CharnnWords
+
 extension Chart {
     /// The chart as an SVG file of its own, dark on white.
     public func svg(width: Int = 960, height: Int = 540) -> String {

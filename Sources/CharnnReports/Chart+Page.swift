@@ -1,3 +1,5 @@
+import CharnnWords
+
 extension Chart {
     /// The chart as a figure of a page.
     ///

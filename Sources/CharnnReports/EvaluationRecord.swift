@@ -1,3 +1,4 @@
+import CharnnWords
 import FoundationEssentials
 
 /// `evaluation.json`: how well a model predicts a text that a job was asked to score.

@@ -1,6 +1,7 @@
 import CharnnSpool
 import CharnnTexts
 import CharnnTraining
+import CharnnWords
 
 /// Several jobs side by side: one chart, one table.
 public struct JobComparison {

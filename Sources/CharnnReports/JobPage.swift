@@ -1,6 +1,7 @@
 public import CharnnSpool
 import CharnnTexts
 import CharnnTraining
+import CharnnWords
 
 /// `report.html`: one job on one page that needs nothing but itself.
 public struct JobPage {

@@ -1,6 +1,7 @@
 import CharnnSpool
 import CharnnTexts
 import CharnnTraining
+import CharnnWords
 
 extension JobRecord {
     /// Training and validation loss in bits per character.

@@ -2,6 +2,7 @@ public import CharnnSpool
 public import CharnnStorage
 public import CharnnTexts
 public import CharnnTraining
+import CharnnWords
 import FoundationEssentials
 public import SystemPackage
 
@@ -206,6 +207,3 @@ public struct JobRecord: Sendable {
         return text.contains("\\") ? String(value) : text.filter { $0 != "\"" }
     }
 }
-
-/// Nats as bits.
-public func bits(_ nats: Double) -> Double { nats / 0.693_147_180_559_945_3 }

@@ -1,5 +1,6 @@
 public import CharnnStorage
 public import CharnnTraining
+import CharnnWords
 public import SystemPackage
 
 /// `metrics.csv`: a header and a row for each measurement, appended as they come.

@@ -1,5 +1,6 @@
 import CharnnSpool
 import CharnnTraining
+import CharnnWords
 
 /// `index.html`: the morning report of a spool.
 public struct MorningPage {

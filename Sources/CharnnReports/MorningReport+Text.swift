@@ -1,4 +1,5 @@
 import CharnnSpool
+import CharnnWords
 
 extension MorningReport {
     /// The report for a terminal, in lines that hold no control characters of anybody.

@@ -1,4 +1,5 @@
 public import CharnnSpool
+import CharnnWords
 
 /// What a spool has to tell in the morning, as data: the page and the text are made of it.
 public struct MorningReport: Sendable {

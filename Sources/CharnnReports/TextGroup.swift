@@ -1,4 +1,5 @@
 import CharnnSpool
+import CharnnWords
 
 /// Jobs that were scored on the same characters, so that their losses compare.
 public struct TextGroup: Sendable {

@@ -1,3 +1,4 @@
+internal import CharnnWords
 internal import Glibc
 
 /// Where an axis has its marks: round numbers, a few of them.

@@ -1,4 +1,5 @@
 public import CharnnTraining
+import CharnnWords
 
 /// A judgement of a loss curve in words.
 ///

@@ -1,3 +1,4 @@
+internal import CharnnWords
 public import SystemPackage
 
 /// The most that one person may ask for, and where the administrator has said so.
@@ -50,7 +51,7 @@ public struct Caps: Sendable, Equatable {
             return Self.told("generate.count", "\(wanted.textCount) texts", "at most \(cap.value)", cap.key)
         }
         if let cap = memory, wanted.memory > cap.value {
-            return Self.told("memory", "\(wanted.memory) bytes needed", "at most \(cap.value)", cap.key)
+            return Self.told("memory", "\(byteCount(wanted.memory)) needed", "at most \(byteCount(cap.value))", cap.key)
         }
         if let cap = queued, let waiting, waiting >= cap.value {
             return

@@ -1,4 +1,5 @@
 public import CharnnEngine
+import CharnnWords
 
 /// The negative log-likelihood of a text under a model.
 public struct TextScore: Hashable, Sendable {
@@ -14,7 +15,7 @@ public struct TextScore: Hashable, Sendable {
 
     /// Nats a character.
     public var loss: Double { nats / Double(count) }
-    public var bitsPerCharacter: Double { loss / 0.693_147_180_559_945_3 }
+    public var bitsPerCharacter: Double { bits(loss) }
 }
 
 /// Scores a text from a zero state, predicting every character but the first once.

@@ -3,6 +3,7 @@ public import CharnnCPU
 public import CharnnEngine
 public import CharnnJobs
 import CharnnReports
+import CharnnWords
 import FoundationEssentials
 
 extension Cell: ExpressibleByArgument {}

@@ -7,6 +7,7 @@ import CharnnReports
 import CharnnSpool
 import CharnnStorage
 import CharnnTraining
+import CharnnWords
 import Glibc
 import SystemPackage
 

@@ -8,6 +8,7 @@ import CharnnPrograms
 import CharnnReports
 import CharnnSpool
 import CharnnStorage
+import CharnnWords
 import Glibc
 
 /// What `doctor` sees of processor, memory, graphics card and clock.

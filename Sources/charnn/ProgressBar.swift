@@ -1,5 +1,6 @@
 import CharnnReports
 import CharnnSpool
+import CharnnWords
 
 /// One line that tells how far a job is.
 enum ProgressBar {

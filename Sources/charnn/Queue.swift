@@ -3,6 +3,7 @@ import CharnnJobs
 import CharnnReports
 import CharnnSpool
 import CharnnStorage
+import CharnnWords
 import Glibc
 import SystemPackage
 

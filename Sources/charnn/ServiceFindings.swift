@@ -2,6 +2,7 @@ import CharnnJobs
 import CharnnReports
 import CharnnSpool
 import CharnnStorage
+import CharnnWords
 import Glibc
 import SystemPackage
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import CharnnReports
 import CharnnSpool
 import CharnnStorage
+import CharnnWords
 import SystemPackage
 
 struct Show: ParsableCommand {

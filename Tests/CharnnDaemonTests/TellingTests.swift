@@ -86,9 +86,4 @@ struct StatusLineTests {
                 == "kjv: training, step 120/4000 (3 %), loss 1.920, 2 h 13 min left; 7 queued, 1 held, 0 failed")
         #expect(StatusLine.text(running: [], counts: (0, 0, 2)) == "Idle; 0 queued, 0 held, 2 failed")
     }
-
-    @Test(arguments: [(1.0, "1.000"), (-0.0004, "0.000"), (12.3456, "12.346"), (-2.5, "-2.500"), (.nan, "nan")])
-    func `losses have three decimals`(value: Double, text: String) {
-        #expect(StatusLine.decimal(value) == text)
-    }
 }

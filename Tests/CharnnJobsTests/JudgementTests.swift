@@ -5,6 +5,7 @@ import CharnnStorage
 import CharnnTestSupport
 import CharnnTexts
 import CharnnTraining
+import CharnnWords
 import FoundationEssentials
 import SystemPackage
 import Testing

@@ -3,6 +3,7 @@ import CharnnReports
 import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
+import CharnnWords
 import SystemPackage
 import Testing
 

@@ -23,13 +23,6 @@ struct DisplayWidthTests {
 }
 
 struct SparklineTests {
-    @Test func `guesses are told no finer than they are, and small numbers in three digits`() {
-        #expect(about(59) == "less than a minute" && about(60) == "about 1 min" && about(3217) == "about 54 min")
-        #expect(about(3599) == "about 1 h 00 min" && about(.infinity) == "unknown")
-        #expect(scientific(2.187274230019781e-05) == "2.19e-5" && scientific(-0.00099999) == "-1.00e-3")
-        #expect(scientific(0) == "0" && scientific(12345) == "1.23e4")
-    }
-
     @Test func `a beginning far above the rest is cut off, so that the rest is seen to fall`() {
         let losses = [90.0, 9, 8, 7, 6, 5, 4, 3]
         #expect(Sparkline.text(losses, width: 8) == "↑▇▆▅▄▃▂▁")

@@ -38,7 +38,7 @@ struct FullDiskTests {
         let daemon = try spool.start(.charnnd, [])
         try eventually("the daemon says that it waits") {
             daemon.errorSoFar.contains("The queue waits for the disk")
-                && daemon.errorSoFar.contains("bytes must be free")
+                && daemon.errorSoFar.contains("must be free")
         }
         try eventually("the job waits in the queue") { try spool.state("a") == .queue }
         #expect(try spool.status("a")?.notBefore == nil)

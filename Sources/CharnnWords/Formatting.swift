@@ -1,5 +1,3 @@
-public import CharnnSpool
-
 /// A number with so many digits behind the point, rounded; those that are not finite as Swift writes them.
 public func fixed(_ value: Double, _ digits: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return String(value) }
@@ -32,15 +30,6 @@ public func grouped(_ value: Double) -> String {
 /// How much of a whole is done, rounded down: `17 %`.
 public func percent(_ part: Int, of whole: Int) -> String {
     fixed((100 * Double(part) / Double(whole)).rounded(.down), 0) + " %"
-}
-
-/// The rest of a sentence that begins with the steps a job has done: `of 2,340, 17 %`, `of 2,340, stopped early`.
-///
-/// A job whose file was changed to ask for fewer steps than it had done has more than asked for.
-public func stepsOf(_ total: Int, _ step: Int, _ state: JobState) -> String {
-    if step > total { return "though its file asks for \(grouped(total)) now" }
-    if state == .done { return "of \(grouped(total))" + (step < total ? ", stopped early" : "") }
-    return "of \(grouped(total)), \(percent(step, of: total))"
 }
 
 /// A span of time as a person says it: `45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`.
@@ -87,3 +76,6 @@ public func byteCount(_ bytes: Double) -> String {
     }
     return "\(fixed(value, 1)) \(units[unit])"
 }
+
+/// Nats as bits.
+public func bits(_ nats: Double) -> Double { nats / 0.693_147_180_559_945_3 }
