@@ -17,26 +17,26 @@ public struct JobComparison {
         texts = groups.flatMap { group in group.jobs.map { _ in groups.count > 1 ? group.text : nil } }
     }
 
+    /// What is told of each job, by name.
+    private static let told: [(name: String, value: @Sendable (JobRecord) -> String?)] = [
+        ("state", { $0.state.words }),
+        ("validation, bits/char", { $0.bestBits.map { fixed($0, 4) } }),
+        ("score, bits/char", { $0.scoredBits.map { fixed($0, 4) } }),
+        ("training, bits/char", { $0.lastTrainLoss.map { fixed(bits($0), 4) } }),
+        ("loss is", { $0.rows.isEmpty ? nil : $0.verdict.short }),
+        ("n-grams, bits/char", { $0.comparison?.ngramBitsPerCharacter.map { fixed($0, 4) } }),
+        ("xz -9, bits/char", { $0.comparison?.xzBitsPerCharacter.map { fixed($0, 4) } }),
+        ("network", { $0.network }),
+        ("steps", { $0.status?.step.map(grouped) }),
+        ("characters/s", { $0.status?.charactersPerSecond.map { grouped($0) } }),
+        ("worked", { $0.status?.elapsedSeconds.map(duration) }),
+    ]
+
     /// The facts that are compared: a name and a value for each job, those that nobody has left out.
     private var facts: [(name: String, values: [String])] {
-        func fact(_ name: String, _ value: (JobRecord) -> String?) -> (name: String, values: [String]) {
-            (name, jobs.map { value($0) ?? "" })
-        }
-        let all = [
-            (name: "scored on", values: texts.map { $0 ?? "" }),
-            fact("state") { $0.state.words },
-            fact("validation, bits/char") { $0.bestBits.map { fixed($0, 4) } },
-            fact("score, bits/char") { $0.scoredBits.map { fixed($0, 4) } },
-            fact("training, bits/char") { $0.lastTrainLoss.map { fixed(bits($0), 4) } },
-            fact("loss is") { $0.rows.isEmpty ? nil : $0.verdict.short },
-            fact("n-grams, bits/char") { $0.comparison?.ngramBitsPerCharacter.map { fixed($0, 4) } },
-            fact("xz -9, bits/char") { $0.comparison?.xzBitsPerCharacter.map { fixed($0, 4) } },
-            fact("network") { $0.network },
-            fact("steps") { $0.status?.step.map(grouped) },
-            fact("characters/s") { $0.status?.charactersPerSecond.map { grouped($0) } },
-            fact("worked") { $0.status?.elapsedSeconds.map(duration) },
-        ]
-        return all.filter { !$0.values.allSatisfy(\.isEmpty) } + differences
+        var facts = [(name: "scored on", values: texts.map { $0 ?? "" })]
+        for (name, value) in Self.told { facts.append((name, jobs.map { value($0) ?? "" })) }
+        return facts.filter { !$0.values.allSatisfy(\.isEmpty) } + differences
     }
 
     /// The settings in which they differ, beside those that the network's name tells.
