@@ -335,7 +335,7 @@ public struct CorpusEncoder {
         let (file, size, head) = try reading { () throws(StorageError) in
             let file = try storage.open(source.path, beneath: source.root, expecting: source.found)
             let size = try file.status().size
-            return (file, size, TextRecognition(try file.read(at: 0, count: min(TextRecognition.reach, size))))
+            return (file, size, EncodingRecognition(try file.read(at: 0, count: min(EncodingRecognition.reach, size))))
         }
         if let refusal = head.refusal(origin.encoding) {
             throw CorpusError(.undecodable, "\(source.path) \(refusal)")
@@ -396,8 +396,9 @@ public struct CorpusEncoder {
         case .windows1252: remedy = "set encoding to latin-1, or convert the file with iconv -f ENCODING -t UTF-8"
         case .utf8, .latin1, .bytes:
             let near =
-                (try? file.read(at: max(0, offset - TextRecognition.reach), count: 4 * TextRecognition.reach)) ?? []
-            remedy = TextRecognition.remedy(near)
+                (try? file.read(at: max(0, offset - EncodingRecognition.reach), count: 4 * EncodingRecognition.reach))
+                ?? []
+            remedy = EncodingRecognition.remedy(near)
         }
         let name = origin.encoding == .windows1252 ? "windows-1252" : origin.encoding.rawValue.uppercased()
         return CorpusError(.undecodable, "\(path) is not \(name): \(place); \(remedy)")

@@ -12,7 +12,7 @@ public struct JobComparison {
 
     /// Jobs of one text together, the best by validation first.
     public init(_ jobs: [JobRecord]) {
-        let groups = TextGroup.grouped(jobs)
+        let groups = RankedGroup.grouped(jobs)
         self.jobs = groups.flatMap(\.jobs)
         texts = groups.flatMap { group in group.jobs.map { _ in groups.count > 1 ? group.text : nil } }
     }

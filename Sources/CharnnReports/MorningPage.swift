@@ -56,7 +56,7 @@ public struct MorningPage {
     }
 
     private var ran: HTML {
-        let groups = TextGroup.grouped(report.ran)
+        let groups = RankedGroup.grouped(report.ran)
         guard !groups.isEmpty else { return .nothing }
         var room = Self.mostCards
         let parts = groups.map { group -> HTML in
@@ -71,7 +71,7 @@ public struct MorningPage {
     }
 
     /// A group's first jobs as cards, the others in a table.
-    private func cards(of group: TextGroup, _ shown: Int) -> HTML {
+    private func cards(of group: RankedGroup, _ shown: Int) -> HTML {
         // All curves on the same axes, so that one sees which lies lower.
         let charts = group.jobs.prefix(shown).map(\.lossChart)
         let low = charts.flatMap { $0.series.flatMap(\.points) }.map(\.y).min() ?? 0
@@ -88,7 +88,7 @@ public struct MorningPage {
         return "<div class=\"cards\">\(cards)</div>\(table)"
     }
 
-    private func card(_ index: Int, of group: TextGroup, _ chart: Chart, _ heights: ClosedRange<Double>) -> HTML {
+    private func card(_ index: Int, of group: RankedGroup, _ chart: Chart, _ heights: ClosedRange<Double>) -> HTML {
         let job = group.jobs[index]
         let score: HTML =
             group.figure(of: job).map { figure -> HTML in

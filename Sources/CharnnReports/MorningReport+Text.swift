@@ -5,7 +5,7 @@ extension MorningReport {
     /// The report for a terminal, in lines that hold no control characters of anybody.
     public var text: String {
         var lines = [summary, ""]
-        let groups = TextGroup.grouped(ran)
+        let groups = RankedGroup.grouped(ran)
         for group in groups {
             // Where all were scored on one text there is nothing to tell apart.
             if groups.count > 1 || group.text == nil { lines.append(group.heading) }

@@ -65,7 +65,7 @@ public struct MorningReport: Sendable {
     public var time: String
     /// Since when what ran counts as new, ISO 8601.
     public var since: String
-    /// Running and trained since then, as ``TextGroup`` ranks them.
+    /// Running and trained since then, as ``RankedGroup`` ranks them.
     public var ran: [JobRecord]
     public var problems: [Problem]
     public var waiting: [Waiting]

@@ -9,7 +9,7 @@ public struct ReadableFolders: Sendable {
     public init(roots: [FilePath]?) { self.roots = roots }
 
     /// Where a named file lies, or would.
-    public enum Place: Sendable, Equatable {
+    public enum Location: Sendable, Equatable {
         /// - root: The folder below which each folder's rights count; nil: none is asked for.
         case file(FilePath, root: FilePath?)
         /// It is below none of the folders.
@@ -29,7 +29,7 @@ public struct ReadableFolders: Sendable {
     /// - Returns: Where there is no such file, the path that it would have.
     public func place(
         of given: FilePath, relativeTo base: FilePath, in storage: some Storage
-    ) throws(StorageError) -> Place {
+    ) throws(StorageError) -> Location {
         let path = (given.isAbsolute ? given : base.appending(given.components)).lexicallyNormalized()
         guard let roots else { return try find(path, below: given.isAbsolute ? "/" : base, root: nil, in: storage) }
         // Each folder is looked at for each file, while others wait.
@@ -40,7 +40,7 @@ public struct ReadableFolders: Sendable {
 
     private func find(
         _ path: FilePath, below folder: FilePath, root: FilePath?, in storage: some Storage
-    ) throws(StorageError) -> Place {
+    ) throws(StorageError) -> Location {
         var names = path
         guard names.removePrefix(folder), !path.string.utf8.allSatisfy({ $0 < 0x80 }),
             try Self.status(of: path, in: storage) == nil

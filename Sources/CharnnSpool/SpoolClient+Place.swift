@@ -60,7 +60,7 @@ extension SpoolClient {
         func insert(_ index: Int) {
             let job = queued[index]
             ready.insert(
-                TurnQueue.Place(
+                TurnQueue.Turn(
                     job: job.name, priority: waits.priority(of: job), sequence: job.status?.sequence ?? .max,
                     hasBegun: job.status?.hasBegun == true, owner: job.owner))
         }

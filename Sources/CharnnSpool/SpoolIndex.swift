@@ -291,8 +291,8 @@ struct SpoolIndex {
         for job in changed { place(job) }
     }
 
-    private func turn(of job: String, _ entry: Entry) -> TurnQueue.Place {
-        TurnQueue.Place(
+    private func turn(of job: String, _ entry: Entry) -> TurnQueue.Turn {
+        TurnQueue.Turn(
             job: job, priority: inherited[job] ?? entry.ticket.priority, sequence: entry.sequence,
             hasBegun: entry.hasBegun, owner: entry.submitter)
     }
@@ -357,7 +357,7 @@ struct SpoolIndex {
         return nil
     }
 
-    private func isCurrent(_ place: TurnQueue.Place, _ entry: Entry) -> Bool {
+    private func isCurrent(_ place: TurnQueue.Turn, _ entry: Entry) -> Bool {
         guard entry.state == .queued, entry.absentSince == nil else { return false }
         let now = turn(of: place.job, entry)
         return now == place && now.priority == place.priority && now.hasBegun == place.hasBegun

@@ -12,7 +12,7 @@ internal import HeapModule
 ///
 /// Complexity: O(owners + log jobs) for the next one; O(log jobs) to insert.
 struct TurnQueue {
-    struct Place: Comparable {
+    struct Turn: Comparable {
         let job: String
         let priority: Int
         /// Order of arrival.
@@ -21,21 +21,21 @@ struct TurnQueue {
         /// nil: nobody knows; all of these are one.
         let owner: UInt32?
 
-        static func < (a: Place, b: Place) -> Bool {
+        static func < (a: Turn, b: Turn) -> Bool {
             a.sequence != b.sequence ? a.sequence < b.sequence : a.job < b.job
         }
     }
 
     /// The jobs of one priority.
     fileprivate struct Lane {
-        var begun = Heap<Place>()
-        var owners: [UInt32?: Heap<Place>] = [:]
+        var begun = Heap<Turn>()
+        var owners: [UInt32?: Heap<Turn>] = [:]
     }
 
     private var lanes: [Int: Lane] = [:]
     private var priorities = Heap<Int>()
 
-    mutating func insert(_ place: Place) {
+    mutating func insert(_ place: Turn) {
         if lanes[place.priority] == nil {
             lanes[place.priority] = Lane()
             priorities.insert(place.priority)
@@ -52,7 +52,7 @@ struct TurnQueue {
     /// - Parameters:
     ///   - seconds: The work that was done for an owner.
     ///   - isCurrent: Whether a place still is a job's.
-    mutating func next(seconds: (UInt32?) -> Double, isCurrent: (Place) -> Bool) -> Place? {
+    mutating func next(seconds: (UInt32?) -> Double, isCurrent: (Turn) -> Bool) -> Turn? {
         while let priority = priorities.max {
             if let found = lanes[priority]?.next(seconds, isCurrent) { return found }
             priorities.removeMax()
@@ -62,7 +62,7 @@ struct TurnQueue {
     }
 
     /// Takes out the job that ``next(seconds:isCurrent:)`` has returned last.
-    mutating func drop(_ place: Place) {
+    mutating func drop(_ place: Turn) {
         if place.hasBegun {
             _ = lanes[place.priority]?.begun.popMin()
         } else {
@@ -73,13 +73,13 @@ struct TurnQueue {
 
 extension TurnQueue.Lane {
     fileprivate mutating func next(
-        _ seconds: (UInt32?) -> Double, _ isCurrent: (TurnQueue.Place) -> Bool
-    ) -> TurnQueue.Place? {
+        _ seconds: (UInt32?) -> Double, _ isCurrent: (TurnQueue.Turn) -> Bool
+    ) -> TurnQueue.Turn? {
         while let first = begun.min {
             if isCurrent(first) { return first }
             begun.removeMin()
         }
-        var best: (place: TurnQueue.Place, seconds: Double)?
+        var best: (place: TurnQueue.Turn, seconds: Double)?
         for owner in Array(owners.keys) {
             while let first = owners[owner]?.min, !isCurrent(first) { owners[owner]?.removeMin() }
             guard let first = owners[owner]?.min else {

@@ -2,7 +2,7 @@ public import CharnnEngine
 import CharnnWords
 
 /// The negative log-likelihood of a text under a model.
-public struct TextScore: Hashable, Sendable {
+public struct EvaluationScore: Hashable, Sendable {
     /// Summed over all predicted characters, nats.
     public var nats: Double
     /// The number of predicted characters.
@@ -73,7 +73,9 @@ public struct Evaluator {
     ///
     /// - Parameter shouldStop: Asked about every `chunk` time steps.
     /// - Returns: nil if it was stopped, or if there is nothing to predict.
-    public func score(with engine: any Engine, shouldStop: () -> Bool = { false }) throws(EngineError) -> TextScore? {
+    public func score(
+        with engine: any Engine, shouldStop: () -> Bool = { false }
+    ) throws(EngineError) -> EvaluationScore? {
         guard count > 0 else { return nil }
         let (pieces, warm, own, rest) = cut
         let scorer = try engine.makeScorer(streams: pieces)
@@ -94,7 +96,7 @@ public struct Evaluator {
                 left -= now
             }
         }
-        return TextScore(nats: nats, count: count)
+        return EvaluationScore(nats: nats, count: count)
     }
 
     /// How many steps can be scored together: up to one after which a character is left out, which is one by itself.

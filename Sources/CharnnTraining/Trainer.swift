@@ -38,7 +38,7 @@ public protocol TrainerDelegate: AnyObject {
     func advanced(_ progress: TrainingProgress, charactersPerSecond: Double?) throws
 
     /// An evaluation begins or, with a score, has ended.
-    func evaluating(step: Int, score: TextScore?) throws
+    func evaluating(step: Int, score: EvaluationScore?) throws
 }
 
 /// Runs a training job's steps: which batch, which learning rate, when to measure, evaluate, sample and save.
@@ -70,7 +70,7 @@ public final class Trainer {
     ///   - now: Seconds that never go back.
     /// - Throws: ``TrainingError`` if the text is too short.
     public init(
-        engine: any Engine, text: SymbolText, split: TextSplit, settings: TrainingSettings,
+        engine: any Engine, text: SymbolText, split: ValidationSplit, settings: TrainingSettings,
         progress: TrainingProgress = TrainingProgress(), delegate: any TrainerDelegate, now: @escaping () -> Double
     ) throws(TrainingError) {
         self.engine = engine
@@ -251,7 +251,7 @@ public final class Trainer {
             if reason == nil { reason = pause() }
             return reason != nil
         }
-        var score: TextScore?
+        var score: EvaluationScore?
         if isEvaluationDue(after: step), let evaluator {
             try delegate.evaluating(step: step, score: nil)
             score = try evaluator.score(with: engine, shouldStop: shouldStop)
@@ -275,7 +275,7 @@ public final class Trainer {
     }
 
     /// Counts an evaluation for the best model, early stopping and the plateau schedule.
-    private func take(_ score: TextScore) throws {
+    private func take(_ score: EvaluationScore) throws {
         guard score.loss.isFinite else {
             throw TrainingError(
                 .diverged,

@@ -12,7 +12,7 @@ import Testing
     private func outline(
         epochs: Int = 100, validation: Int = 500, vocabulary: Vocabulary = .bytes
     ) -> TrainingOutline {
-        let split = TextSplit(
+        let split = ValidationSplit(
             count: 2000, validationFraction: validation > 0 ? 0.25 : 0, validationLimit: max(2, validation))
         return TrainingOutline(
             characters: 2000, vocabulary: vocabulary, encoding: .utf8, split: split, stepsPerEpoch: 4,
@@ -54,7 +54,7 @@ import Testing
         func measured(_ validation: Int) throws -> TrainingCosts {
             let outline = TrainingOutline(
                 characters: 4 * validation, vocabulary: .bytes, encoding: .utf8,
-                split: TextSplit(count: 4 * validation, validationFraction: 0.25), stepsPerEpoch: 1, steps: 1,
+                split: ValidationSplit(count: 4 * validation, validationFraction: 0.25), stepsPerEpoch: 1, steps: 1,
                 architecture: Architecture(cell: .gru, vocabularySize: 256, hiddenSize: 8, layerCount: 1))
             let engine = try Engines().makeEngine(
                 EngineChoice(device: .cpu, threads: 1), architecture: outline.architecture,

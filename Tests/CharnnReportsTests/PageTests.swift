@@ -208,7 +208,7 @@ import Testing
         var (worse, better) = (try record("worse"), try record("better & co"))
         worse.status?.bestValidationLoss = 2
         better.status?.bestValidationLoss = 1
-        report.ran = TextGroup.ranked([worse, better])
+        report.ran = RankedGroup.ranked([worse, better])
         report.problems = [
             MorningReport.Problem(
                 name: "bad", state: .failed, reason: "no <text>", remedy: "charnn retry bad", endedAt: nil,
@@ -240,7 +240,7 @@ import Testing
             return job
         }
         var report = MorningReport(spool: "/spool", time: "2026-01-31T06:00:00Z", since: "2026-01-30T06:00:00Z")
-        report.ran = TextGroup.ranked([
+        report.ran = RankedGroup.ranked([
             try job("unscored", on: nil, 0.1, "gpl.txt"), try job("other", on: "b", 0.5, "poems/bible.txt"),
             try job("second", on: "a", 3, "gpl.txt"), try job("first", on: "a", 2, "gpl.txt"),
             try job("tail", on: "c", 1, "gpl.txt"),
@@ -272,11 +272,11 @@ import Testing
 
     @Test func `jobs of before, whose status does not tell their text, are told apart by their settings`() throws {
         var (one, other) = (try record("one"), try record("other"))
-        #expect(TextGroup.grouped([one, other]).count == 1)
+        #expect(RankedGroup.grouped([one, other]).count == 1)
         other.settings.append(("train.val_fraction", "0.2"))
-        #expect(TextGroup.grouped([one, other]).map(\.text) == ["<b>.txt", "<b>.txt, val_fraction 0.2"])
+        #expect(RankedGroup.grouped([one, other]).map(\.text) == ["<b>.txt", "<b>.txt, val_fraction 0.2"])
         one.status?.validationText = "a"
-        #expect(TextGroup.grouped([one, try record("third")]).count == 2)
+        #expect(RankedGroup.grouped([one, try record("third")]).count == 2)
     }
 
     private func heights(_ svg: String) -> [Double] {

@@ -229,7 +229,7 @@ import Testing
     private let composed = "caf\u{E9}"
     private let decomposed = "cafe\u{301}"
 
-    private func place(_ name: String, roots: Bool = true) throws -> ReadableFolders.Place {
+    private func place(_ name: String, roots: Bool = true) throws -> ReadableFolders.Location {
         try ReadableFolders(roots: roots ? [folder.path] : nil)
             .place(of: FilePath(name), relativeTo: folder.path, in: disk)
     }
@@ -240,7 +240,7 @@ import Testing
             let inside = folder.path.appending("\(written)-folder")
             try disk.createDirectories(inside, mode: 0o755)
             try disk.replace(inside.appending("\(written).txt"), with: [65])
-            let expected = ReadableFolders.Place.file(
+            let expected = ReadableFolders.Location.file(
                 inside.appending("\(written).txt"), root: hasRoots ? folder.path : nil)
             #expect(try place("\(asked)-folder/\(asked).txt", roots: hasRoots) == expected)
             #expect(try place("\(folder.path)/\(asked)-folder/\(asked).txt", roots: hasRoots) == expected)

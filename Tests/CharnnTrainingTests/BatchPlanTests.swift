@@ -98,9 +98,9 @@ import Testing
 
 @Suite struct TextSplitTests {
     @Test func `validation is the contiguous tail`() {
-        let split = TextSplit(count: 105, validationFraction: 0.1)
+        let split = ValidationSplit(count: 105, validationFraction: 0.1)
         #expect(split.training == 0..<95 && split.validation == 95..<105)
-        #expect(TextSplit(count: 105, validationFraction: 0).validation.isEmpty)
-        #expect(TextSplit(count: 105, validationFraction: 0.1, validationLimit: 4).validation == 95..<99)
+        #expect(ValidationSplit(count: 105, validationFraction: 0).validation.isEmpty)
+        #expect(ValidationSplit(count: 105, validationFraction: 0.1, validationLimit: 4).validation == 95..<99)
     }
 }

@@ -19,7 +19,7 @@ final class Recorder: TrainerDelegate {
     }
     func save(_ checkpoint: TrainingCheckpoint) { checkpoints.append(checkpoint) }
     func advanced(_ progress: TrainingProgress, charactersPerSecond: Double?) {}
-    func evaluating(step: Int, score: TextScore?) {}
+    func evaluating(step: Int, score: EvaluationScore?) {}
 }
 
 /// A run on a small text, on an engine of its own.
@@ -64,7 +64,7 @@ struct Run {
         let engine = try engine()
         if let checkpoint { try engine.install(checkpoint.engine) }
         let trainer = try Trainer(
-            engine: engine, text: text, split: TextSplit(count: text.count, validationFraction: 0.1),
+            engine: engine, text: text, split: ValidationSplit(count: text.count, validationFraction: 0.1),
             settings: settings, progress: checkpoint?.progress ?? TrainingProgress(), delegate: recorder, now: { 0 })
         let end = try trainer.run(while: { stop() ? .requested : nil })
         return (end, try engine.parameters(), recorder)

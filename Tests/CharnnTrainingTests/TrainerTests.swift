@@ -136,7 +136,7 @@ import Testing
         run.settings.epochs = 10
         let engine = try run.engine()
         let trainer = try Trainer(
-            engine: engine, text: run.text, split: TextSplit(count: run.text.count, validationFraction: 0),
+            engine: engine, text: run.text, split: ValidationSplit(count: run.text.count, validationFraction: 0),
             settings: run.settings, delegate: Recorder(), now: { 0 })
         _ = try trainer.run(while: { nil })
         let text = SymbolText((0..<9100).map { Run.symbols[$0 % Run.symbols.count] })

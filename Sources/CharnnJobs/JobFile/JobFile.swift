@@ -112,7 +112,7 @@ public struct TrainSection: Sendable, Equatable {
 public struct GenerateSection: Sendable, Equatable {
     /// nil: the model that the same job trains.
     public var model: ModelReference?
-    public var request = TextRequest()
+    public var request = GenerationRequest()
 
     public init() {}
 }

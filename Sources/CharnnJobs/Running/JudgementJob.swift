@@ -100,7 +100,7 @@ struct JudgementJob {
             })
         let train = try group.owner.map(section) ?? runner.job.train
         guard let train, group.owner == nil || !group.texts.isEmpty else { return }
-        let split = TextSplit(
+        let split = ValidationSplit(
             count: corpus.text.count, validationFraction: train.valFraction, validationLimit: train.valMaxChars)
         let searched = runner.pulse.vouch(atMost: Self.patience) {
             SearchedText(corpus, split: split, memory: runner.environment.configuration.memoryBound.bytes)
@@ -133,7 +133,7 @@ struct JudgementJob {
             runner.keeper.update { _ in }
             guard let bytes = try storage.contents(of: folder.path.pushing(FilePath(file)), limit: Self.longestText)
             else { continue }
-            let written = TextReading.symbols(of: bytes, corpus.encoding, corpus.vocabulary)
+            let written = Self.symbols(of: bytes, corpus.encoding, corpus.vocabulary)
             let prompt = section.request.codePointsOfPrompt(corpus.vocabulary, corpus.encoding)
                 .compactMap(corpus.vocabulary.index)
             let own = section.request.echo && written.starts(with: prompt) ? prompt.count : 0
@@ -151,6 +151,11 @@ struct JudgementJob {
                     file: file, characters: copies.characters, recitedCharacters: copies.recitedCharacters,
                     longest: passages))
         }
+    }
+
+    /// A text that was written with a vocabulary, as its symbols; -1 for what that lacks.
+    private static func symbols(of bytes: [UInt8], _ encoding: TextEncoding, _ vocabulary: Vocabulary) -> [Int32] {
+        encoding.text(of: bytes).unicodeScalars.map { vocabulary.index(of: $0.value) ?? -1 }
     }
 
     private func tell(_ record: CopiesRecord) {

@@ -1,7 +1,7 @@
 import CharnnEngine
 
 /// Which part of a text is trained on and which is kept for validation.
-public struct TextSplit: Hashable, Sendable {
+public struct ValidationSplit: Hashable, Sendable {
     /// Positions trained on; begins at 0.
     public let training: Range<Int>
     /// The contiguous tail; empty when validation is off.

@@ -66,8 +66,8 @@ public struct TrainingCosts: Sendable {
             _ = try storage.sha256(of: try storage.open(files.model, beneath: nil))
         }
         let part = 50
-        let writer = try TextWriter(
-            TextRequest(length: part), vocabulary: outline.vocabulary, encoding: outline.encoding)
+        let writer = try Generator(
+            GenerationRequest(length: part), vocabulary: outline.vocabulary, encoding: outline.encoding)
         let writing = try seconds {
             _ = try writer.write(0..<1, with: try engine.makePredictor(streams: 1), emit: { _, _ in })
         }

@@ -1,7 +1,7 @@
 public import CharnnEngine
 
 /// What is to be written.
-public struct TextRequest: Sendable, Equatable {
+public struct GenerationRequest: Sendable, Equatable {
     /// The prime text; empty: a newline is read and not echoed.
     public var prompt: String
     /// Characters written after the prompt, at most.
@@ -33,7 +33,7 @@ public struct TextRequest: Sendable, Equatable {
     }
 }
 
-extension TextRequest {
+extension GenerationRequest {
     /// The prime text in the characters of a vocabulary.
     public func codePointsOfPrompt(_ vocabulary: Vocabulary, _ encoding: TextEncoding) -> [UInt32] {
         Self.codePoints(prompt, promptBytes, vocabulary, encoding)
@@ -62,17 +62,17 @@ extension TextRequest {
 ///
 /// Text `n` (from 0) draws its random numbers from the request's seed, `n` and the place in the text alone, so that
 /// it is the same whatever the count and however many are written at once.
-public struct TextWriter {
+public struct Generator {
     private let vocabulary: Vocabulary
     private let encoding: TextEncoding
-    private let request: TextRequest
+    private let request: GenerationRequest
     private let prompt: [Int32]
     private let stop: [Int32]?
     /// What the vocabulary lacks in the prompt: place (from 0) and code point.
     public let unknown: [(position: Int, codePoint: UInt32)]
 
     /// - Throws: ``ModelError`` if the prompt has unknown characters and the policy is `error`.
-    public init(_ request: TextRequest, vocabulary: Vocabulary, encoding: TextEncoding) throws(ModelError) {
+    public init(_ request: GenerationRequest, vocabulary: Vocabulary, encoding: TextEncoding) throws(ModelError) {
         self.vocabulary = vocabulary
         self.encoding = encoding
         self.request = request

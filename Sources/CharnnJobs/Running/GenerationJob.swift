@@ -1,15 +1,13 @@
-public import CharnnCorpus
-public import CharnnEngine
-public import CharnnModel
-import CharnnReports
+import CharnnCorpus
+import CharnnEngine
+import CharnnModel
 import CharnnSpool
-public import CharnnStorage
-public import CharnnTraining
+import CharnnStorage
+import CharnnTraining
 import CharnnWords
 import Crypto
 import FoundationEssentials
-import Glibc
-public import SystemPackage
+import SystemPackage
 
 /// A model in memory and what to call it.
 struct LoadedModel {
@@ -55,7 +53,7 @@ struct GenerationJob {
         guard !sections.isEmpty else { return }
         runner.keeper.enter("generating")
         try runner.storage.createDirectories(folder.generated, mode: 0o750)
-        var progress = TextProgress.read(progressFile, in: runner.storage)
+        var progress = GenerationProgress.read(progressFile, in: runner.storage)
         var number = 0
         for (index, section) in sections.enumerated() {
             try write(section, trained: trained, after: number, &progress, index)
@@ -71,10 +69,11 @@ struct GenerationJob {
     func forgetProgress() { try? runner.storage.discard(progressFile) }
 
     private func write(
-        _ section: GenerateSection, trained: LoadedModel?, after done: Int, _ progress: inout TextProgress, _ index: Int
+        _ section: GenerateSection, trained: LoadedModel?, after done: Int, _ progress: inout GenerationProgress,
+        _ index: Int
     ) throws {
         let loaded = try runner.load(section.model, trained: trained)
-        let writer = try TextWriter(
+        let writer = try Generator(
             section.request, vocabulary: loaded.model.vocabulary, encoding: loaded.model.encoding)
         if !writer.unknown.isEmpty {
             runner.keeper.warn(
@@ -83,7 +82,7 @@ struct GenerationJob {
         }
         let engine = try runner.engine(for: loaded.model)
         // Texts of an attempt that was interrupted are whole; they would only be written again.
-        let identity = TextProgress.identity(section, loaded.model, engine.configuration)
+        let identity = GenerationProgress.identity(section, loaded.model, engine.configuration)
         if !progress.hasBegun(index, identity) {
             let own = done + 1...done + section.request.count
             try keep(&progress) { own.contains($0) }
@@ -102,7 +101,7 @@ struct GenerationJob {
         while first < section.request.count {
             let numbers = first..<min(first + Self.streams, section.request.count)
             let files = try numbers.map { number in
-                try TextFile(
+                try GeneratedFile(
                     folder.generated.appending("\(done + number + 1).txt"), in: runner.storage, clock: runner.clock)
             }
             let finished = try writer.write(
@@ -130,7 +129,7 @@ struct GenerationJob {
     /// Moves texts of an earlier attempt out of the way, durably.
     ///
     /// - Parameter isMeant: Told their numbers.
-    private func keep(_ progress: inout TextProgress, where isMeant: (Int) -> Bool) throws {
+    private func keep(_ progress: inout GenerationProgress, where isMeant: (Int) -> Bool) throws {
         let storage = runner.storage
         let names = try storage.list(folder.generated)
         let texts = names.filter { $0.hasSuffix(".txt") && Int($0.dropLast(4)).map(isMeant) == true }
@@ -167,7 +166,7 @@ struct GenerationJob {
 }
 
 /// How many texts of each `generate` section are written: an interrupted attempt is gone on with behind them.
-struct TextProgress: Codable, Equatable {
+struct GenerationProgress: Codable, Equatable {
     private struct Section: Codable, Equatable {
         /// What the texts follow from.
         var identity: String
@@ -179,9 +178,9 @@ struct TextProgress: Codable, Equatable {
     var keptAttempt: Int?
 
     /// The one in a file; an empty one where there is none, or none that can be read: then all is written again.
-    static func read(_ path: FilePath, in storage: any Storage) -> TextProgress {
+    static func read(_ path: FilePath, in storage: any Storage) -> GenerationProgress {
         let bytes = (try? storage.contents(of: path, limit: 1 << 20)) ?? nil
-        return bytes.flatMap { try? JSONDecoder().decode(Self.self, from: Data($0)) } ?? TextProgress()
+        return bytes.flatMap { try? JSONDecoder().decode(Self.self, from: Data($0)) } ?? GenerationProgress()
     }
 
     /// What the texts of a section follow from: other texts have another.
@@ -222,7 +221,7 @@ struct TextProgress: Codable, Equatable {
 }
 
 /// A text that is written to disk as it comes, aside, and takes its name when it is whole.
-private final class TextFile {
+private final class GeneratedFile {
     private let path: FilePath
     private let clock: SpoolClock
     private let aside: FileAside
@@ -251,123 +250,5 @@ private final class TextFile {
     func publish() throws(StorageError) {
         try flush()
         try aside.publish(as: path)
-    }
-}
-
-/// The `evaluate` section of a job at work: `evaluation.json`.
-struct EvaluationJob {
-    private let runner: JobRunner
-    private let section: EvaluateSection
-
-    init(_ runner: JobRunner, _ section: EvaluateSection) {
-        self.runner = runner
-        self.section = section
-    }
-
-    func run(_ trained: LoadedModel?) throws {
-        runner.keeper.enter("evaluating")
-        let loaded = try runner.load(section.model, trained: trained)
-        let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
-        let scored = try TextScoring.score(
-            files, encoding: section.encoding, unknown: section.unknown, with: loaded.model,
-            engine: try runner.engine(for: loaded.model), storage: runner.storage, in: runner.folder.path,
-            shouldStop: {
-                runner.keeper.update { _ in }
-                return runner.shouldPause
-            }, note: { runner.keeper.warn("\($0).") })
-        guard let scored else { throw runner.paused() }
-        let report = scored.report(model: loaded.name, corpus: section.corpus)
-        try runner.storage.replace(runner.folder.evaluation, with: report)
-        runner.keeper.update(force: true) { $0.evaluationLoss = scored.score.loss }
-        if let warning = scored.warning { runner.keeper.warn("\(warning).") }
-        runner.keeper.event(
-            .scored, .notice,
-            "\(loaded.name) scores \(fixed(scored.score.bitsPerCharacter, 4)) bits per character on "
-                + "\(scored.extent)\(section.corpus.joined(separator: ", ")).",
-            ["LOSS": fixed(scored.score.loss, 6)])
-    }
-}
-
-/// How well a model predicts a text.
-public struct ScoredText: Sendable {
-    /// Of the characters that the vocabulary has.
-    public var score: TextScore
-    /// Characters that the vocabulary lacks: how many there were.
-    public var unknownCount: Int
-
-    /// From this share of unknown characters on a score says little of its text.
-    private static let warningShare = 0.1
-
-    /// `exp` of the loss.
-    public var perplexity: Double { exp(score.loss) }
-
-    /// For people, three lines.
-    public var summary: String {
-        "\(fixed(score.loss, 4)) nats per character\n\(fixed(score.bitsPerCharacter, 4)) bits per character\n"
-            + "perplexity \(fixed(perplexity, 4)) over \(grouped(score.count)) characters"
-            + (unknownCount > 0 ? "; \(grouped(unknownCount)) outside the vocabulary are left out" : "")
-    }
-
-    /// Of how many characters the score is, where it is not of all: words before the text's name.
-    fileprivate var extent: String {
-        unknownCount > 0
-            ? "\(grouped(score.count)) characters, without \(grouped(unknownCount)) outside its vocabulary, of " : ""
-    }
-
-    /// What to beware of, a sentence without its full stop; nil: nothing.
-    public var warning: String? {
-        let share = Double(unknownCount) / Double(max(1, score.count + unknownCount))
-        guard share > Self.warningShare else { return nil }
-        return
-            "\(fixed(share * 100, 0)) % of the characters are outside the model's vocabulary and left out, so that the score "
-            + "says little of the text"
-    }
-
-    /// `evaluation.json`.
-    public func report(model: String, corpus: [String]) -> [UInt8] {
-        EvaluationRecord(
-            model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
-            natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity,
-            warning: warning
-        ).bytes
-    }
-}
-
-/// Scores texts with a model.
-public enum TextScoring {
-    /// Scores some files read as one text, of whatever size.
-    ///
-    /// - Parameters:
-    ///   - encoding: nil: the model's.
-    ///   - folder: Where the encoded text is kept meanwhile; it has no name there any more once it is mapped.
-    ///   - note: Told what is likely a mistake, a sentence without its full stop.
-    /// - Returns: nil if it was stopped.
-    public static func score(
-        _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
-        engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false },
-        note: @escaping (String) -> Void = { _ in }
-    ) throws -> ScoredText? {
-        let origin = CorpusOrigin(scoring: files, encoding ?? model.encoding)
-        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop, note: note)
-        let path = folder.appending(.partialEvaluation)
-        let unknown: CorpusEncoder.Unknown
-        let corpus: EncodedCorpus
-        do {
-            unknown = try encoder.encode(to: path, with: model.vocabulary, unknown: policy)
-            corpus = try EncodedCorpus(reading: path, in: storage, shouldStop: shouldStop)
-            try? storage.discard(path)
-        } catch {
-            try? storage.discard(path)
-            if error.code == .interrupted { return nil }
-            throw error
-        }
-        let text = corpus.text
-        let evaluator = Evaluator(
-            text, range: 0..<text.count, leavingOut: unknown.count > 0 && policy == .replace ? unknown.replaced : nil)
-        guard evaluator.count > 0 else {
-            throw EvaluateSection.nothingToScore(in: origin.paths)
-        }
-        guard let score = try evaluator.score(with: engine, shouldStop: shouldStop) else { return nil }
-        return ScoredText(score: score, unknownCount: unknown.count)
     }
 }

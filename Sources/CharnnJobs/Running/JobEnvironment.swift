@@ -137,7 +137,7 @@ public struct JobEnvironment: Sendable {
     private func place(
         of path: FilePath, as given: FilePath, what: String, in storage: any Storage
     ) throws(JobError) -> (FilePath, root: FilePath?) {
-        let place: ReadableFolders.Place
+        let place: ReadableFolders.Location
         do throws(StorageError) {
             place = try ReadableFolders(roots: roots).place(of: path, relativeTo: corpora, in: storage)
         } catch {

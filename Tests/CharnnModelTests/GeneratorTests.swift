@@ -2,7 +2,7 @@ import CharnnEngine
 import CharnnModel
 import Testing
 
-@Suite struct TextWriterTests {
+@Suite struct GeneratorTests {
     private let vocabulary = Vocabulary(codePoints: "\n abcdeé".unicodeScalars.map(\.value).sorted())!
 
     private func engine() throws -> any Engine {
@@ -13,9 +13,9 @@ import Testing
         return try ReferenceEngine<Float>(architecture: architecture, parameters: parameters)
     }
 
-    private func texts(_ request: TextRequest, together: Int) throws -> [String] {
+    private func texts(_ request: GenerationRequest, together: Int) throws -> [String] {
         let engine = try engine()
-        let writer = try TextWriter(request, vocabulary: vocabulary, encoding: .utf8)
+        let writer = try Generator(request, vocabulary: vocabulary, encoding: .utf8)
         var texts = [[UInt8]](repeating: [], count: request.count)
         var first = 0
         while first < request.count {
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test func `the same seed writes the same texts whatever the count and however many at once`() throws {
-        var request = TextRequest(prompt: "ab", length: 40, sampler: Sampler(temperature: 1), count: 5, seed: 9)
+        var request = GenerationRequest(prompt: "ab", length: 40, sampler: Sampler(temperature: 1), count: 5, seed: 9)
         let five = try texts(request, together: 5)
         #expect(try texts(request, together: 2) == five)
         request.count = 2
@@ -40,41 +40,41 @@ import Testing
     }
 
     @Test func `line ends and a byte order mark in a prompt are as the text had them`() throws {
-        let plain = try texts(TextRequest(prompt: "ab\ncd\n", length: 30), together: 1)
-        #expect(try texts(TextRequest(prompt: "\u{FEFF}ab\r\ncd\r\n", length: 30), together: 1) == plain)
-        let stopped = try texts(TextRequest(prompt: "ab", length: 30, stop: "\r\n"), together: 1)
-        #expect(stopped == (try texts(TextRequest(prompt: "ab", length: 30, stop: "\n"), together: 1)))
+        let plain = try texts(GenerationRequest(prompt: "ab\ncd\n", length: 30), together: 1)
+        #expect(try texts(GenerationRequest(prompt: "\u{FEFF}ab\r\ncd\r\n", length: 30), together: 1) == plain)
+        let stopped = try texts(GenerationRequest(prompt: "ab", length: 30, stop: "\r\n"), together: 1)
+        #expect(stopped == (try texts(GenerationRequest(prompt: "ab", length: 30, stop: "\n"), together: 1)))
         // A lone return is none, and a mark within a text neither.
         for prompt in ["a\rb", "a\r", "a\u{FEFF}b"] {
-            #expect(throws: ModelError.self) { try texts(TextRequest(prompt: prompt, length: 1), together: 1) }
+            #expect(throws: ModelError.self) { try texts(GenerationRequest(prompt: prompt, length: 1), together: 1) }
         }
         // A vocabulary from elsewhere may have them.
         let other = Vocabulary(codePoints: [10, 13, 97, 0xFEFF])!
-        let request = TextRequest(prompt: "\u{FEFF}a\r\n")
+        let request = GenerationRequest(prompt: "\u{FEFF}a\r\n")
         #expect(request.codePointsOfPrompt(other, .utf8) == [0xFEFF, 97, 13, 10])
         #expect(request.codePointsOfPrompt(.bytes, .bytes) == [0xEF, 0xBB, 0xBF, 97, 13, 10])
     }
 
     @Test func `length counts the characters written after the prompt`() throws {
-        let request = TextRequest(prompt: "abc", length: 17, echo: false)
+        let request = GenerationRequest(prompt: "abc", length: 17, echo: false)
         #expect(try texts(request, together: 1)[0].unicodeScalars.count == 17)
-        let echoed = TextRequest(prompt: "abc", length: 17)
+        let echoed = GenerationRequest(prompt: "abc", length: 17)
         #expect(try texts(echoed, together: 1)[0].hasPrefix("abc"))
         #expect(try texts(echoed, together: 1)[0].unicodeScalars.count == 20)
-        #expect(try texts(TextRequest(prompt: "", length: 0), together: 1) == [""])
+        #expect(try texts(GenerationRequest(prompt: "", length: 0), together: 1) == [""])
     }
 
     @Test func `writing ends behind the stop string`() throws {
-        let free = try texts(TextRequest(length: 200, sampler: Sampler(temperature: 1)), together: 1)[0]
+        let free = try texts(GenerationRequest(length: 200, sampler: Sampler(temperature: 1)), together: 1)[0]
         let stop = String(free.dropFirst(20).prefix(2))
         let stopped = try texts(
-            TextRequest(length: 200, sampler: Sampler(temperature: 1), stop: stop), together: 1)[0]
+            GenerationRequest(length: 200, sampler: Sampler(temperature: 1), stop: stop), together: 1)[0]
         #expect(stopped.hasSuffix(stop) && free.hasPrefix(stopped) && stopped.count <= 22)
     }
 
     @Test func `writing can be stopped at any character`() throws {
         let engine = try engine()
-        let writer = try TextWriter(TextRequest(length: 100), vocabulary: vocabulary, encoding: .utf8)
+        let writer = try Generator(GenerationRequest(length: 100), vocabulary: vocabulary, encoding: .utf8)
         var written = 0
         let finished = try writer.write(
             0..<1, with: try engine.makePredictor(streams: 1), emit: { _, _ in written += 1 },
@@ -84,10 +84,10 @@ import Testing
 
     @Test func `an unknown character in the prompt is an error unless told otherwise`() {
         #expect(throws: ModelError.self) {
-            try TextWriter(TextRequest(prompt: "aXb"), vocabulary: vocabulary, encoding: .utf8)
+            try Generator(GenerationRequest(prompt: "aXb"), vocabulary: vocabulary, encoding: .utf8)
         }
         #expect(throws: Never.self) {
-            try TextWriter(TextRequest(prompt: "aXb", unknown: .skip), vocabulary: vocabulary, encoding: .utf8)
+            try Generator(GenerationRequest(prompt: "aXb", unknown: .skip), vocabulary: vocabulary, encoding: .utf8)
         }
     }
 }

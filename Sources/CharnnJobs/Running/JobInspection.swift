@@ -183,7 +183,7 @@ public struct JobInspection {
             let text = measured(files, section.origin(base), with: nil, at: "train.corpus"), isKnown
         else { return nil }
         let vocabulary = base?.vocabulary.growing(by: text.vocabulary.codePoints) ?? text.vocabulary
-        let split = TextSplit(
+        let split = ValidationSplit(
             count: text.characters, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
         let architecture = section.architecture(base, vocabularySize: vocabulary.count)
         do {
@@ -232,7 +232,7 @@ public struct JobInspection {
             let alphabet = section.model.map { model($0, at: "\(place).model").map { Alphabet($0) } } ?? trained
             guard let alphabet else { continue }
             do {
-                _ = try TextWriter(section.request, vocabulary: alphabet.vocabulary, encoding: alphabet.encoding)
+                _ = try Generator(section.request, vocabulary: alphabet.vocabulary, encoding: alphabet.encoding)
             } catch {
                 take(error, at: "\(place).prompt")
             }
@@ -262,7 +262,7 @@ public struct TrainingOutline: Sendable {
     public let characters: Int
     public let vocabulary: Vocabulary
     public let encoding: TextEncoding
-    public let split: TextSplit
+    public let split: ValidationSplit
     public let stepsPerEpoch: Int
     public let steps: Int
     public let architecture: Architecture
@@ -270,7 +270,7 @@ public struct TrainingOutline: Sendable {
     public var noteOfFewSteps: String? { FewSteps.note(steps: steps, perEpoch: stepsPerEpoch) }
 
     public init(
-        characters: Int, vocabulary: Vocabulary, encoding: TextEncoding, split: TextSplit, stepsPerEpoch: Int,
+        characters: Int, vocabulary: Vocabulary, encoding: TextEncoding, split: ValidationSplit, stepsPerEpoch: Int,
         steps: Int, architecture: Architecture
     ) {
         self.characters = characters

@@ -76,7 +76,7 @@ final class TrainingJob {
         let engine = try makeEngine(model, resuming: checkpoint)
         self.engine = engine
         if let checkpoint { try engine.install(checkpoint.state.engine) }
-        let split = TextSplit(
+        let split = ValidationSplit(
             count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
         let progress = checkpoint?.state.progress ?? TrainingProgress()
         metrics = try MetricsFile(folder.metrics, keepingRowsTo: progress.lastRow, in: runner.storage)
@@ -331,7 +331,7 @@ final class TrainingJob {
     }
 
     private func announce(
-        _ trainer: Trainer, corpus: EncodedCorpus, split: TextSplit, engine: any Engine, resuming: Bool
+        _ trainer: Trainer, corpus: EncodedCorpus, split: ValidationSplit, engine: any Engine, resuming: Bool
     ) throws {
         let architecture = engine.architecture
         let used = resuming ? ResumeNotes(runner, section).tellOfChanges(trainer, architecture) : section
@@ -442,12 +442,12 @@ extension TrainingJob: TrainerDelegate {
         guard let model else { return true }
         // A prompt of the job's own shows the text that people wait for; characters that the vocabulary lacks must
         // not stop the training.
-        var request = runner.job.generate.first?.request ?? TextRequest()
+        var request = runner.job.generate.first?.request ?? GenerationRequest()
         request.length = Self.sampleLength
         request.count = 1
         request.unknown = .skip
         request.seed = section.settings.seed
-        let writer = try TextWriter(request, vocabulary: model.vocabulary, encoding: model.encoding)
+        let writer = try Generator(request, vocabulary: model.vocabulary, encoding: model.encoding)
         var text: [UInt8] = []
         let finished = try writer.write(
             0..<1, with: try engine.makePredictor(streams: 1), emit: { text += $1 },
@@ -498,7 +498,7 @@ extension TrainingJob: TrainerDelegate {
         }
     }
 
-    func evaluating(step: Int, score: TextScore?) throws {
+    func evaluating(step: Int, score: EvaluationScore?) throws {
         guard let score else { return keeper.enter("evaluating") }
         keeper.update(force: true) { status in
             status.phase = "training"

@@ -44,7 +44,7 @@ extension TrainSection {
     }
 
     /// Refuses settings that need validation where the text is too short to have any.
-    func requireValidation(_ split: TextSplit, of characters: Int) throws(JobError) {
+    func requireValidation(_ split: ValidationSplit, of characters: Int) throws(JobError) {
         guard valFraction > 0, split.validation.count < 2,
             settings.earlyStop != nil || settings.schedule == .plateau
         else { return }

@@ -113,7 +113,7 @@ struct Generate: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let model = try model.load(storage)
-            var request = TextRequest(
+            var request = GenerationRequest(
                 prompt: prompt, length: length,
                 sampler: Sampler(temperature: temperature, topK: topK, topP: topP), count: count, seed: seed,
                 stop: stop, echo: echo, unknown: unknown)
@@ -135,9 +135,9 @@ struct Generate: ParsableCommand {
     }
 
     /// Writes the texts of a request to standard output, one after the other.
-    static func write(_ request: TextRequest, with model: Model) throws {
+    static func write(_ request: GenerationRequest, with model: Model) throws {
         // A terminal shows UTF-8, however the text was encoded that the model learned from.
-        let writer = try TextWriter(
+        let writer = try Generator(
             request, vocabulary: model.vocabulary, encoding: model.encoding == .bytes ? .bytes : .utf8)
         if !writer.unknown.isEmpty {
             Terminal.error(
@@ -214,7 +214,7 @@ struct Evaluate: ParsableCommand {
                 EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
             let files = texts.map { CorpusFile(path: FilePath($0).absolute.real) }
             let folder = try TemporaryFolder()
-            let scored = try TextScoring.score(
+            let scored = try Scoring.score(
                 files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage,
                 in: folder.path, note: { Terminal.error("charnn: warning: \($0)") })
             guard let scored else { return }

@@ -27,7 +27,7 @@ struct SearchedText {
     /// Whether all of the validation text is there.
     let hasWholeValidation: Bool
 
-    init(_ corpus: EncodedCorpus, split: TextSplit, memory: UInt64) {
+    init(_ corpus: EncodedCorpus, split: ValidationSplit, memory: UInt64) {
         self.corpus = corpus
         let room = max(1 << 16, min(Self.mostCharacters, Int(min(memory / 8 / Self.bytesPerCharacter, 1 << 40))))
         let count = corpus.text.count

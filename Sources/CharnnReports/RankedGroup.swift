@@ -2,7 +2,7 @@ import CharnnSpool
 import CharnnWords
 
 /// Jobs that were scored on the same characters, so that their losses compare.
-public struct TextGroup: Sendable {
+public struct RankedGroup: Sendable {
     /// The text in a few words; nil: the jobs have no validation.
     public var text: String?
     /// By the best validation loss; those without one last.
@@ -20,9 +20,9 @@ public struct TextGroup: Sendable {
     func rank(of index: Int) -> Int? { jobs[index].bestBits == nil ? nil : index + 1 }
 
     /// Puts jobs of one validation text together, the largest group first, those without validation last.
-    public static func grouped(_ records: [JobRecord]) -> [TextGroup] {
+    public static func grouped(_ records: [JobRecord]) -> [RankedGroup] {
         var groups = Dictionary(grouping: records, by: \.validationKey)
-            .map { key, jobs in TextGroup(text: key == nil ? nil : name(jobs), jobs: jobs.sorted(by: isBefore)) }
+            .map { key, jobs in RankedGroup(text: key == nil ? nil : name(jobs), jobs: jobs.sorted(by: isBefore)) }
             .sorted { a, b in
                 if (a.text == nil) != (b.text == nil) { return b.text == nil }
                 return a.jobs.count != b.jobs.count ? a.jobs.count > b.jobs.count : a.jobs[0].name < b.jobs[0].name

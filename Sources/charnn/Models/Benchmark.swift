@@ -97,9 +97,9 @@ struct Benchmark {
             let own = Vocabulary(codePoints: Array(vocabulary.codePoints.prefix(architecture.vocabularySize)))
         else { return (0, engine.configuration) }
         let predictor = try engine.makePredictor(streams: texts)
-        let writer = try TextWriter(TextRequest(length: characters), vocabulary: own, encoding: .utf8)
+        let writer = try Generator(GenerationRequest(length: characters), vocabulary: own, encoding: .utf8)
         let now = SpoolClock.system.monotonic
-        _ = try TextWriter(TextRequest(length: 20), vocabulary: own, encoding: .utf8)
+        _ = try Generator(GenerationRequest(length: 20), vocabulary: own, encoding: .utf8)
             .write(0..<texts, with: predictor, emit: { _, _ in })
         var times: [Double] = []
         for _ in 0..<5 {

@@ -80,7 +80,7 @@ extension MorningReport {
     }
 
     private mutating func order() {
-        ran = TextGroup.ranked(ran)
+        ran = RankedGroup.ranked(ran)
         problems.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
         earlier.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
         earlier = Array(earlier.prefix(Self.mostEarlier))

@@ -38,7 +38,7 @@ enum FewSteps {
     }
 }
 
-extension TextRequest {
+extension GenerationRequest {
     /// What to say of a `stop` that the text will never have; nil where it may.
     public func note(ofStopIn vocabulary: Vocabulary, _ encoding: TextEncoding) -> String? {
         let lacking = codePointsOfStop(vocabulary, encoding).enumerated().filter { vocabulary.index(of: $1) == nil }

@@ -2,7 +2,7 @@ import CharnnModel
 import CharnnStorage
 
 /// What the bytes of a file say of how it is encoded, to name the right remedy where a job file says something else.
-struct TextRecognition {
+struct EncodingRecognition {
     /// How much of a file's beginning is looked at.
     static let reach = 1 << 16
 

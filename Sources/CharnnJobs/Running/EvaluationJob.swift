@@ -1,0 +1,128 @@
+public import CharnnCorpus
+public import CharnnEngine
+public import CharnnModel
+import CharnnReports
+import CharnnSpool
+public import CharnnStorage
+public import CharnnTraining
+import CharnnWords
+import Glibc
+public import SystemPackage
+
+/// The `evaluate` section of a job at work: `evaluation.json`.
+struct EvaluationJob {
+    private let runner: JobRunner
+    private let section: EvaluateSection
+
+    init(_ runner: JobRunner, _ section: EvaluateSection) {
+        self.runner = runner
+        self.section = section
+    }
+
+    func run(_ trained: LoadedModel?) throws {
+        runner.keeper.enter("evaluating")
+        let loaded = try runner.load(section.model, trained: trained)
+        let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
+        let scored = try Scoring.score(
+            files, encoding: section.encoding, unknown: section.unknown, with: loaded.model,
+            engine: try runner.engine(for: loaded.model), storage: runner.storage, in: runner.folder.path,
+            shouldStop: {
+                runner.keeper.update { _ in }
+                return runner.shouldPause
+            }, note: { runner.keeper.warn("\($0).") })
+        guard let scored else { throw runner.paused() }
+        let report = scored.report(model: loaded.name, corpus: section.corpus)
+        try runner.storage.replace(runner.folder.evaluation, with: report)
+        runner.keeper.update(force: true) { $0.evaluationLoss = scored.score.loss }
+        if let warning = scored.warning { runner.keeper.warn("\(warning).") }
+        runner.keeper.event(
+            .scored, .notice,
+            "\(loaded.name) scores \(fixed(scored.score.bitsPerCharacter, 4)) bits per character on "
+                + "\(scored.extent)\(section.corpus.joined(separator: ", ")).",
+            ["LOSS": fixed(scored.score.loss, 6)])
+    }
+}
+
+/// How well a model predicts a text.
+public struct ScoredText: Sendable {
+    /// Of the characters that the vocabulary has.
+    public var score: EvaluationScore
+    /// Characters that the vocabulary lacks: how many there were.
+    public var unknownCount: Int
+
+    /// From this share of unknown characters on a score says little of its text.
+    private static let warningShare = 0.1
+
+    /// `exp` of the loss.
+    public var perplexity: Double { exp(score.loss) }
+
+    /// For people, three lines.
+    public var summary: String {
+        "\(fixed(score.loss, 4)) nats per character\n\(fixed(score.bitsPerCharacter, 4)) bits per character\n"
+            + "perplexity \(fixed(perplexity, 4)) over \(grouped(score.count)) characters"
+            + (unknownCount > 0 ? "; \(grouped(unknownCount)) outside the vocabulary are left out" : "")
+    }
+
+    /// Of how many characters the score is, where it is not of all: words before the text's name.
+    fileprivate var extent: String {
+        unknownCount > 0
+            ? "\(grouped(score.count)) characters, without \(grouped(unknownCount)) outside its vocabulary, of " : ""
+    }
+
+    /// What to beware of, a sentence without its full stop; nil: nothing.
+    public var warning: String? {
+        let share = Double(unknownCount) / Double(max(1, score.count + unknownCount))
+        guard share > Self.warningShare else { return nil }
+        return
+            "\(fixed(share * 100, 0)) % of the characters are outside the model's vocabulary and left out, so that the score "
+            + "says little of the text"
+    }
+
+    /// `evaluation.json`.
+    public func report(model: String, corpus: [String]) -> [UInt8] {
+        EvaluationRecord(
+            model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
+            natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity,
+            warning: warning
+        ).bytes
+    }
+}
+
+/// Scores texts with a model.
+public enum Scoring {
+    /// Scores some files read as one text, of whatever size.
+    ///
+    /// - Parameters:
+    ///   - encoding: nil: the model's.
+    ///   - folder: Where the encoded text is kept meanwhile; it has no name there any more once it is mapped.
+    ///   - note: Told what is likely a mistake, a sentence without its full stop.
+    /// - Returns: nil if it was stopped.
+    public static func score(
+        _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
+        engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false },
+        note: @escaping (String) -> Void = { _ in }
+    ) throws -> ScoredText? {
+        let origin = CorpusOrigin(scoring: files, encoding ?? model.encoding)
+        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop, note: note)
+        let path = folder.appending(.partialEvaluation)
+        let unknown: CorpusEncoder.Unknown
+        let corpus: EncodedCorpus
+        do {
+            unknown = try encoder.encode(to: path, with: model.vocabulary, unknown: policy)
+            corpus = try EncodedCorpus(reading: path, in: storage, shouldStop: shouldStop)
+            try? storage.discard(path)
+        } catch {
+            try? storage.discard(path)
+            if error.code == .interrupted { return nil }
+            throw error
+        }
+        let text = corpus.text
+        let evaluator = Evaluator(
+            text, range: 0..<text.count, leavingOut: unknown.count > 0 && policy == .replace ? unknown.replaced : nil)
+        guard evaluator.count > 0 else {
+            throw EvaluateSection.nothingToScore(in: origin.paths)
+        }
+        guard let score = try evaluator.score(with: engine, shouldStop: shouldStop) else { return nil }
+        return ScoredText(score: score, unknownCount: unknown.count)
+    }
+}
