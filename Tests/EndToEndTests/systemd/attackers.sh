@@ -136,33 +136,38 @@ lines=$(journalctl -u charnnd -o cat --no-pager | wc -l)
 [ "$lines" -lt 4000 ] || fail "$lines lines in the journal"
 pass "4,000 things that are no jobs hold up nobody; $lines lines in the journal"
 
-# A record of very many texts; and with it a text that is not hers, tried again and again.
+# A record of very many texts.
 mdrop source gpl.txt
 within 30 in_state "done" source || fail "source does not end"
 as_mallory sh -c "cat > $spool/incoming/many.yaml" <<YAML
 generate: {model: source, prompt: a, length: 1, count: 9000, unknown: skip}
-evaluate: {model: source, corpus: secret.txt, unknown: skip}
 YAML
-within 120 ended many || fail "9,000 texts are not written: $(cat $spool/jobs/many/status.json | head -50)"
-in_state failed many || fail "many evaluates a text that mallory may not read"
-for again in 1 2; do
-    as_mallory charnn retry many >/dev/null || fail "mallory may not retry her job"
-    within 20 sh -c "! [ -e $spool/failed/many.yaml ]" || true
-    within 120 ended many || fail "many does not end again"
-    in_state failed many || fail "tried again, many evaluates a text that mallory may not read"
-done
-attempts=$(sed -n 's/^ *"attempts" : \([0-9]*\),*$/\1/p' $spool/jobs/many/status.json)
-[ "$attempts" = 3 ] || fail "many was started $attempts times"
+within 120 in_state "done" many || fail "9,000 texts are not written: $(head -50 $spool/jobs/many/status.json)"
 [ "$(wc -l < $spool/jobs/many/manifest.sha256)" -ge 9000 ] || fail "the manifest does not list the texts"
 (cd $spool/jobs/many && sha256sum --quiet --check manifest.sha256) || fail "the manifest is wrong"
+
+# A text that is not hers, tried again and again: nothing is written before it is looked at.
+as_mallory sh -c "cat > $spool/incoming/reads.yaml" <<YAML
+generate: {model: source, prompt: a, length: 1, unknown: skip}
+evaluate: {model: source, corpus: secret.txt, unknown: skip}
+YAML
+within 30 in_state failed reads || fail "reads evaluates a text that mallory may not read"
+for again in 1 2; do
+    as_mallory charnn retry reads >/dev/null || fail "mallory may not retry her job"
+    within 20 sh -c "! [ -e $spool/failed/reads.yaml ]" || true
+    within 30 in_state failed reads || fail "tried again, reads evaluates a text that mallory may not read"
+done
+attempts=$(sed -n 's/^ *"attempts" : \([0-9]*\),*$/\1/p' $spool/jobs/reads/status.json)
+[ "$attempts" = 3 ] || fail "reads was started $attempts times"
+[ ! -e $spool/jobs/reads/generated/1.txt ] || fail "reads wrote before all that it reads was looked at"
 # The same where the status is lost: who it was is not known, and nothing is read for nobody.
-echo > $spool/jobs/many/status.json
-! as_mallory charnn retry many 2>/dev/null || fail "mallory asks for a job that is nobody's any more"
-mv $spool/failed/many.yaml $spool/queue/
-within 20 in_state held many || fail "a job whose status is lost is not held"
-mv $spool/held/many.yaml $spool/queue/
-within 60 ended many || fail "many does not end without a status"
-in_state failed many || fail "without a submitter many reads"
+echo > $spool/jobs/reads/status.json
+! as_mallory charnn retry reads 2>/dev/null || fail "mallory asks for a job that is nobody's any more"
+mv $spool/failed/reads.yaml $spool/queue/
+within 20 in_state held reads || fail "a job whose status is lost is not held"
+mv $spool/held/reads.yaml $spool/queue/
+within 60 ended reads || fail "reads does not end without a status"
+in_state failed reads || fail "without a submitter reads reads"
 [ -z "$(leaks)" ] || fail "a text came out of a job whose status was lost"
 pass "9,000 texts are in a record that can be read, and nothing is read for nobody"
 
