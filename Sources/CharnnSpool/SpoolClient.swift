@@ -174,7 +174,20 @@ public struct SpoolClient: Sendable {
         } catch {
             throw SpoolClientError(error)
         }
-        return ordered(jobs)
+        return ordered(Self.eachOnce(jobs))
+    }
+
+    /// The directories are listed one after the other: a job that is moved meanwhile stands in two. It is where its status
+    /// says, else where it was seen last.
+    private static func eachOnce(_ jobs: [Job]) -> [Job] {
+        let accepted = jobs.filter { $0.state != .rejected }
+        guard Set(accepted.map(\.name)).count < accepted.count else { return jobs }
+        let places = Dictionary(grouping: accepted, by: \.name)
+        return jobs.filter { job in
+            guard job.state != .rejected, let found = places[job.name], found.count > 1 else { return true }
+            let recorded = found.last { $0.status?.state == $0.state } ?? found.last
+            return job.state == recorded?.state && job.file == recorded?.file
+        }
     }
 
     /// Jobs as they are listed: what runs, then what waits in its order, then the others by arrival.

@@ -2,6 +2,7 @@ import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
 import Foundation
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -84,6 +85,21 @@ struct SpoolKeeperTests {
         var order: [String] = []
         while let claim = try keeper.claimNext() { order.append(claim.job) }
         #expect(order == ["m", "z", "a", "l"])
+    }
+
+    @Test func `a job that is moved while the directories are listed is listed once`() throws {
+        _ = try accepted(("a.yaml", "priority: 0"), ("z.yaml", "priority: 0"))
+        let layout = spool.layout
+        let hasMoved = Mutex(false)
+        // Its status is read when it was seen in queue/, and before active/ is listed.
+        let disk = MeddlingStorage { call, path in
+            guard path == layout.status(of: "z"), !hasMoved.withLock({ $0 }) else { return }
+            hasMoved.withLock { $0 = true }
+            try? LocalStorage().rename(
+                layout.file("z.yaml", in: .queue), to: layout.file("z.yaml", in: .active), replacing: false)
+        }
+        let listed = try SpoolClient(layout, storage: disk).list()
+        #expect(hasMoved.withLock { $0 } && listed.map(\.name).sorted() == ["a", "z"])
     }
 
     @Test func `a name in use is numbered, also against jobs that ended`() throws {
