@@ -73,6 +73,8 @@ public struct MorningReport: Sendable {
     public var earlier: [(name: String, state: JobState, bits: Double?, endedAt: String?)]
     /// Jobs of which only this may be told.
     public var closed: [Closed] = []
+    /// That nothing is done until somebody starts the service; nil: it works.
+    public var standstill: String?
     /// Job files in `incoming/`; nil where this user may not look.
     public var drops: Int?
 
@@ -98,12 +100,16 @@ public struct MorningReport: Sendable {
         if !running.isEmpty { parts.append("\(running.joined(separator: ", ")) running") }
         if queued > 0 { parts.append("\(queued) waiting") }
         if held > 0 { parts.append("\(held) held") }
-        guard !parts.isEmpty else { return "Nothing ran since \(Page.day(since)), and nothing waits." }
+        let stop = standstill.map { " \($0)" } ?? ""
+        guard !parts.isEmpty else {
+            let what = stop.isEmpty ? "nothing" : "no accepted job"
+            return "Nothing ran since \(Page.day(since)), and \(what) waits.\(stop)"
+        }
         // What waits for more than its turn may never be.
         let isForeseen = waiting.allSatisfy { $0.state == .held || $0.doneIn != nil }
         let last = isForeseen ? waiting.compactMap(\.doneIn).max() : nil
         let end = last.map { " All will be done in \(about($0))." } ?? ""
-        return "Since \(Page.day(since)): " + parts.joined(separator: ", ") + "." + end
+        return "Since \(Page.day(since)): " + parts.joined(separator: ", ") + "." + end + stop
     }
 
 }

@@ -290,6 +290,16 @@ public struct SpoolClient: Sendable {
             : "`charnnd` starts one, `charnnd --once` does what waits."
     }
 
+    /// That nothing is done in a shared spool until somebody starts its service, and what this user cannot see of what
+    /// waits; nil: a daemon works here, or this spool is one's own.
+    public var standstill: String? {
+        guard (try? layout.sharing(on: storage)) == .group, hasDaemon() == false else { return nil }
+        let unseen =
+            (try? storage.list(layout.incoming)) == nil
+            ? " What lies in incoming/ waits for it; you may not list that, `charnn why NAME` tells of one file." : ""
+        return "The service is stopped. \(startRemedy)\(unseen)"
+    }
+
     /// Why the daemon does not take a drop, as far as that can be seen from here; nil: it does.
     private func problem(of name: String, _ found: FileStatus) -> String? {
         switch found.kind {

@@ -34,6 +34,7 @@ extension MorningReport {
         for job in jobs.suffix(400) where [.active, .done].contains(job.state) { forecast.learn(job) }
         for job in jobs where job.state == .active { forecast.learn(job) }
 
+        report.standstill = client.standstill
         let reasons = client.waitingReasons(jobs)
         let accepted = Set(jobs.filter { $0.state != .rejected }.map(\.name))
         let inTurn = Set(client.turns(jobs).map(\.name))
@@ -55,7 +56,7 @@ extension MorningReport {
             case .queue:
                 let reason = reasons.reason(of: job)
                 // Nothing is promised to a job whose turn does not come by itself.
-                guard inTurn.contains(job.name), !reasons.isStopped else {
+                guard inTurn.contains(job.name), !reasons.isStopped, report.standstill == nil else {
                     report.waiting.append(
                         Waiting(name: job.name, state: .queue, reason: reason ?? job.status?.reason))
                     continue

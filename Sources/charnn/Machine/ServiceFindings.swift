@@ -74,13 +74,20 @@ struct ServiceFindings {
     }
 
     private func daemon() -> Finding {
-        switch SpoolClient(layout).hasDaemon() {
+        let client = SpoolClient(layout)
+        return switch client.hasDaemon() {
         case true?: .ok("Daemon", "works in this spool")
-        case false?:
-            .note("Daemon", "none works in this spool", "charnnd starts one; charnnd --once does what waits and ends")
-        case nil where access("/sys/fs/cgroup/system.slice/charnnd.service", F_OK) == 0:
+        case false?: .note("Daemon", "none works in this spool", client.startRemedy)
+        case nil where Self.runs:
             .ok("Daemon", "the system's service runs")
         case nil: .note("Daemon", "you may not see whether one works here", "systemctl status charnnd")
+        }
+    }
+
+    /// Whether the system's service has processes, by either kind of control groups.
+    private static var runs: Bool {
+        ["", "/systemd", "/unified"].contains {
+            access("/sys/fs/cgroup\($0)/system.slice/charnnd.service", F_OK) == 0
         }
     }
 
@@ -102,6 +109,9 @@ struct ServiceFindings {
         let link = "/etc/systemd/system/multi-user.target.wants/charnnd.service"
         guard lstat(link, &status) == 0 else {
             return .note("Service", "\(unit), not started at boot", "sudo systemctl enable --now charnnd")
+        }
+        guard Self.runs else {
+            return .note("Service", "\(unit), started at boot, and stopped now", "sudo systemctl start charnnd")
         }
         return .ok("Service", "\(unit), started at boot")
     }

@@ -58,12 +58,11 @@ struct List: ParsableCommand {
                 let what = drops == 1 ? "A job file waits" : "\(drops) job files wait"
                 Terminal.line("\(what) in \(layout.incoming) for a daemon.")
             } else if jobs.isEmpty {
-                Terminal.line("There are no jobs in \(layout.root); `charnn submit FILE` hands one over.")
+                let what = client.standstill == nil ? "jobs" : "accepted jobs"
+                Terminal.line("There are no \(what) in \(layout.root); `charnn submit FILE` hands one over.")
             }
             // In a spool of one's own its owner knows, and `why` says so.
-            if isShared, client.hasDaemon() == false, jobs.contains(where: { $0.state == .queue }) {
-                Terminal.line("No daemon works here. \(client.startRemedy)")
-            }
+            if let standstill = client.standstill { Terminal.line(standstill) }
             let runs = try client.runs().list().map(\.title)
             if !runs.isEmpty {
                 let more = runs.count > 5 ? " and \(runs.count - 5) more" : ""

@@ -58,6 +58,12 @@ pass "in a spool that is in use no tool changes anything, or says that no daemon
 systemctl stop charnnd
 for user in root charnnd alice eve; do look $user stopped; done
 as alice charnn why a --spool $spool >/dev/null || fail "a member may not ask why"
+as_alice cp /tmp/a.yaml $spool/incoming/later.yaml
+for tool in list report "why later" doctor; do
+    as alice charnn $tool --spool $spool | grep -q "systemctl start charnnd" || fail "charnn $tool does not say that the service is stopped"
+done
+as alice charnn doctor --spool $spool | grep -q "^ok *Service" && fail "doctor takes a stopped service for sound"
+rm -f $spool/incoming/later.yaml
 as_alice sh -c "cp /tmp/a.yaml $spool/incoming/b.yaml"
 as alice charnn why b --spool $spool 2>&1 | grep -q 'no daemon works' || fail "a member is not told that the service is stopped"
 (while [ ! -e /tmp/enough ]; do
