@@ -361,7 +361,10 @@ public struct CorpusEncoder {
         switch error.code {
         case .notFound: "the text \(source.path) does not exist; put it there, or mend the path"
         case .notRegular: "\(source.path) is not a regular file; name a text file"
-        case .denied: "the text \(source.path) may not be read by this user; give it the right to"
+        case .denied:
+            // Below a root it is read by the service, for somebody else.
+            "the text \(source.path) may not be read by \(source.root == nil ? "this user" : "the user that charnnd runs as"); "
+                + "give it the right to"
         case .outsideRoot:
             "the text \(source.path) leads out of \(source.root?.string ?? "its folder"); name one inside"
         default: "cannot read the text: \(error)"

@@ -88,6 +88,13 @@ struct EncodingRecognition {
 
     /// What is likely a mistake though it can be read; nil: nothing is.
     func doubt(_ encoding: TextEncoding) -> String? {
+        if encoding == .utf16 {
+            // Letters of the West stand one beside the other, where UTF-16 has a zero or a script's number between them.
+            let plain = head.count { (0x20...0x7E).contains($0) || $0 == 10 }
+            return markLength(.utf16) == 0 && plain * 10 > head.count * 8
+                ? "looks like a text of one byte a character, and not like UTF-16; set encoding to latin-1 or windows-1252"
+                : nil
+        }
         guard encoding == .latin1 || encoding == .windows1252, isUTF8 else { return nil }
         return
             "looks like UTF-8, of which \(encoding.rawValue) makes two or three wrong characters for each that is not "

@@ -74,6 +74,9 @@ public struct JobRecord: Sendable {
     /// The training loss of the last row, as every curve and table has it; nats.
     public var lastTrainLoss: Double? { rows.last { $0.trainLoss != nil }?.trainLoss ?? status?.trainLoss }
 
+    /// What it is ranked by, nats: its best validation loss, else the loss of the text that it was asked to score.
+    var rankedLoss: Double? { status?.bestValidationLoss ?? evaluation?.natsPerCharacter }
+
     /// The evaluation by which the model was chosen.
     var best: (step: Int, loss: Double)? {
         rows.compactMap { row in row.validationLoss.map { (step: row.step, loss: $0) } }.min { $0.loss < $1.loss }
@@ -85,6 +88,8 @@ public struct JobRecord: Sendable {
     /// What tells its validation text from others; nil: it has none, or none that is known.
     var validationKey: String? {
         if let text = status?.validationText { return text }
+        // Those that only score compare where they score the same texts.
+        if bestBits == nil, let evaluation { return "scored\n" + evaluation.corpus.joined(separator: "\n") }
         // Jobs of before have no checksum there.
         return bestBits == nil ? nil : Self.textKeys.map { setting("train.\($0)") ?? "" }.joined(separator: "\n")
     }

@@ -17,7 +17,7 @@ public struct RankedGroup: Sendable {
     }
 
     /// The place of one of its jobs from 1, among those with a validation loss; nil: it has none.
-    func rank(of index: Int) -> Int? { jobs[index].bestBits == nil ? nil : index + 1 }
+    func rank(of index: Int) -> Int? { jobs[index].rankedLoss == nil ? nil : index + 1 }
 
     /// Puts jobs of one validation text together, the largest group first, those without validation last.
     public static func grouped(_ records: [JobRecord]) -> [RankedGroup] {
@@ -41,6 +41,9 @@ public struct RankedGroup: Sendable {
     /// A text by its files, and how it was cut where that is not as usual.
     private static func name(_ jobs: [JobRecord]) -> String {
         let settings = jobs[0]
+        if settings.bestBits == nil, let scored = settings.evaluation {
+            return scored.corpus.joined(separator: " and ")
+        }
         let files = (settings.setting("train.corpus") ?? "an unknown text").split(separator: ", ")
             .map { $0.split(separator: "/").last.map(String.init) ?? "" }
         let cuts = [("max_chars", "null"), ("val_fraction", "0.1"), ("val_max_chars", "null")]
@@ -52,7 +55,7 @@ public struct RankedGroup: Sendable {
     }
 
     private static func isBefore(_ a: JobRecord, _ b: JobRecord) -> Bool {
-        switch (a.status?.bestValidationLoss, b.status?.bestValidationLoss) {
+        switch (a.rankedLoss, b.rankedLoss) {
         case (let first?, let second?): first != second ? first < second : a.name < b.name
         case (.some, nil): true
         case (nil, .some): false

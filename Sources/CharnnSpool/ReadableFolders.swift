@@ -61,7 +61,7 @@ public struct ReadableFolders: Sendable {
         return .file(found, root: root)
     }
 
-    /// What is not open to the daemon is not there.
+    /// What is not open to this process is not there.
     private static func status(of path: FilePath, in storage: some Storage) throws(StorageError) -> FileStatus? {
         do throws(StorageError) {
             return try storage.status(of: path)
@@ -69,5 +69,13 @@ public struct ReadableFolders: Sendable {
             guard error.code == .denied else { throw error }
             return nil
         }
+    }
+}
+
+extension FilePath {
+    /// Whether a relative path leads into the folder of one of these jobs.
+    public func isBelowJob(of names: [String]) -> Bool {
+        let normal = lexicallyNormalized()
+        return isRelative && normal.components.count > 1 && names.contains { $0 == normal.components.first?.string }
     }
 }

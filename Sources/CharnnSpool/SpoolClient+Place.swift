@@ -22,7 +22,9 @@ extension SpoolClient {
         let waits = queueWaits
         guard waits.disk == nil, queuePause == nil else { return nil }
         let turns = Self.turns(jobs, waits, at: clock.wall())
-        guard let own = turns.firstIndex(where: { $0.name == name }) else { return nil }
+        guard let own = turns.firstIndex(where: { $0.name == name }), absentText(of: turns[own]) == nil else {
+            return nil
+        }
         var before = Array(turns[..<own])
         let rest = waits.gpuUntil.flatMap { $0 > clock.wall() ? $0 : nil }
         let mayUseGPU = jobs.first { $0.name == name }?.status?.ticket?.mayUseGPU == true

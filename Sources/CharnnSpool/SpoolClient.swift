@@ -164,7 +164,10 @@ public struct SpoolClient: Sendable {
                     guard JobFileName(name) != nil, let job = JobFileName.split(name)?.stem else { continue }
                     // A numbered file of rejected/ can bear a name that differs from its job's.
                     let status = try? JobStatus.read(layout.status(of: job), on: storage)
-                    let isOwn = status?.ticket.map { $0.file == name } ?? true
+                    // So can one that was mended and dropped again: the status is the new job's.
+                    let isOwn =
+                        (status?.ticket.map { $0.file == name } ?? true)
+                        && (state != .rejected || status?.state == .rejected)
                     jobs.append(
                         Job(
                             name: job, state: state, file: name, status: isOwn ? status : nil,
@@ -175,6 +178,12 @@ public struct SpoolClient: Sendable {
             throw SpoolClientError(error)
         }
         return ordered(Self.eachOnce(jobs))
+    }
+
+    /// Of some jobs those that matter still: a file that was rejected, mended and dropped again under its name is not one.
+    public static func withoutMended(_ jobs: [Job]) -> [Job] {
+        let accepted = Set(jobs.filter { $0.state != .rejected }.map(\.name))
+        return jobs.filter { $0.state != .rejected || $0.status != nil || !accepted.contains($0.name) }
     }
 
     /// The directories are listed one after the other: a job that is moved meanwhile stands in two. It is where its status
@@ -333,6 +342,11 @@ public struct SpoolClient: Sendable {
             let isDelayed = job.status?.notBefore.map { $0 > clock.wall() } ?? false
             return "\(job.name) \(why).\(isDelayed && !reasons.rests(job) ? reason : "")"
         }
+        if let text = absentText(of: job) {
+            return
+                "\(job.name) waits for its turn, and then for its text \(text), which is not there yet, or not to be read "
+                + "by you."
+        }
         if hasDaemon() == false { return "\(job.name) is queued, but no daemon works in this spool. \(startRemedy)" }
         let before = jobs.prefix { $0.name != job.name }.filter { $0.state == .queue && !reasons.rests($0) }.count
         let turn = turn(of: job, jobs, waits)
@@ -341,6 +355,18 @@ public struct SpoolClient: Sendable {
         }
         let running = jobs.first { $0.state == .active }
         return "\(job.name) is next" + (running.map { " after \($0.name)." } ?? ".") + turn + reason
+    }
+
+    /// The first of a queued job's texts that is not there, as far as this user can see.
+    func absentText(of job: Job) -> String? {
+        // Of a job with a checkpoint none is read any more.
+        guard job.state == .queue, job.status?.step ?? 0 == 0 else { return nil }
+        return job.status?.ticket?.texts?.prefix(Reader.mostComponents).first { text in
+            let folders = ReadableFolders(roots: nil)
+            let place = try? folders.place(of: FilePath(text), relativeTo: layout.corpora, in: storage)
+            guard case .file(let path, _)? = place else { return false }
+            return ((try? storage.status(of: path)) ?? nil) == nil
+        }.map { PlainText.line($0, atMost: 200) }
     }
 
     /// Whose turn it is, where several people's jobs of one priority wait; empty where one only waits.

@@ -94,7 +94,9 @@ public struct SpoolLayout: Sendable, Hashable {
         guard path.isRelative else { return path.lexicallyNormalized() }
         let places = [jobs, corpora].map { $0.appending(path.components).lexicallyNormalized() }
         do throws(StorageError) {
-            return try storage.status(of: places[0]) == nil ? places[1] : places[0]
+            let place = try ReadableFolders(roots: nil).place(of: path, relativeTo: jobs, in: storage)
+            guard case .file(let found, _) = place else { return places[0] }
+            return try storage.status(of: found) == nil ? places[1] : found
         } catch {
             // Whoever opens it is told why it cannot be looked at.
             return places[0]

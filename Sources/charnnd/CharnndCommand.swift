@@ -33,7 +33,8 @@ struct CharnndCommand: AsyncParsableCommand {
         abstract: "Trains character-level language models from job files dropped into a folder.",
         discussion: """
             Runs until it is stopped. A job is a YAML file in the spool's incoming/ folder; its results appear in \
-            jobs/NAME/. SIGTERM lets the running job write a checkpoint and ends; SIGHUP reads the configuration again.
+            jobs/NAME/. With --once it ends when nothing more can be done; a text that a job names and that is not there is \
+            waited for as long as text_grace says, 10 minutes. SIGTERM lets the running job write a checkpoint and ends; SIGHUP reads the configuration again.
 
             As a service it is started by `systemctl start charnnd`, and `journalctl -u charnnd` tells its story.
 

@@ -147,6 +147,11 @@ import Testing
             #expect(notes.first?.contains("looks like UTF-8, of which \(encoding.rawValue) makes") == true, "\(notes)")
         }
         #expect(try read(Array(Self.prose.utf8), .utf8).notes == [])
+        // An even number of bytes, so that it can be read as pairs of them.
+        let western = [UInt8](repeating: 0x61, count: 50) + [0xE9] + [UInt8](repeating: 0x62, count: 49)
+        #expect(try read(western, .utf16).notes.first?.contains("looks like a text of one byte a character") == true)
+        let units = Array("plain words, and 中文\n".utf16).flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }
+        #expect(try read(units, .utf16).notes == [])
     }
 
     @Test func `a frame that is not there is told`() throws {

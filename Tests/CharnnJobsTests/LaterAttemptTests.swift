@@ -57,6 +57,16 @@ import Testing
         for (name, bytes) in first { #expect(third["attempt-1/\(name)"] == bytes) }
     }
 
+    @Test func `a job that asks for no texts any more has none but those of before`() throws {
+        try fixture.run("m", JobFixture.training)
+        #expect(try fixture.run("a", texts(count: 2)) == .done)
+        let first = try contents()
+        #expect(try fixture.run("a", "evaluate:\n  model: m\n  corpus: text.txt\n") == .done)
+        let second = try contents()
+        #expect(second.keys.sorted() == ["attempt-1/1.txt", "attempt-1/2.txt"])
+        #expect(second["attempt-1/1.txt"] == first["1.txt"])
+    }
+
     @Test func `an attempt that is interrupted and goes on keeps what was there before it once`() throws {
         try fixture.run("m", JobFixture.training)
         #expect(try fixture.run("a", texts(count: 40)) == .done)

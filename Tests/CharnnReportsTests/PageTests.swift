@@ -279,6 +279,20 @@ import Testing
         #expect(RankedGroup.grouped([one, try record("third")]).count == 2)
     }
 
+    @Test func `jobs that score one text stand together, by their scores`() throws {
+        func job(_ name: String, _ corpus: String, _ nats: Double) -> JobRecord {
+            var record = JobRecord(name, folder: folder.path.appending(name), state: .done, in: storage)
+            record.evaluation = EvaluationRecord(
+                model: "m", corpus: [corpus], characters: 9, unknownCharacters: 0, natsPerCharacter: nats,
+                bitsPerCharacter: nats * 1.4427, perplexity: 1, warning: nil)
+            return record
+        }
+        let groups = RankedGroup.grouped([job("a", "x.txt", 2), job("b", "y.txt", 1), job("c", "x.txt", 1.5)])
+        #expect(groups.map(\.text) == ["x.txt", "y.txt"])
+        #expect(groups[0].jobs.map(\.name) == ["c", "a"])
+        #expect(JobComparison(groups.flatMap(\.jobs)).table.contains(["scored on", "x.txt", "x.txt", "y.txt"]))
+    }
+
     private func heights(_ svg: String) -> [Double] {
         svg.matches(of: /[0-9.]+,([0-9.]+)[ "]/).compactMap { Double($0.output.1) }
     }

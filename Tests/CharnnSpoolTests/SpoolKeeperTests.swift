@@ -327,6 +327,10 @@ struct SpoolKeeperTests {
         #expect(try spool.files(.rejected).contains("a.yaml"))
         let found = try SpoolCheck.findings(spool.layout, storage: spool.disk, check: SpoolFixture.check)
         #expect(found.filter { $0.weight == .damage } == [])
+        // What is left of the first file has not the second one's status, and is not shown beside it.
+        let jobs = try spool.client.list()
+        #expect(jobs.first { $0.state == .rejected }?.status == nil)
+        #expect(SpoolClient.withoutMended(jobs).map(\.state) == [.done])
     }
 
     @Test func `why tells of a drop that is not taken, and for what reason`() throws {

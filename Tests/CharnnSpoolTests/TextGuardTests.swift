@@ -221,6 +221,38 @@ import Testing
     }
 }
 
+extension TextGuardTests {
+    @Test func `a text that was closed and is open again is waited for`() throws {
+        let spool = try SpoolFixture()
+        let keeper = try spool.open()
+        let path = spool.layout.corpora.appending("again.txt")
+        try spool.disk.replace(path, with: Array("half a te".utf8))
+        keeper.textArrived(path)
+        let writer = try FileDescriptor.open(path, .writeOnly)
+        try spool.drop("a.yaml", "text: again.txt")
+        try keeper.settle()
+        #expect(try keeper.claimNext() == nil)
+        _ = try writer.writeAll(Array("xt".utf8))
+        try writer.close()
+        spool.time.pass(6)
+        #expect(try keeper.claimNext()?.job == "a")
+    }
+
+    @Test func `why promises no start to a job whose text is missing, also before its turn`() throws {
+        let spool = try SpoolFixture()
+        let keeper = try spool.open()
+        try spool.drop("a.yaml", "priority: 0")
+        try spool.drop("b.yaml", "text: late.txt")
+        try keeper.settle()
+        #expect(try keeper.claimNext()?.job == "a")
+        let client = spool.client
+        #expect(try client.why("b").contains("then for its text late.txt, which is not there yet"))
+        #expect(try client.place(of: "b") == nil)
+        try spool.disk.replace(spool.layout.corpora.appending("late.txt"), with: [65])
+        #expect(try client.place(of: "b") != nil)
+    }
+}
+
 /// How files are found by name.
 @Suite struct ReadableFoldersTests {
     private let folder = TemporaryDirectory("names")

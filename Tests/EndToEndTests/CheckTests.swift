@@ -101,6 +101,18 @@ import Testing
         #expect(!run.output.contains("Training begins"))
     }
 
+    @Test func `nobody waits for a model file, nor for oneself`() throws {
+        for path in ["./late.safetensors", "gh/model.safetensors"] {
+            let end = try check("generate: {model: \(path)}\n")
+            #expect(end.status == 65 && end.error.contains("there is no such model"), "\(end.output)")
+        }
+        // What a predecessor makes is there when the job's turn comes.
+        let later = try check("after: gh\ngenerate: {model: gh/model.safetensors}\n")
+        #expect(later.status == 0 && later.output.contains("not there yet: generate.model: there is no model gh/"))
+        let own = try check(Self.training + "after: job\n")
+        #expect(own.status == 65 && own.error.contains("would wait for itself"), "\(own.output)")
+    }
+
     @Test func `a job that is queued is no missing predecessor`() throws {
         try spool.drop("first.yaml", Self.training)
         #expect(try spool.once().status == 0)

@@ -51,6 +51,17 @@ import Testing
         #expect(try texts() == ["own-2.txt", "own.txt"])
     }
 
+    @Test func `what lies beside the job file is found in either form of its name`() throws {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        try write("\(decomposed).txt", Corpus.tale(3000))
+        try spool.corpus("\(composed).txt", Corpus.tale(6000))
+        try write("night.yaml", job("\(composed).txt"))
+        #expect(try spool.charnn("check", "night.yaml", "--no-time").output.contains("3,000 characters"))
+        #expect(try spool.charnn("submit", "night.yaml").status == 0)
+        #expect(try spool.once().status == 0)
+        #expect(try spool.text(spool.output("night").appending(.log)).contains("3,000 characters"))
+    }
+
     @Test func `a path out of the folder is copied under its last name`() throws {
         try write("own.txt", Corpus.tale(3000))
         try write("jobs/night.yaml", job("../own.txt"))

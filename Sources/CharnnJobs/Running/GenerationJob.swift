@@ -50,7 +50,8 @@ struct GenerationJob {
 
     func run(_ trained: LoadedModel?) throws {
         let sections = runner.job.generate
-        guard !sections.isEmpty else { return }
+        // A job that asks for none any more has none but those of before.
+        guard !sections.isEmpty || folder.exists(folder.generated) else { return }
         runner.keeper.enter("generating")
         try runner.storage.createDirectories(folder.generated, mode: 0o750)
         var progress = GenerationProgress.read(progressFile, in: runner.storage)

@@ -140,11 +140,11 @@ public struct JobInspection {
         return model
     }
 
-    /// Whether a path leads to no file and may do so later: what lies in a job's folder may come with the job.
+    /// Whether a path leads to no file and will do so later: what lies in the folder of a job that is waited for comes with
+    /// it.
     private mutating func isAwaited(_ reference: ModelReference, _ found: FilePath, at place: String) throws -> Bool {
         guard case .path(let path) = reference, try storage.status(of: found) == nil else { return false }
-        let named = FilePath(path)
-        guard named.isRelative, named.components.count > 1 else {
+        guard FilePath(path).isBelowJob(of: job.after) else {
             throw JobError(
                 .noInput,
                 "\(path): there is no such model beside the job file, in \(environment.corpora) or \(environment.jobs); put it "

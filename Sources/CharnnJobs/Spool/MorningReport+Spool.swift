@@ -24,7 +24,7 @@ extension MorningReport {
             spool: layout.root.string, time: JobStatus.time(now), since: JobStatus.time(since))
         let people = People.system
         let client = SpoolClient(layout, storage: storage, people: people)
-        let jobs = try client.list()
+        let jobs = SpoolClient.withoutMended(try client.list())
         // Each owner's are looked up once.
         var caps: [UInt32?: Caps] = [:]
         for owner in Set(jobs.map(\.owner)) {
@@ -36,7 +36,6 @@ extension MorningReport {
 
         report.standstill = client.standstill
         let reasons = client.waitingReasons(jobs)
-        let accepted = Set(jobs.filter { $0.state != .rejected }.map(\.name))
         let inTurn = Set(client.turns(jobs).map(\.name))
         var clock: Double? = 0
         for job in jobs {
@@ -68,8 +67,6 @@ extension MorningReport {
                         name: job.name, state: .queue, reason: reason ?? job.status?.reason, startsIn: begin,
                         doneIn: clock))
             case .held: report.addHeld(job)
-            // Mended and dropped again under the same name.
-            case .rejected where job.status == nil && accepted.contains(job.name): continue
             case .done, .failed, .cancelled, .rejected, .stopped: report.addEnded(job, layout, storage)
             }
         }
@@ -113,7 +110,7 @@ extension MorningReport {
                 name: run.title, state: run.state,
                 reason: run.problem ?? run.status?.reason ?? "the reason was not recorded",
                 remedy: run.problem == nil
-                    ? "When that is mended: charnn run with its job file; it goes on from its newest checkpoint."
+                    ? "When that is mended as it says: charnn run with its job file; it goes on from a checkpoint if there is one."
                     : "To begin anew: charnn run --fresh with its job file.", endedAt: ended, hasFolder: true))
     }
 
@@ -151,7 +148,8 @@ extension MorningReport {
             problems.append(
                 Problem(
                     name: job.name, state: .failed, reason: job.status?.reason ?? "the reason was not recorded",
-                    remedy: "When that is mended: charnn retry \(job.name); it goes on from its newest checkpoint.",
+                    remedy: "When that is mended as it says: charnn retry \(job.name), which goes on from a checkpoint "
+                        + "if there is one.",
                     endedAt: ended, hasFolder: true))
         default: ran.append(Self.record(job, layout, storage))
         }

@@ -171,7 +171,6 @@ final class TextGuard: SpoolRoom {
     private func secondsUntilComplete(
         _ path: FilePath, _ root: FilePath, _ status: FileStatus
     ) throws(StorageError) -> Double? {
-        if closed[path]?.isUnchanged(status) == true { return nil }
         let now = clock.monotonic()
         if watched[path]?.status.isUnchanged(status) != true {
             if watched.count >= Self.mostRemembered { watched = [:] }
@@ -182,7 +181,7 @@ final class TextGuard: SpoolRoom {
             switch try storage.open(path, beneath: root).isOpenForWriting() {
             case true: return max(left, 1)
             case false: return nil
-            case nil: return left > 0 ? left : nil
+            case nil: return left > 0 && closed[path]?.isUnchanged(status) != true ? left : nil
             }
         } catch {
             // That it cannot be read, its worker says.

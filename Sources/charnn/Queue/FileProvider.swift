@@ -27,7 +27,7 @@ struct FileProvider {
         func names(_ paths: [String], _ kind: FilesBeside.Kind) throws -> [String: String] {
             var names: [String: String] = [:]
             for path in Set(paths).sorted() {
-                let name = try name(for: path, kind, beside, &copies)
+                let name = try name(for: path, kind, beside, after: job.after, &copies)
                 if name != path { names[path] = name }
             }
             return names
@@ -51,12 +51,13 @@ struct FileProvider {
 
     /// What the job is to say for a path.
     private func name(
-        for text: String, _ kind: FilesBeside.Kind, _ beside: FilesBeside, _ copies: inout [Copy]
+        for text: String, _ kind: FilesBeside.Kind, _ beside: FilesBeside, after predecessors: [String],
+        _ copies: inout [Copy]
     ) throws -> String {
         let path = FilePath(text)
         if path.isAbsolute, isReadable(path) { return text }
         guard let source = try beside.find(text) else {
-            if path.isRelative, try beside.mayLieInSpool(path, kind, layout) { return text }
+            if path.isRelative, try beside.mayLieInSpool(path, kind, after: predecessors, layout) { return text }
             let place = path.isAbsolute ? "" : " beside the job file or in \(layout.corpora)"
             throw Failure(
                 "\(text): there is no such \(kind.rawValue)\(place); put it there, or mend the path", status: 66)

@@ -34,7 +34,7 @@ struct List: ParsableCommand {
             let layout = try spool.existing(storage)
             let client = SpoolClient(layout)
             if runs { return try listRuns(client, storage) }
-            let jobs = try client.list()
+            let jobs = SpoolClient.withoutMended(try client.list())
             let people = People.system
             let isShared = try layout.sharing(on: storage) == .group
             let reasons = client.waitingReasons(jobs)

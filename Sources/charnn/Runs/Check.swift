@@ -67,7 +67,9 @@ struct Check: ParsableCommand {
         var inspection = JobInspection(job, environment, storage: storage, engines: Engines())
         let outline = inspection.inspect(in: client)
         let broken = environment.configuration.caps.all.violation(of: try JobFile.requirements(given.bytes, file))
-        let mistakes = inspection.mistakes.map(\.description) + [broken].compactMap(\.self)
+        let isOwn = try job.after.contains(given.name) && client.find(given.name) == nil
+        let circle = isOwn ? "after: \(given.name) is this job, which would wait for itself; leave it out" : nil
+        let mistakes = inspection.mistakes.map(\.description) + [broken, circle].compactMap(\.self)
         guard mistakes.isEmpty else {
             throw Failure(mistakes.map { "\(file): \($0)" }.joined(separator: "\n"), status: 65)
         }
@@ -76,8 +78,8 @@ struct Check: ParsableCommand {
         lines += awaited.map { "  not there yet: \($0)" }
         for name in job.modelJobs where try client.find(name) == nil && runs.find(name) != nil {
             lines.append(
-                "  warning: \(name) is a run outside the queue: `charnn run` takes its model, and in the queue a job of that "
-                    + "name is waited for")
+                "  warning: \(name) is a run outside the queue, whose model `charnn run` takes; a queued job needs a job of "
+                    + "that name, so submit its job file too")
         }
         if let section = job.train, let outline {
             lines += try description(of: outline, section, environment.configuration.caps.all)

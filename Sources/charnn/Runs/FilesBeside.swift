@@ -11,24 +11,36 @@ struct FilesBeside {
 
     /// The file that a job file names, with links followed, for they are the person's own; nil where there is none.
     func find(_ named: String) throws -> FilePath? {
-        let path = folder.pushing(FilePath(named)).lexicallyNormalized().real
-        return try storage.status(of: path)?.kind == .regular ? path : nil
+        let place = try ReadableFolders(roots: nil).place(of: FilePath(named), relativeTo: folder, in: storage)
+        switch place {
+        case .file(let path, _): return try storage.status(of: path.real)?.kind == .regular ? path.real : nil
+        case .ambiguous(let path):
+            throw Failure(
+                "\(path): there are several files whose names differ only in how their letters are composed; rename all but "
+                    + "one", status: Failure.usage)
+        case .outside, .tooDeep: return nil
+        }
+    }
+
+    /// Whether something lies where a relative path leads in a folder.
+    private func lies(_ path: FilePath, in folder: FilePath) throws -> Bool {
+        let place = try ReadableFolders(roots: [folder]).place(of: path, relativeTo: folder, in: storage)
+        guard case .file(let found, _) = place else { return true }
+        return try storage.status(of: found) != nil
     }
 
     enum Kind: String { case text, model }
 
     /// Whether a relative path that names nothing beside the job file may name something in the spool.
-    func mayLieInSpool(_ path: FilePath, _ kind: Kind, _ layout: SpoolLayout) throws -> Bool {
-        switch kind {
-        case .text:
-            let target = layout.corpora.pushing(path).lexicallyNormalized()
-            // What leads out of corpora/ is the daemon's to judge.
-            return try !target.starts(with: layout.corpora) || storage.status(of: target) != nil
-        case .model:
-            let target = SpoolLayout.model(at: path, jobs: layout.jobs, corpora: layout.corpora, on: storage)
-            // What lies in a job's folder may come with the job.
-            return try path.components.count > 1 || storage.status(of: target) != nil
-        }
+    ///
+    /// - Parameter predecessors: Jobs that will have ended: what lies in their folders may come with them.
+    func mayLieInSpool(
+        _ path: FilePath, _ kind: Kind, after predecessors: [String], _ layout: SpoolLayout
+    ) throws -> Bool {
+        // What leads out of corpora/ is the daemon's to judge.
+        if try lies(path, in: layout.corpora) { return true }
+        guard kind == .model else { return false }
+        return try lies(path, in: layout.jobs) || path.isBelowJob(of: predecessors)
     }
 
     /// The job with the paths of what lies beside its file; the others stay as they are.
