@@ -52,7 +52,7 @@ extension CUDAEngine {
         let network =
             3 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + states * sizes.state * 4
         // Which plan is the fastest is not known yet.
-        let workspaces = StepPlan.Ways.allCases.map { ways in
+        let workspaces = StepWays.allCases.map { ways in
             TrainingWorkspace.bytes(
                 Sizes(
                     architecture, precision, streams: batchSize, steps: sequenceLength, tuning: Tuning(steps: ways)),

@@ -1,6 +1,5 @@
 import CCharnnCUDA
 public import CharnnEngine
-import Glibc
 
 /// The engine for NVIDIA's GPUs: a whole training step on the device, recorded once and repeated as one launch.
 ///
@@ -11,15 +10,7 @@ public final class CUDAEngine: Engine {
     /// Steps run on the device while the host prepares the next ones.
     public var stepsInFlight: Int { Self.slots }
 
-    /// What the operands of a training step's large products are; sums, weights and all else are fp32.
-    public enum Precision: String, Sendable, CaseIterable {
-        case fp32
-        case fp16
-    }
-
-    /// Raised with every change after which the same sizes on the same device come to other bits, such as another choice of
-    /// ``ProductPlan``: a run that began before is told so.
-    static let arithmetic = 1
+    public typealias Precision = CUDAPrecision
 
     /// Steps whose outcomes the device keeps.
     static let slots = 16
@@ -86,7 +77,7 @@ public final class CUDAEngine: Engine {
         self.tuning = tuning
         configuration = EngineConfiguration(
             device: "cuda", deviceName: device.name, precision: precision.rawValue,
-            kernels: "\(device.kernelOrigin), \(device.multiprocessors) SMs, arithmetic \(Self.arithmetic)",
+            kernels: "\(device.kernelOrigin), \(device.multiprocessors) SMs, arithmetic \(Arithmetic.version)",
             threads: 1)
         try device.enter()
         weights = try CUDAWeights(device, architecture)
@@ -180,7 +171,7 @@ public final class CUDAEngine: Engine {
         for scale in usableScales {
             try write(step, text, scale: scale, slot: 0, to: workspace)
             try workspace.enqueueGradient(from: state.map { ($0.hidden, $0.cell) })
-            let losses = try workspace.sequence.losses.read(Float.self, count: rows)
+            let losses = try workspace.forward.losses.read(Float.self, count: rows)
             let factor = 1 / (Float(rows) * scale)
             let gradient = try workspace.backward.gradient.read(Float.self, count: weights.layout.count)
             result = (losses.reduce(0) { $0 + Double($1) } / Double(rows), gradient.map { $0 * factor })
@@ -190,11 +181,11 @@ public final class CUDAEngine: Engine {
     }
 
     public func makeScorer(streams: Int) throws(EngineError) -> any Scorer {
-        try CUDAScorer(engine: self, streams: streams)
+        try CUDAScorer(weights, streams: streams)
     }
 
     public func makePredictor(streams: Int) throws(EngineError) -> any Predictor {
-        try CUDAPredictor(engine: self, streams: streams)
+        try CUDAPredictor(weights, streams: streams)
     }
 
     // MARK: - Plans
@@ -294,7 +285,7 @@ public final class CUDAEngine: Engine {
         _ step: TrainingStep, _ text: SymbolText, scale: Float, slot: Int, to workspace: TrainingWorkspace
     ) throws(EngineError) {
         let place = try texts.place(text, starts: step.starts, length: step.sequenceLength + 1, on: device)
-        try workspace.sequence.write(
+        try workspace.forward.write(
             CharnnStep(step, text: place, resets: step.resetsState || state == nil, scale: scale, slot: slot),
             starts: place.starts)
     }
@@ -342,29 +333,5 @@ public final class CUDAEngine: Engine {
         return bytes.withUnsafeBytes { raw in
             (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * size, as: CharnnOutcome.self) }
         }
-    }
-}
-
-extension CharnnStep {
-    /// A step as the device reads it, its constants worked out in double precision.
-    init(_ step: TrainingStep, text: TextStore.Place, resets: Bool, scale: Float, slot: Int) {
-        let rule = step.optimizer
-        let (correction1, correction2) =
-            (1 - pow(rule.beta1, Double(rule.updateNumber)), 1 - pow(rule.beta2, Double(rule.updateNumber)))
-        let kind =
-            switch rule.kind {
-            case .adam: CharnnAdam
-            case .adamw: CharnnAdamW
-            case .rmsprop: CharnnRMSprop
-            case .sgd: CharnnSGD
-            }
-        self.init(
-            number: UInt64(step.number), seed: step.seed, text: text.address, textWidth: Int32(text.width),
-            resetsState: resets ? 1 : 0, slot: Int32(slot), optimizer: Int32(kind), lossScale: scale,
-            learningRate: Float(rule.learningRate), beta1: Float(rule.beta1), beta2: Float(rule.beta2),
-            epsilon: Float(rule.epsilon), momentum: Float(rule.momentum), weightDecay: Float(rule.weightDecay),
-            stepSize: Float(rule.learningRate / correction1), inverseRootBias: Float(1 / correction2.squareRoot()),
-            oneMinusBeta1: Float(1 - rule.beta1), oneMinusBeta2: Float(1 - rule.beta2), reserved: 0,
-            clipNorm: rule.clipNorm)
     }
 }

@@ -4,8 +4,8 @@ import CharnnEngine
 /// All that training needs for batches of one size, and the recorded step.
 final class TrainingWorkspace {
     let sizes: Sizes
-    let sequence: Sequence
-    let backward: Backward
+    let forward: ForwardPass
+    let backward: BackwardPass
     private let weights: CUDAWeights
     /// fp64 `[CharnnNormBlocks]`
     private let norms: DeviceBuffer
@@ -29,17 +29,17 @@ final class TrainingWorkspace {
         try Self.requireRoom(weights.device, sizes)
         self.sizes = sizes
         self.weights = weights
-        sequence = try Sequence(weights, sizes, isTraining: true)
-        backward = try Backward(sequence)
+        forward = try ForwardPass(weights, sizes, isTraining: true)
+        backward = try BackwardPass(forward)
         norms = try DeviceBuffer(weights.device, bytes: CharnnNormBlocks * 8)
         work = RepeatedWork(on: weights.device)
     }
 
     /// Bytes that the workspace takes.
     static func bytes(_ sizes: Sizes, multiprocessors: Int) -> Int {
-        let forward = Sequence.Bytes(sizes, isTraining: true, multiprocessors: multiprocessors)
+        let forwardBytes = ForwardPass.Bytes(sizes, isTraining: true, multiprocessors: multiprocessors)
         let packed = sizes.precision == .fp16 ? PackedWeights.bytes(sizes) : 0
-        return forward.total + packed + Backward.Bytes(sizes, multiprocessors: multiprocessors).total
+        return forwardBytes.total + packed + BackwardPass.Bytes(sizes, multiprocessors: multiprocessors).total
     }
 
     static func hasRoom(_ device: CUDADevice, _ sizes: Sizes) throws(EngineError) -> Bool {
@@ -63,20 +63,20 @@ final class TrainingWorkspace {
         let device = weights.device
         try device.fork(3) { () throws(EngineError) in
             try device.on(.urgent(0), weights.enqueuePreparation)
-            if let packed = sequence.packed { try device.on(.urgent(1), packed.enqueuePacking) }
+            if let packed = forward.packed { try device.on(.urgent(1), packed.enqueuePacking) }
             try device.on(.urgent(2)) { () throws(EngineError) in
-                try sequence.gather(steps: sizes.steps)
-                try sequence.begin(from: state, mayReset: true)
+                try forward.gather(steps: sizes.steps)
+                try forward.begin(from: state, mayReset: true)
             }
         }
-        try sequence.forward(steps: sizes.steps) { chunk throws(EngineError) in
-            try sequence.loss(chunk)
+        try forward.run(steps: sizes.steps) { chunk throws(EngineError) in
+            try forward.loss(chunk)
             try backward.enqueueHead(chunk)
         }
         try backward.enqueue()
     }
 
-    /// Runs the step that was written to the sequence.
+    /// Runs the step that was written to the forward pass.
     func run(_ targets: Targets) throws(EngineError) {
         if let last, !(last == targets) { work.forget() }
         last = targets
@@ -96,25 +96,25 @@ final class TrainingWorkspace {
         try device.launch(
             .gradientNorm, grid: (CharnnNormBlocks, 1, 1),
             CharnnNorm(
-                step: sequence.step.address, gradient: backward.gradient.address, partial: norms.address,
+                step: forward.step.address, gradient: backward.gradient.address, partial: norms.address,
                 count: Int64(count), scale: Float(1 / Double(sizes.rows)), reserved: 0))
         try device.launch(
             .conclude, grid: (1, 1, 1),
             CharnnConclusion(
-                step: sequence.step.address, status: targets.status.address, outcomes: targets.outcomes.address,
-                losses: sequence.losses.address, norms: norms.address, rows: Int32(sizes.rows),
+                step: forward.step.address, status: targets.status.address, outcomes: targets.outcomes.address,
+                losses: forward.losses.address, norms: norms.address, rows: Int32(sizes.rows),
                 isScaled: sizes.precision == .fp16 ? 1 : 0))
         try device.launch(
             .update, grid: (pieces(count, of: Kernel.update.threads), 1, 1),
             CharnnParameterUpdate(
-                step: sequence.step.address, status: targets.status.address, parameters: weights.parameters.address,
+                step: forward.step.address, status: targets.status.address, parameters: weights.parameters.address,
                 gradient: backward.gradient.address, first: targets.first?.address ?? 0,
                 second: targets.second?.address ?? 0, count: Int64(count)))
         try device.launch(
             .commit, grid: (pieces(sizes.state, of: Kernel.commit.threads), 1, 1),
             CharnnCommit(
-                status: targets.status.address, fromHidden: sequence.hiddenState.address,
-                fromCell: sequence.cellState?.address ?? 0, toHidden: targets.hidden.address,
+                status: targets.status.address, fromHidden: forward.hiddenState.address,
+                fromCell: forward.cellState?.address ?? 0, toHidden: targets.hidden.address,
                 toCell: targets.cell?.address ?? 0, count: Int32(sizes.state), reserved: 0))
     }
 }

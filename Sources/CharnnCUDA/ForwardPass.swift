@@ -4,7 +4,7 @@ import CharnnEngine
 /// A batch on a device on its way through the network: what the forward pass needs, and what it leaves.
 ///
 /// Rows are time-major: stream `b` at time `t` is row `t B + b`.
-final class Sequence {
+final class ForwardPass {
     let sizes: Sizes
     let weights: CUDAWeights
     var device: CUDADevice { weights.device }
@@ -176,7 +176,7 @@ final class Sequence {
     /// A layer has a branch of the device for itself and follows the one below at a chunk's distance; behind the last comes the head.
     ///
     /// - Parameter then: What comes next for the rows of each chunk, on the head's branch.
-    func forward(
+    func run(
         steps: Int, then: (_ chunk: Range<Int>) throws(EngineError) -> Void = { _ in }
     ) throws(EngineError) {
         func work(_ layer: Int, _ chunk: Range<Int>) throws(EngineError) {

@@ -2,8 +2,8 @@ import CCharnnCUDA
 import CharnnEngine
 
 /// The way back through a batch: the gradient of the summed loss, times the step's scale, in ``ParameterLayout``.
-final class Backward {
-    private let sequence: Sequence
+final class BackwardPass {
+    private let forward: ForwardPass
     private let sizes: Sizes
     private let weights: CUDAWeights
     private var device: CUDADevice { weights.device }
@@ -25,11 +25,11 @@ final class Backward {
     private let headPlan: ProductPlan
     private let symbolSplits: Int
 
-    init(_ sequence: Sequence) throws(EngineError) {
-        self.sequence = sequence
-        sizes = sequence.sizes
-        weights = sequence.weights
-        let (device, s) = (sequence.device, sequence.sizes)
+    init(_ forward: ForwardPass) throws(EngineError) {
+        self.forward = forward
+        sizes = forward.sizes
+        weights = forward.weights
+        let (device, s) = (forward.device, forward.sizes)
         let bytes = Bytes(s, multiprocessors: device.multiprocessors)
         gradient = try DeviceBuffer(device, bytes: bytes.gradient)
         above = try DeviceBuffer(device, bytes: bytes.above)
@@ -82,7 +82,7 @@ final class Backward {
     /// What the top layer gets of a chunk's losses.
     func enqueueHead(_ chunk: Range<Int>) throws(EngineError) {
         try multiplyBack(
-            logits(from: chunk.lowerBound), chunk, k: sizes.symbols, sequence.packed?.head, .headWeight)
+            logits(from: chunk.lowerBound), chunk, k: sizes.symbols, forward.packed?.head, .headWeight)
     }
 
     /// Everything behind that.
@@ -122,24 +122,24 @@ final class Backward {
 
     /// The gradient of the logits from time `t` on.
     private func logits(from t: Int) -> Operand {
-        Operand(sequence.logitGradient(t), stride: sizes.stride(sizes.symbols))
+        Operand(forward.logitGradient(t), stride: sizes.stride(sizes.symbols))
     }
 
     /// The gradients of a layer's gates from time `t` on: as the input product gets them, and as the recurrent product does.
     private func gates(_ layer: Int, _ t: Int) -> Operand {
-        Operand(sequence.gates(layer, t), stride: sizes.stride(sizes.gateUnits))
+        Operand(forward.gates(layer, t), stride: sizes.stride(sizes.gateUnits))
     }
 
     private func recurrentGates(_ layer: Int, _ t: Int) -> Operand {
         guard let recurrentGates else { return gates(layer, t) }
         let stride = sizes.stride(sizes.gateUnits)
         let row = layer * sizes.rows + t * sizes.streams
-        return Operand(sequence.place(recurrentGates, row * stride * sizes.operandBytes), stride: stride)
+        return Operand(forward.place(recurrentGates, row * stride * sizes.operandBytes), stride: stride)
     }
 
     private func headGradients() throws(EngineError) {
         let d = logits(from: 0)
-        let top = Operand(sequence.hidden(sizes.layers - 1, 1), stride: sizes.stride(sizes.units))
+        let top = Operand(forward.hidden(sizes.layers - 1, 1), stride: sizes.stride(sizes.units))
         try device.multiply(
             transposing, m: sizes.symbols, n: sizes.units, k: sizes.rows, d, top, plan: headPlan,
             partial: partial,
@@ -151,7 +151,7 @@ final class Backward {
     private func multiplyBack(
         _ d: Operand, _ chunk: Range<Int>, k: Int, _ packed: PackedWeights.Matrix?, _ role: ParameterRole
     ) throws(EngineError) {
-        let rows = sequence.rows(chunk)
+        let rows = forward.rows(chunk)
         let result = Operand(above(chunk.lowerBound), stride: sizes.units)
         if let packed {
             try device.multiply(
@@ -164,16 +164,16 @@ final class Backward {
         }
     }
 
-    private func above(_ t: Int) -> DeviceAddress { sequence.place(above, t * sizes.streams * sizes.units * 4) }
+    private func above(_ t: Int) -> DeviceAddress { forward.place(above, t * sizes.streams * sizes.units * 4) }
 
     /// What a layer hands to the one below, of a chunk.
     private func handDown(from layer: Int, _ chunk: Range<Int>) throws(EngineError) {
         try multiplyBack(
-            gates(layer, chunk.lowerBound), chunk, k: sizes.gateUnits, sequence.packed?.input(layer),
+            gates(layer, chunk.lowerBound), chunk, k: sizes.gateUnits, forward.packed?.input(layer),
             .inputWeight(layer: layer))
-        guard sequence.dropped != nil else { return }
+        guard forward.dropped != nil else { return }
         try device.dropOut(
-            .dropoutGradient, sizes, step: sequence.step, below: layer, chunk, from: above.address, to: above.address,
+            .dropoutGradient, sizes, step: forward.step, below: layer, chunk, from: above.address, to: above.address,
             stride: sizes.units)
     }
 
@@ -182,30 +182,30 @@ final class Backward {
         let after = recurrentGates(layer, t + 1)
         let isLast = t + 1 == s.steps
         let weight = Operand(
-            sequence.packed?.recurrent[layer].transposed ?? weights.address(.recurrentWeight(layer: layer)),
+            forward.packed?.recurrent[layer].transposed ?? weights.address(.recurrentWeight(layer: layer)),
             stride: half ? s.stride(s.gateUnits) : s.units)
         let step = CharnnBackwardStep(
             gradientAfter: isLast ? 0 : after.address, weight: weight.address, above: above(t),
-            gates: sequence.gates(layer, t), candidate: sequence.candidates(layer, t),
-            hiddenBefore: sequence.hidden(layer, t), hidden: sequence.hidden(layer, t + 1),
-            cellBefore: sequence.cells(layer, t), cell: sequence.cells(layer, t + 1),
-            carried: sequence.place(carried, layer * s.streams * s.units * 4), gradient: gates(layer, t).address,
+            gates: forward.gates(layer, t), candidate: forward.candidates(layer, t),
+            hiddenBefore: forward.hidden(layer, t), hidden: forward.hidden(layer, t + 1),
+            cellBefore: forward.cells(layer, t), cell: forward.cells(layer, t + 1),
+            carried: forward.place(carried, layer * s.streams * s.units * 4), gradient: gates(layer, t).address,
             recurrentGradient: recurrentGates(layer, t).address, batch: Int32(s.streams), units: Int32(s.units),
             hiddenStride: Int32(s.stride(s.units)), gateStride: Int32(after.stride),
             weightStride: Int32(weight.stride), isRelu: s.architecture.nonlinearity == .relu ? 1 : 0)
-        guard let product = sequence.plan.backward else {
+        guard let product = forward.plan.backward else {
             return try device.launch(
                 .backward(cell, s.precision),
                 grid: (pieces(s.units, of: CharnnBackwardUnits), pieces(s.streams, of: CharnnStepRows), 1), step)
         }
-        let sums = sequence.stepSums(layer)
+        let sums = forward.stepSums(layer)
         if !isLast {
             try device.multiply(
                 half ? .halfNT : .floatNN, m: s.streams, n: s.units, k: s.gateUnits, after, weight, plan: product,
                 into: Operand(sums, stride: s.units))
         }
         try device.launch(
-            .backwardCell(cell, s.precision), grid: sequence.cellGrid,
+            .backwardCell(cell, s.precision), grid: forward.cellGrid,
             CharnnBackwardCell(step: step, sums: sums, splits: isLast ? 0 : Int32(product.splits), reserved: 0))
     }
 
@@ -213,7 +213,7 @@ final class Backward {
         let d = recurrentGates(layer, 0)
         try device.multiply(
             transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d,
-            Operand(sequence.hidden(layer, 0), stride: sizes.stride(sizes.units)), plan: recurrentPlan,
+            Operand(forward.hidden(layer, 0), stride: sizes.stride(sizes.units)), plan: recurrentPlan,
             partial: partial, into: Operand(slot(.recurrentWeight(layer: layer)), stride: sizes.units))
         if sizes.architecture.cell == .gru {
             try sumColumns(d, rows: sizes.rows, columns: sizes.gateUnits, into: slot(.recurrentBias(layer: layer)))
@@ -228,7 +228,7 @@ final class Backward {
     private func inputGradients(_ layer: Int) throws(EngineError) {
         let d = gates(layer, 0)
         try device.multiply(
-            transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d, sequence.input(layer),
+            transposing, m: sizes.gateUnits, n: sizes.units, k: sizes.rows, d, forward.input(layer),
             plan: inputPlan,
             partial: partial, into: Operand(slot(.inputWeight(layer: layer)), stride: sizes.units))
         try sumColumns(
@@ -241,7 +241,7 @@ final class Backward {
             half ? .symbolSumHalf : .symbolSumFloat,
             grid: (sizes.symbols, pieces(sizes.gateUnits, of: CharnnSumColumns), symbolSplits),
             CharnnSymbolSum(
-                values: gates(0, 0).address, symbols: sequence.inputs.address, partial: partial.address,
+                values: gates(0, 0).address, symbols: forward.inputs.address, partial: partial.address,
                 rows: Int32(sizes.rows),
                 columns: Int32(sizes.gateUnits), stride: Int32(sizes.stride(sizes.gateUnits)),
                 vocabulary: Int32(sizes.symbols),

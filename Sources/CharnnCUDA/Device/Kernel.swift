@@ -77,7 +77,7 @@ enum Kernel: String, CaseIterable {
         }
     }
 
-    static func forward(_ cell: Cell, _ precision: CUDAEngine.Precision) -> Kernel {
+    static func forward(_ cell: Cell, _ precision: CUDAPrecision) -> Kernel {
         switch (cell, precision) {
         case (.rnn, .fp32): .forwardRNNFloat
         case (.rnn, .fp16): .forwardRNNHalf
@@ -88,7 +88,7 @@ enum Kernel: String, CaseIterable {
         }
     }
 
-    static func forwardCell(_ cell: Cell, _ precision: CUDAEngine.Precision) -> Kernel {
+    static func forwardCell(_ cell: Cell, _ precision: CUDAPrecision) -> Kernel {
         switch (cell, precision) {
         case (.rnn, .fp32): .forwardCellRNNFloat
         case (.rnn, .fp16): .forwardCellRNNHalf
@@ -99,7 +99,7 @@ enum Kernel: String, CaseIterable {
         }
     }
 
-    static func backward(_ cell: Cell, _ precision: CUDAEngine.Precision) -> Kernel {
+    static func backward(_ cell: Cell, _ precision: CUDAPrecision) -> Kernel {
         switch (cell, precision) {
         case (.rnn, .fp32): .backwardRNNFloat
         case (.rnn, .fp16): .backwardRNNHalf
@@ -110,7 +110,7 @@ enum Kernel: String, CaseIterable {
         }
     }
 
-    static func backwardCell(_ cell: Cell, _ precision: CUDAEngine.Precision) -> Kernel {
+    static func backwardCell(_ cell: Cell, _ precision: CUDAPrecision) -> Kernel {
         switch (cell, precision) {
         case (.rnn, .fp32): .backwardCellRNNFloat
         case (.rnn, .fp16): .backwardCellRNNHalf
