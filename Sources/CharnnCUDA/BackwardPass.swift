@@ -91,22 +91,22 @@ final class BackwardPass {
     /// which nothing waits, come aside.
     func enqueue() throws(EngineError) {
         let chunks = sizes.chunks(of: sizes.steps)
-        try device.fork(sizes.layers) { () throws(EngineError) in
-            try device.on(.aside, headGradients)
+        try device.streams.fork(sizes.layers) { () throws(EngineError) in
+            try device.streams.on(.aside, headGradients)
             for chunk in chunks.reversed() {
-                var above: CUDADevice.Mark?
+                var above: CUDAStreams.Mark?
                 for layer in (0..<sizes.layers).reversed() {
-                    try device.on(.urgent(layer)) { () throws(EngineError) in
+                    try device.streams.on(.urgent(layer)) { () throws(EngineError) in
                         if let above {
-                            try device.wait(for: above)
+                            try device.streams.wait(for: above)
                             try handDown(from: layer + 1, chunk)
                         }
                         for t in chunk.reversed() { try step(layer, t) }
-                        above = try device.mark()
+                        above = try device.streams.mark()
                     }
                     guard chunk == chunks.first, let above else { continue }
-                    try device.on(.aside) { () throws(EngineError) in
-                        try device.wait(for: above)
+                    try device.streams.on(.aside) { () throws(EngineError) in
+                        try device.streams.wait(for: above)
                         try recurrentGradients(layer)
                         if layer > 0 { try inputGradients(layer) } else { try tableGradients() }
                     }

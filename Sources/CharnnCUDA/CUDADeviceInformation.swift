@@ -23,8 +23,8 @@ extension CUDAEngine {
     public static func device(ordinal: Int = 0) throws(EngineError) -> CUDADeviceInformation {
         let device = try CUDADevice.shared(ordinal: ordinal)
         return CUDADeviceInformation(
-            name: device.name, capability: device.capability, multiprocessors: device.multiprocessors,
-            totalMemory: device.totalMemory, freeMemory: try device.freeMemory(),
+            name: device.name, capability: device.context.capability, multiprocessors: device.multiprocessors,
+            totalMemory: device.context.totalMemory, freeMemory: try device.freeMemory(),
             driver: CUDADriver.text(try CUDADriver.load().version), kernels: device.kernelOrigin)
     }
 

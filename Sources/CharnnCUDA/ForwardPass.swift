@@ -194,14 +194,14 @@ final class ForwardPass {
             for chunk in chunks { for layer in 0...sizes.layers { try work(layer, chunk) } }
             return
         }
-        try device.fork(sizes.layers + 1) { () throws(EngineError) in
+        try device.streams.fork(sizes.layers + 1) { () throws(EngineError) in
             for chunk in chunks {
-                var below: CUDADevice.Mark?
+                var below: CUDAStreams.Mark?
                 for layer in 0...sizes.layers {
-                    try device.on(.urgent(layer)) { () throws(EngineError) in
-                        if let below { try device.wait(for: below) }
+                    try device.streams.on(.urgent(layer)) { () throws(EngineError) in
+                        if let below { try device.streams.wait(for: below) }
                         try work(layer, chunk)
-                        below = try device.mark()
+                        below = try device.streams.mark()
                     }
                 }
             }

@@ -52,7 +52,7 @@ final class TrainingWorkspace {
         guard UInt64(needed) <= free else {
             throw EngineError(
                 .deviceFailed,
-                "a step of this size needs \(needed) bytes on \(device.name), and \(free) of \(device.totalMemory) are free; "
+                "a step of this size needs \(needed) bytes on \(device.name), and \(free) of \(device.context.totalMemory) are free; "
                     + "make hidden_size, num_layers, batch_size or seq_length smaller, or end the other programs that "
                     + "nvidia-smi shows")
         }
@@ -61,10 +61,10 @@ final class TrainingWorkspace {
     /// Forward and back: losses, and the gradient of their sum times the step's scale.
     func enqueueGradient(from state: (hidden: DeviceBuffer, cell: DeviceBuffer?)?) throws(EngineError) {
         let device = weights.device
-        try device.fork(3) { () throws(EngineError) in
-            try device.on(.urgent(0), weights.enqueuePreparation)
-            if let packed = forward.packed { try device.on(.urgent(1), packed.enqueuePacking) }
-            try device.on(.urgent(2)) { () throws(EngineError) in
+        try device.streams.fork(3) { () throws(EngineError) in
+            try device.streams.on(.urgent(0), weights.enqueuePreparation)
+            if let packed = forward.packed { try device.streams.on(.urgent(1), packed.enqueuePacking) }
+            try device.streams.on(.urgent(2)) { () throws(EngineError) in
                 try forward.gather(steps: sizes.steps)
                 try forward.begin(from: state, mayReset: true)
             }

@@ -80,7 +80,7 @@ struct PlanSearch {
         let work = RepeatedWork(on: device)
         func run(_ times: Int) throws(EngineError) {
             for _ in 0..<times { try work.run { () throws(EngineError) in try workspace.enqueueGradient(from: nil) } }
-            try device.synchronize()
+            try device.streams.synchronize()
         }
         // The first loads the kernels, the second records.
         try run(2)
