@@ -171,9 +171,9 @@ public final class CUDAEngine: Engine {
         for scale in usableScales {
             try write(step, text, scale: scale, slot: 0, to: workspace)
             try workspace.enqueueGradient(from: state.map { ($0.hidden, $0.cell) })
-            let losses = try workspace.forward.losses.read(Float.self, count: rows)
+            let losses = try workspace.forward.buffers.losses.read(Float.self, count: rows)
             let factor = 1 / (Float(rows) * scale)
-            let gradient = try workspace.backward.gradient.read(Float.self, count: weights.layout.count)
+            let gradient = try workspace.backward.buffers.gradient.read(Float.self, count: weights.layout.count)
             result = (losses.reduce(0) { $0 + Double($1) } / Double(rows), gradient.map { $0 * factor })
             if result.gradient.allSatisfy(\.isFinite) { break }
         }
@@ -285,7 +285,7 @@ public final class CUDAEngine: Engine {
         _ step: TrainingStep, _ text: SymbolText, scale: Float, slot: Int, to workspace: TrainingWorkspace
     ) throws(EngineError) {
         let place = try texts.place(text, starts: step.starts, length: step.sequenceLength + 1, on: device)
-        try workspace.forward.write(
+        try workspace.forward.buffers.write(
             CharnnStep(step, text: place, resets: step.resetsState || state == nil, scale: scale, slot: slot),
             starts: place.starts)
     }

@@ -7,6 +7,7 @@ final class CUDAPredictor: Predictor {
     let streams: Int
     private let weights: CUDAWeights
     private let pass: ForwardPass
+    private var buffers: ForwardBuffers { pass.buffers }
     private let work: RepeatedWork
 
     init(_ weights: CUDAWeights, streams: Int) throws(EngineError) {
@@ -39,16 +40,16 @@ final class CUDAPredictor: Predictor {
         try device.enter()
         try weights.prepare()
         if isFresh {
-            try pass.hiddenState.clear()
-            try pass.cellState?.clear()
+            try buffers.hiddenState.clear()
+            try buffers.cellState?.clear()
             isFresh = false
         }
-        try pass.inputs.write(symbols)
+        try buffers.inputs.write(symbols)
         try work.run { () throws(EngineError) in
-            try pass.begin(from: (pass.hiddenState, pass.cellState), mayReset: false)
+            try device.begin(buffers, from: (buffers.hiddenState, buffers.cellState), mayReset: false)
             try pass.run(steps: 1)
         }
-        let place = pass.logits(at: 0)
+        let place = buffers.logits(at: 0)
         let result = logits.withUnsafeMutableBytes { target in
             Result<Void, EngineError> { () throws(EngineError) in try device.read(place, into: target) }
         }

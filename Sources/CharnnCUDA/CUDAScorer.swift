@@ -6,6 +6,7 @@ final class CUDAScorer: Scorer {
     let streams: Int
     private let weights: CUDAWeights
     private let pass: ForwardPass
+    private var buffers: ForwardBuffers { pass.buffers }
     private var texts = TextStore()
     /// Whether the state in the sequence is to be taken for zero.
     private var isFresh = true
@@ -34,15 +35,16 @@ final class CUDAScorer: Scorer {
             isKnownToFit: texts.fits(text, vocabularySize: size, device))
         try weights.prepare()
         var sums = [Double](repeating: 0, count: streams)
-        for first in stride(from: 0, to: length, by: pass.sizes.steps) {
-            let steps = min(pass.sizes.steps, length - first)
+        for first in stride(from: 0, to: length, by: buffers.sizes.steps) {
+            let steps = min(buffers.sizes.steps, length - first)
             let place = try texts.place(text, starts: starts.map { $0 + first }, length: steps + 1, on: device)
-            try pass.write(CharnnStep(reading: place), starts: place.starts)
-            try pass.gather(steps: steps)
-            try pass.begin(from: isFresh ? nil : (pass.hiddenState, pass.cellState), mayReset: false)
-            try pass.run(steps: steps) { chunk throws(EngineError) in try pass.loss(chunk) }
+            try buffers.write(CharnnStep(reading: place), starts: place.starts)
+            try device.gather(buffers, steps: steps)
+            try device.begin(
+                buffers, from: isFresh ? nil : (buffers.hiddenState, buffers.cellState), mayReset: false)
+            try pass.run(steps: steps) { chunk throws(EngineError) in try device.loss(buffers, chunk) }
             isFresh = false
-            let losses = try pass.losses.read(Float.self, count: steps * streams)
+            let losses = try buffers.losses.read(Float.self, count: steps * streams)
             for row in losses.indices { sums[row % streams] += Double(losses[row]) }
         }
         return sums

@@ -1,4 +1,3 @@
-import CCharnnCUDA
 import CharnnEngine
 
 /// A network's parameters on a device, and what follows from them.
@@ -51,13 +50,11 @@ final class CUDAWeights {
     func enqueuePreparation() throws(EngineError) {
         let rows = architecture.cell.gates * architecture.hiddenSize
         for layer in 0..<architecture.layerCount {
-            try device.launch(
-                .bias, grid: (pieces(rows, of: Kernel.bias.threads), 1, 1),
-                CharnnBias(
-                    input: address(.inputBias(layer: layer)), recurrent: address(.recurrentBias(layer: layer)),
-                    to: bias(ofLayer: layer), count: Int32(rows),
-                    // The candidate's recurrent bias of a GRU lies inside the reset product.
-                    both: Int32(architecture.cell == .gru ? 2 * architecture.hiddenSize : rows)))
+            try device.addBiases(
+                input: address(.inputBias(layer: layer)), recurrent: address(.recurrentBias(layer: layer)),
+                to: bias(ofLayer: layer), count: rows,
+                // The candidate's recurrent bias of a GRU lies inside the reset product.
+                both: architecture.cell == .gru ? 2 * architecture.hiddenSize : rows)
         }
         try device.multiply(
             .floatNT, m: architecture.vocabularySize, n: rows, k: architecture.embeddingSize,

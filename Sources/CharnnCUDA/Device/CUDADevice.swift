@@ -32,7 +32,7 @@ final class CUDADevice: @unchecked Sendable {
 
     /// Runs a kernel on the current branch.
     func launch<Arguments: BitwiseCopyable>(
-        _ kernel: Kernel, grid: (x: Int, y: Int, z: Int), _ arguments: Arguments
+        _ kernel: Kernel<Arguments>, grid: Grid, _ arguments: Arguments
     ) throws(EngineError) {
         try module.launch(kernel, grid: grid, arguments, on: streams.current)
     }

@@ -5,6 +5,10 @@ import Synchronization
 // Opening a device: context, kernels, streams, and a first kernel whose results are known. On failure all that was taken is
 // given back by its owner's end.
 
+extension Kernel where Arguments == CharnnProbe {
+    static var probe: Self { Kernel("probe", threads: CharnnRowThreads) }
+}
+
 extension CUDADevice {
     /// The driver's devices, each opened once a process: to open one takes a good part of a second.
     private static let opened = Mutex<[Int: CUDADevice]>([:])
@@ -38,7 +42,7 @@ extension CUDADevice {
         let count = 1000
         let buffer = try DeviceBuffer(self, bytes: count * 4)
         try launch(
-            .probe, grid: (pieces(count, of: Kernel.probe.threads), 1, 1),
+            .probe, grid: Kernel.probe.grid(covering: count),
             CharnnProbe(result: buffer.address, count: Int32(count), reserved: 0))
         let numbers = try buffer.read(Int32.self, count: count)
         guard numbers.indices.allSatisfy({ numbers[$0] == 3 * Int32($0) + 1 }) else {

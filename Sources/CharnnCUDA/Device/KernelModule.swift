@@ -9,8 +9,8 @@ final class KernelModule {
     let origin: String
     private let context: CUDAContext
     private let module: CharnnCUModuleRef?
-    /// Those that were launched already.
-    private var functions: [Kernel: CharnnCUFunctionRef] = [:]
+    /// Those that were launched already, by their names.
+    private var functions: [String: CharnnCUFunctionRef] = [:]
 
     /// The kernels compiled for this very device where NVRTC is found, otherwise by the driver from PTX.
     init(_ context: CUDAContext) throws(EngineError) {
@@ -39,25 +39,24 @@ final class KernelModule {
     ///
     /// The blocks are of one dimension, and all shared memory is the kernel's own, so that none is asked for here.
     func launch<Arguments: BitwiseCopyable>(
-        _ kernel: Kernel, grid: (x: Int, y: Int, z: Int), _ arguments: Arguments, on stream: CharnnCUStreamRef?
+        _ kernel: Kernel<Arguments>, grid: Grid, _ arguments: Arguments, on stream: CharnnCUStreamRef?
     ) throws(EngineError) {
-        let function = try function(kernel)
+        let function = try function(kernel.name)
         let code = withUnsafePointer(to: arguments) { pointer in
             var parameters: UnsafeMutableRawPointer? = UnsafeMutableRawPointer(mutating: pointer)
             return context.driver.functions.launchKernel(
                 function, UInt32(clamping: grid.x), UInt32(clamping: grid.y), UInt32(clamping: grid.z),
                 UInt32(kernel.threads), 1, 1, 0, stream, &parameters, nil)
         }
-        try context.driver.check(code, "launch the kernel \(kernel.rawValue)")
+        try context.driver.check(code, "launch the kernel \(kernel.name)")
     }
 
-    private func function(_ kernel: Kernel) throws(EngineError) -> CharnnCUFunctionRef? {
-        if let function = functions[kernel] { return function }
+    private func function(_ name: String) throws(EngineError) -> CharnnCUFunctionRef? {
+        if let function = functions[name] { return function }
         var function: CharnnCUFunctionRef?
         try context.driver.check(
-            context.driver.functions.moduleGetFunction(&function, module, kernel.rawValue),
-            "find the kernel \(kernel.rawValue)")
-        functions[kernel] = function
+            context.driver.functions.moduleGetFunction(&function, module, name), "find the kernel \(name)")
+        functions[name] = function
         return function
     }
 }

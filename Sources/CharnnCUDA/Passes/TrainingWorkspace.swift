@@ -30,16 +30,16 @@ final class TrainingWorkspace {
         self.sizes = sizes
         self.weights = weights
         forward = try ForwardPass(weights, sizes, isTraining: true)
-        backward = try BackwardPass(forward)
+        backward = try BackwardPass(forward.buffers)
         norms = try DeviceBuffer(weights.device, bytes: CharnnNormBlocks * 8)
         work = RepeatedWork(on: weights.device)
     }
 
     /// Bytes that the workspace takes.
     static func bytes(_ sizes: Sizes, multiprocessors: Int) -> Int {
-        let forwardBytes = ForwardPass.Bytes(sizes, isTraining: true, multiprocessors: multiprocessors)
+        let forwardBytes = ForwardBuffers.Bytes(sizes, isTraining: true, multiprocessors: multiprocessors)
         let packed = sizes.precision == .fp16 ? PackedWeights.bytes(sizes) : 0
-        return forwardBytes.total + packed + BackwardPass.Bytes(sizes, multiprocessors: multiprocessors).total
+        return forwardBytes.total + packed + BackwardBuffers.Bytes(sizes, multiprocessors: multiprocessors).total
     }
 
     static func hasRoom(_ device: CUDADevice, _ sizes: Sizes) throws(EngineError) -> Bool {
@@ -60,17 +60,17 @@ final class TrainingWorkspace {
 
     /// Forward and back: losses, and the gradient of their sum times the step's scale.
     func enqueueGradient(from state: (hidden: DeviceBuffer, cell: DeviceBuffer?)?) throws(EngineError) {
-        let device = weights.device
+        let (device, buffers) = (weights.device, forward.buffers)
         try device.streams.fork(3) { () throws(EngineError) in
             try device.streams.on(.urgent(0), weights.enqueuePreparation)
-            if let packed = forward.packed { try device.streams.on(.urgent(1), packed.enqueuePacking) }
+            if let packed = buffers.packed { try device.streams.on(.urgent(1), packed.enqueuePacking) }
             try device.streams.on(.urgent(2)) { () throws(EngineError) in
-                try forward.gather(steps: sizes.steps)
-                try forward.begin(from: state, mayReset: true)
+                try device.gather(buffers, steps: sizes.steps)
+                try device.begin(buffers, from: state, mayReset: true)
             }
         }
         try forward.run(steps: sizes.steps) { chunk throws(EngineError) in
-            try forward.loss(chunk)
+            try device.loss(buffers, chunk)
             try backward.enqueueHead(chunk)
         }
         try backward.enqueue()
@@ -91,30 +91,17 @@ final class TrainingWorkspace {
 
     private func enqueue(_ targets: Targets) throws(EngineError) {
         let device = weights.device
-        let count = weights.layout.count
+        let (count, gradient, b) = (weights.layout.count, backward.buffers.gradient, forward.buffers)
         try enqueueGradient(from: (targets.hidden, targets.cell))
-        try device.launch(
-            .gradientNorm, grid: (CharnnNormBlocks, 1, 1),
-            CharnnNorm(
-                step: forward.step.address, gradient: backward.gradient.address, partial: norms.address,
-                count: Int64(count), scale: Float(1 / Double(sizes.rows)), reserved: 0))
-        try device.launch(
-            .conclude, grid: (1, 1, 1),
-            CharnnConclusion(
-                step: forward.step.address, status: targets.status.address, outcomes: targets.outcomes.address,
-                losses: forward.losses.address, norms: norms.address, rows: Int32(sizes.rows),
-                isScaled: sizes.precision == .fp16 ? 1 : 0))
-        try device.launch(
-            .update, grid: (pieces(count, of: Kernel.update.threads), 1, 1),
-            CharnnParameterUpdate(
-                step: forward.step.address, status: targets.status.address, parameters: weights.parameters.address,
-                gradient: backward.gradient.address, first: targets.first?.address ?? 0,
-                second: targets.second?.address ?? 0, count: Int64(count)))
-        try device.launch(
-            .commit, grid: (pieces(sizes.state, of: Kernel.commit.threads), 1, 1),
-            CharnnCommit(
-                status: targets.status.address, fromHidden: forward.hiddenState.address,
-                fromCell: forward.cellState?.address ?? 0, toHidden: targets.hidden.address,
-                toCell: targets.cell?.address ?? 0, count: Int32(sizes.state), reserved: 0))
+        try device.gradientNorm(of: gradient, count: count, rows: sizes.rows, step: b.step, norms: norms)
+        try device.conclude(
+            step: b.step, status: targets.status, outcomes: targets.outcomes, losses: b.losses, norms: norms,
+            rows: sizes.rows, isScaled: sizes.precision == .fp16)
+        try device.update(
+            weights.parameters, gradient: gradient, first: targets.first, second: targets.second, count: count,
+            step: b.step, status: targets.status)
+        try device.commit(
+            from: (b.hiddenState, b.cellState), to: (targets.hidden, targets.cell), count: sizes.state,
+            status: targets.status)
     }
 }

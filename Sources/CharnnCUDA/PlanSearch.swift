@@ -76,7 +76,7 @@ struct PlanSearch {
             text, starts: (0..<sizes.streams).map { $0 * sizes.steps }, length: sizes.steps + 1, on: device)
         var step = CharnnStep(reading: place)
         step.resetsState = 1
-        try workspace.forward.write(step, starts: place.starts)
+        try workspace.forward.buffers.write(step, starts: place.starts)
         let work = RepeatedWork(on: device)
         func run(_ times: Int) throws(EngineError) {
             for _ in 0..<times { try work.run { () throws(EngineError) in try workspace.enqueueGradient(from: nil) } }
