@@ -1,6 +1,18 @@
 import CCharnnCUDA
 public import CharnnEngine
 
+// The engine's face, and the steps in flight. What runs where:
+//
+// - The device does a step's work in stream order, forks within (`Device/CUDAStreams.swift`). From its second run on a step is one
+//   graph, which `Passes/TrainingWorkspace.swift` records; what changes from step to step is written to a buffer before it.
+// - Up to ``CUDAEngine/slots`` steps are handed over before the host waits for any. Each leaves its outcome in a slot; the first
+//   that fails or overflows holds all behind it, so that nothing is lost until the host learns of it; what a scale was too large
+//   for is then done again, and so is all behind it.
+// - The engine owns weights, moments, recurrent state and the workspace for one size of batch; scorers and predictors own
+//   buffers of their own and share the weights, in the same stream.
+//
+// An engine belongs to one thread at a time.
+
 /// The engine for NVIDIA's GPUs: a whole training step on the device, recorded once and repeated as one launch.
 ///
 /// The driver is opened at run time; nothing else is needed. Sums run in a fixed order: the same device gives the same bits.
@@ -10,25 +22,20 @@ public final class CUDAEngine: Engine {
     /// Steps run on the device while the host prepares the next ones.
     public var stepsInFlight: Int { Self.slots }
 
+    /// What the operands of a training step's large products are.
     public typealias Precision = CUDAPrecision
 
     /// Steps whose outcomes the device keeps.
     static let slots = 16
 
-    let device: CUDADevice
-    let weights: CUDAWeights
+    private let device: CUDADevice
+    private let weights: CUDAWeights
     private let precision: Precision
     private var tuning: Tuning
     /// ``CharnnStatus``, and the outcomes of the steps in flight.
     private let status: DeviceBuffer
     private let outcomes: DeviceBuffer
-    /// In ``ParameterLayout``; nil: zero.
-    private var firstMoment: DeviceBuffer?
-    private var secondMoment: DeviceBuffer?
-    private var hasFirstMoment = false
-    private var hasSecondMoment = false
-    /// `[L, B, H]`; nil: zero for any `B`.
-    private var state: (streams: Int, hidden: DeviceBuffer, cell: DeviceBuffer?)?
+    private let state: TrainingState
     private var workspace: TrainingWorkspace?
     private var texts = TextStore()
     private var inFlight: [Flight] = []
@@ -81,6 +88,7 @@ public final class CUDAEngine: Engine {
             threads: 1)
         try device.enter()
         weights = try CUDAWeights(device, architecture)
+        state = TrainingState(weights)
         status = try DeviceBuffer(device, bytes: MemoryLayout<CharnnStatus>.stride)
         outcomes = try DeviceBuffer(device, bytes: MemoryLayout<CharnnOutcome>.stride * Self.slots)
         try weights.layout.requireCount(parameters.count, of: "parameters")
@@ -90,46 +98,18 @@ public final class CUDAEngine: Engine {
     public func install(_ state: EngineState) throws(EngineError) {
         try device.enter()
         try state.requireFit(architecture)
-        let width = architecture.layerCount * architecture.hiddenSize
         try settle()
-        self.state = nil
         workspace?.forgetRecording()
-        if !state.hidden.isEmpty {
-            let own = try allocateState(streams: state.hidden.count / width)
-            try own.hidden.write(state.hidden)
-            try own.cell?.write(state.cell)
-        }
-        try weights.parameters.write(state.parameters)
-        try fill(&firstMoment, with: state.firstMoment)
-        try fill(&secondMoment, with: state.secondMoment)
-        hasFirstMoment = !state.firstMoment.isEmpty
-        hasSecondMoment = !state.secondMoment.isEmpty
+        try self.state.install(state)
         hasFailed = false
         try status.clear()
         weights.touch()
     }
 
-    private func fill(_ moment: inout DeviceBuffer?, with values: [Float]) throws(EngineError) {
-        guard !values.isEmpty else {
-            try moment?.clear()
-            return
-        }
-        try self.moment(&moment).write(values)
-    }
-
     public func snapshot() throws(EngineError) -> EngineState {
         try device.enter()
         try settle()
-        let count = weights.layout.count
-        var snapshot = EngineState(parameters: try weights.parameters.read(Float.self, count: count))
-        if hasFirstMoment, let firstMoment { snapshot.firstMoment = try firstMoment.read(Float.self, count: count) }
-        if hasSecondMoment, let secondMoment { snapshot.secondMoment = try secondMoment.read(Float.self, count: count) }
-        if let state {
-            let numbers = architecture.layerCount * state.streams * architecture.hiddenSize
-            snapshot.hidden = try state.hidden.read(Float.self, count: numbers)
-            snapshot.cell = try state.cell?.read(Float.self, count: numbers) ?? []
-        }
-        return snapshot
+        return try state.snapshot()
     }
 
     public func parameters() throws(EngineError) -> [Float] {
@@ -141,7 +121,8 @@ public final class CUDAEngine: Engine {
     public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
         try device.enter()
         // A step of another number of streams replaces the state, to which none in flight may still write.
-        if inFlight.count == Self.slots || state.map({ $0.streams != step.starts.count }) ?? false { try settle() }
+        let replacesState = state.recurrent.map { $0.streams != step.starts.count } ?? false
+        if inFlight.count == Self.slots || replacesState { try settle() }
         guard !hasFailed else {
             settled.append(StepOutcome(number: step.number, loss: .nan, gradientNorm: .nan, applied: false))
             return
@@ -170,7 +151,7 @@ public final class CUDAEngine: Engine {
         var result: (loss: Double, gradient: [Float]) = (.nan, [])
         for scale in usableScales {
             try write(step, text, scale: scale, slot: 0, to: workspace)
-            try workspace.enqueueGradient(from: state.map { ($0.hidden, $0.cell) })
+            try workspace.enqueueGradient(from: state.recurrent.map { ($0.hidden, $0.cell) })
             let losses = try workspace.forward.buffers.losses.read(Float.self, count: rows)
             let factor = 1 / (Float(rows) * scale)
             let gradient = try workspace.backward.buffers.gradient.read(Float.self, count: weights.layout.count)
@@ -226,10 +207,10 @@ public final class CUDAEngine: Engine {
         try text.check(
             starts: step.starts, length: step.sequenceLength + 1, vocabularySize: architecture.vocabularySize,
             isKnownToFit: texts.fits(text, vocabularySize: architecture.vocabularySize, device))
-        if let state, !step.resetsState, state.streams != step.starts.count {
+        if let recurrent = state.recurrent, !step.resetsState, recurrent.streams != step.starts.count {
             throw EngineError(
                 .mismatch,
-                "The recurrent state is of \(state.streams) streams, but the step has \(step.starts.count).")
+                "The recurrent state is of \(recurrent.streams) streams, but the step has \(step.starts.count).")
         }
     }
 
@@ -245,40 +226,20 @@ public final class CUDAEngine: Engine {
 
     private func start(_ flight: Flight, slot: Int) throws(EngineError) {
         let step = flight.step
-        if state?.streams != step.starts.count {
-            state = nil
+        if state.recurrent?.streams != step.starts.count {
+            // Which names the old state, and holds its memory.
             workspace?.forgetRecording()
-            _ = try allocateState(streams: step.starts.count)
+            try state.makeRecurrent(streams: step.starts.count)
         }
         let workspace = try workspace(for: step)
-        let first = step.optimizer.usesFirstMoment ? try moment(&firstMoment) : nil
-        let second = step.optimizer.usesSecondMoment ? try moment(&secondMoment) : nil
-        hasFirstMoment = hasFirstMoment || first != nil
-        hasSecondMoment = hasSecondMoment || second != nil
+        let moments = try state.moments(of: step.optimizer)
         try write(step, flight.text, scale: usableScales[flight.scale], slot: slot, to: workspace)
-        guard let state else { return }
+        guard let recurrent = state.recurrent else { return }
         try workspace.run(
             TrainingWorkspace.Targets(
-                status: status, outcomes: outcomes, hidden: state.hidden, cell: state.cell, first: first, second: second
-            ))
+                status: status, outcomes: outcomes, hidden: recurrent.hidden, cell: recurrent.cell,
+                first: moments.first, second: moments.second))
         weights.touch()
-    }
-
-    private func moment(_ buffer: inout DeviceBuffer?) throws(EngineError) -> DeviceBuffer {
-        if let buffer { return buffer }
-        let new = try DeviceBuffer(device, bytes: weights.layout.count * 4)
-        buffer = new
-        workspace?.forgetRecording()
-        return new
-    }
-
-    @discardableResult
-    private func allocateState(streams: Int) throws(EngineError) -> (hidden: DeviceBuffer, cell: DeviceBuffer?) {
-        let bytes = architecture.layerCount * streams * architecture.hiddenSize * 4
-        let hidden = try DeviceBuffer(device, bytes: bytes)
-        let cell = architecture.hasCellState ? try DeviceBuffer(device, bytes: bytes) : nil
-        state = (streams, hidden, cell)
-        return (hidden, cell)
     }
 
     private func write(
@@ -286,7 +247,7 @@ public final class CUDAEngine: Engine {
     ) throws(EngineError) {
         let place = try texts.place(text, starts: step.starts, length: step.sequenceLength + 1, on: device)
         try workspace.forward.buffers.write(
-            CharnnStep(step, text: place, resets: step.resetsState || state == nil, scale: scale, slot: slot),
+            CharnnStep(step, text: place, resets: step.resetsState || state.recurrent == nil, scale: scale, slot: slot),
             starts: place.starts)
     }
 
