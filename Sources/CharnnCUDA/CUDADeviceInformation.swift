@@ -1,5 +1,7 @@
 public import CharnnEngine
 
+// What may be asked of the GPU before there is an engine: what it is, and whether a job fits.
+
 /// What there is to tell of a GPU.
 public struct CUDADeviceInformation: Sendable, Hashable {
     /// Such as `NVIDIA H200`.

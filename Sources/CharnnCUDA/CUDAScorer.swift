@@ -1,6 +1,8 @@
 import CCharnnCUDA
 import CharnnEngine
 
+// Scoring takes the forward pass in fp32, without a graph: the last piece of a text has fewer steps than the others.
+
 /// Scores several streams of text side by side, some time steps at a time, in fp32.
 final class CUDAScorer: Scorer {
     let streams: Int

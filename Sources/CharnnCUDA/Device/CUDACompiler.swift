@@ -2,6 +2,8 @@ import CCharnnCUDA
 public import CharnnEngine
 import Glibc
 
+// The door to the run-time compiler, which needs no GPU.
+
 /// NVIDIA's run-time compiler (NVRTC): compiles the kernels for exactly the device that is there.
 ///
 /// Optional: without it the driver compiles the PTX in the program.

@@ -2,6 +2,9 @@ import CCharnnCUDA
 import CharnnEngine
 import Glibc
 
+// The structure that steps leave in the device's memory for all kernels that depend on the step: the only thing that changes between
+// two replays of a graph. Its layout stands in `CharnnCUDAArguments.h`.
+
 extension CharnnStep {
     /// A step as the device reads it, its constants worked out in double precision.
     init(_ step: TrainingStep, text: TextStore.Place, resets: Bool, scale: Float, slot: Int) {

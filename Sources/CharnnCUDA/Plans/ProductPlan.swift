@@ -1,5 +1,8 @@
 import CCharnnCUDA
 
+// Estimates of what products cost, and the choice that follows: from sizes and the number of multiprocessors alone, so that the same
+// device chooses alike each time. Whoever changes a number here changes bits (``Arithmetic``).
+
 /// What a block of a product does for each number of the depth, and how long that takes.
 ///
 /// The unit is the time in which a multiprocessor gets 128 fp16 numbers out of the second level cache while all others do so,

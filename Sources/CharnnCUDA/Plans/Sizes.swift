@@ -1,4 +1,3 @@
-import CCharnnCUDA
 import CharnnEngine
 
 /// The sizes of a network and of what a pass over a batch of it takes, in numbers unless said otherwise.

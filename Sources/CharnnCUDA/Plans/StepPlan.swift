@@ -1,6 +1,8 @@
 import CCharnnCUDA
 import CharnnEngine
 
+// The choice between the two ways of a time step, from the same estimates as those of products.
+
 /// How the time steps of a layer are done, there and back.
 struct StepPlan {
     /// `[B, H] [H, gH]`; nil: fused.
