@@ -7,7 +7,7 @@ public enum CUDAPrecision: String, Sendable, CaseIterable {
 }
 
 enum Arithmetic {
-    /// Raised with every change after which the same sizes on the same device come to other bits, such as another choice of
-    /// ``ProductPlan``: a run that began before is told so.
+    /// Raised with every change after which the same sizes on the same device come to other bits, such as another
+    /// choice of ``ProductPlan``: a run that began before is told so.
     static let version = 1
 }

@@ -3,19 +3,21 @@ public import CharnnEngine
 
 // The engine's face, and the steps in flight. What runs where:
 //
-// - The device does a step's work in stream order, forks within (`Device/CUDAStreams.swift`). From its second run on a step is one
-//   graph, which `Passes/TrainingWorkspace.swift` records; what changes from step to step is written to a buffer before it.
-// - Up to ``CUDAEngine/slots`` steps are handed over before the host waits for any. Each leaves its outcome in a slot; the first
-//   that fails or overflows holds all behind it, so that nothing is lost until the host learns of it; what a scale was too large
-//   for is then done again, and so is all behind it.
-// - The engine owns weights, moments, recurrent state and the workspace for one size of batch; scorers and predictors own
-//   buffers of their own and share the weights, in the same stream.
+// - The device does a step's work in stream order, forks within (`Device/CUDAStreams.swift`). From its second run on a
+//   step is one graph, which `Passes/TrainingWorkspace.swift` records; what changes from step to step is written to a
+//   buffer before it.
+// - Up to ``CUDAEngine/slots`` steps are handed over before the host waits for any. Each leaves its outcome in a slot;
+//   the first that fails or overflows holds all behind it, so that nothing is lost until the host learns of it; what a
+//   scale was too large for is then done again, and so is all behind it.
+// - The engine owns weights, moments, recurrent state and the workspace for one size of batch; scorers and predictors
+//   own buffers of their own and share the weights, in the same stream.
 //
 // An engine belongs to one thread at a time.
 
 /// The engine for NVIDIA's GPUs: a whole training step on the device, recorded once and repeated as one launch.
 ///
-/// The driver is opened at run time; nothing else is needed. Sums run in a fixed order: the same device gives the same bits.
+/// The driver is opened at run time; nothing else is needed. Sums run in a fixed order: the same device gives the same
+/// bits.
 public final class CUDAEngine: Engine {
     public let architecture: Architecture
     public private(set) var configuration: EngineConfiguration
@@ -52,8 +54,8 @@ public final class CUDAEngine: Engine {
 
     /// What the gradient of an fp16 step is multiplied by, so that it neither vanishes nor overflows.
     ///
-    /// Every step begins with the first; where its gradient does not fit, it is done again with the next, and nothing of the
-    /// first try is left. So a step's bits depend on no step before it, and a resume needs to know of no scale.
+    /// Every step begins with the first; where its gradient does not fit, it is done again with the next, and nothing
+    /// of the first try is left. So a step's bits depend on no step before it, and a resume needs to know of no scale.
     static let scales: [Float] = [0x1p8, 1, 0x1p-8, 0x1p-16]
 
     /// Makes an engine with zero moments and zero recurrent state.
@@ -64,8 +66,8 @@ public final class CUDAEngine: Engine {
     ///   - precision: Of training; scorers and predictors take fp32 always.
     ///   - ordinal: Which of the driver's devices.
     /// - Throws: ``EngineError/Code/unavailable`` where there is no driver or GPU that works,
-    ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` when the device is busy,
-    ///   full or broken.
+    ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` when the
+    ///   device is busy, full or broken.
     public convenience init(
         architecture: Architecture, parameters: [Float], precision: Precision = .fp16, ordinal: Int = 0
     ) throws(EngineError) {

@@ -1,7 +1,7 @@
 import CharnnEngine
 
-// Prediction is a forward pass of one step, which is a graph after its first run: symbols are written before it and logits read
-// after it, outside the graph. The state stays in the pass's working copies, where the next step begins.
+// Prediction is a forward pass of one step, which is a graph after its first run: symbols are written before it and
+// logits read after it, outside the graph. The state stays in the pass's working copies, where the next step begins.
 
 /// Predicts symbol after symbol in fp32: one recorded launch, symbols in and logits out.
 ///

@@ -1,7 +1,8 @@
 import CharnnEngine
 
-// The one copy of a network's parameters on a device, which training, scorers and predictors share; it owns their memory. What
-// follows from the parameters is worked out in stream order: by training within each step, by the others where it is out of date.
+// The one copy of a network's parameters on a device, which training, scorers and predictors share; it owns their
+// memory. What follows from the parameters is worked out in stream order: by training within each step, by the others
+// where it is out of date.
 
 /// A network's parameters on a device, and what follows from them.
 final class CUDAWeights {

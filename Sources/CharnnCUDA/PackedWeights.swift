@@ -1,7 +1,7 @@
 import CharnnEngine
 
-// fp16 copies of weights for training. They own one piece of memory, in which zeros stand between columns and stride, and are made
-// anew in each step from the parameters.
+// fp16 copies of weights for training. They own one piece of memory, in which zeros stand between columns and stride,
+// and are made anew in each step from the parameters.
 
 /// The weights of the large products as fp16, as they are for the way there and transposed for the way back.
 final class PackedWeights {

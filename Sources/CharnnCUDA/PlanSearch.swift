@@ -1,8 +1,8 @@
 import CCharnnCUDA
 import CharnnEngine
 
-// How a step is done fastest is measured on a workspace of its own, which is gone afterwards. Only choices that a ``Tuning`` has are
-// tried; what is found is kept by device, kernels and sizes, because it may change the last bits.
+// How a step is done fastest is measured on a workspace of its own, which is gone afterwards. Only choices that a
+// ``Tuning`` has are tried; what is found is kept by device, kernels and sizes, because it may change the last bits.
 
 /// Looks for the plan by which steps of one size are done fastest, by doing some.
 ///

@@ -1,15 +1,15 @@
 import CharnnEngine
 
-// What the rest of the engine has in its hands: one device as a whole. How it is opened stands in `DeviceOpening.swift`, its
-// memory in `DeviceMemory.swift`.
+// What the rest of the engine has in its hands: one device as a whole. How it is opened stands in
+// `DeviceOpening.swift`, its memory in `DeviceMemory.swift`.
 
 /// A GPU: its context, its streams, and the kernels loaded for it.
 ///
-/// Everything is done in the order of the calls, but for what is asked of different branches between ``CUDAStreams/fork(_:_:)``
-/// and its end.
+/// Everything is done in the order of the calls, but for what is asked of different branches between
+/// ``CUDAStreams/fork(_:_:)`` and its end.
 final class CUDADevice: @unchecked Sendable {
-    // Sound: an engine belongs to one thread at a time, and so does its device. Only a process that ran engines on several threads
-    // at once would share one between them; none does, and tests open devices of their own.
+    // Sound: an engine belongs to one thread at a time, and so does its device. Only a process that ran engines on
+    // several threads at once would share one between them; none does, and tests open devices of their own.
 
     let streams: CUDAStreams
     private let module: KernelModule

@@ -4,8 +4,8 @@ import CharnnEngine
 // Work that is recorded once and repeated as one launch.
 //
 // A graph names the buffers that its kernels got and owns none of them: who records must keep them alive, or forget the
-// recording before they go away. What a step changes (its number, its text, its rates) therefore lies in a buffer of its own,
-// which is written before each replay.
+// recording before they go away. What a step changes (its number, its text, its rates) therefore lies in a buffer of
+// its own, which is written before each replay.
 
 /// Recorded work, which the device repeats at the cost of one launch.
 final class CUDAGraph {

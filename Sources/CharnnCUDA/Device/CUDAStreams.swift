@@ -3,11 +3,11 @@ import CharnnEngine
 
 // The order of what a device is asked for.
 //
-// Stream 0 has everything outside a fork, so that all of it happens in the order of the calls. Within a fork each branch has a
-// stream for itself, and events alone order one branch after another; the end of the fork brings all of them back to stream 0.
-// All streams are non-blocking ones, which the driver's default stream does not wait for: only those can be captured in a
-// graph, forks with their events included. What makes the host wait (``synchronize()``, reading memory), what allocates and
-// what loads a kernel may not be captured.
+// Stream 0 has everything outside a fork, so that all of it happens in the order of the calls. Within a fork each
+// branch has a stream for itself, and events alone order one branch after another; the end of the fork brings all of
+// them back to stream 0. All streams are non-blocking ones, which the driver's default stream does not wait for: only
+// those can be captured in a graph, forks with their events included. What makes the host wait (``synchronize()``,
+// reading memory), what allocates and what loads a kernel may not be captured.
 
 /// A device's streams, and the events that order them; they live as long as this object.
 final class CUDAStreams {
@@ -72,8 +72,9 @@ final class CUDAStreams {
         }
     }
 
-    /// Lets `body` ask the device for work side by side: on `count` urgent branches, of which 0 is the one that everything else
-    /// is on, and on one more, ``Branch/aside``, that takes what room they leave. Ends when all of them do.
+    /// Lets `body` ask the device for work side by side: on `count` urgent branches, of which 0 is the one that
+    /// everything else is on, and on one more, ``Branch/aside``, that takes what room they leave. Ends when all of them
+    /// do.
     func fork(_ count: Int, _ body: () throws(EngineError) -> Void) throws(EngineError) {
         while streams.count < 2 { streams.append(try Self.make(driver, isUrgent: false)) }
         while streams.count <= count { streams.append(try Self.make(driver, isUrgent: true)) }

@@ -1,12 +1,12 @@
 import CCharnnCUDA
 import CharnnEngine
 
-// Memory on a device. Every piece has one owner, a ``DeviceBuffer``, and is freed with it; an address outlives nothing, so that
-// who keeps one keeps the buffer too.
+// Memory on a device. Every piece has one owner, a ``DeviceBuffer``, and is freed with it; an address outlives nothing,
+// so that who keeps one keeps the buffer too.
 //
-// Clearing and copying happen in the current stream, in the order of the calls. Freeing waits for the device by itself, so
-// that a buffer may be dropped while kernels that read it are still under way. What allocates may not be captured in a graph,
-// and neither may reading, which waits.
+// Clearing and copying happen in the current stream, in the order of the calls. Freeing waits for the device by itself,
+// so that a buffer may be dropped while kernels that read it are still under way. What allocates may not be captured in
+// a graph, and neither may reading, which waits.
 
 /// An address in a device's memory.
 typealias DeviceAddress = CharnnAddress

@@ -2,8 +2,8 @@ import CCharnnCUDA
 import CharnnEngine
 import Synchronization
 
-// Opening a device: context, kernels, streams, and a first kernel whose results are known. On failure all that was taken is
-// given back by its owner's end.
+// Opening a device: context, kernels, streams, and a first kernel whose results are known. On failure all that was
+// taken is given back by its owner's end.
 
 extension Kernel where Arguments == CharnnProbe {
     static var probe: Self { Kernel("probe", threads: CharnnRowThreads) }

@@ -1,5 +1,5 @@
-// What there is to know of a kernel before it is launched. The kernels themselves stand in the files of `Kernels/`, each with
-// its name, its arguments and its launch; the probe stands in `DeviceOpening.swift`.
+// What there is to know of a kernel before it is launched. The kernels themselves stand in the files of `Kernels/`,
+// each with its name, its arguments and its launch; the probe stands in `DeviceOpening.swift`.
 
 /// A kernel of the program, which gets one structure of `Arguments`.
 struct Kernel<Arguments: BitwiseCopyable> {

@@ -17,7 +17,8 @@ final class KernelModule {
         self.context = context
         let (driver, capability) = (context.driver, context.capability)
         var module: CharnnCUModuleRef?
-        // A compiler newer than the driver may make what the driver cannot read, and an older one may not know the device.
+        // A compiler newer than the driver may make what the driver cannot read, and an older one may not know the
+        // device.
         if let compiler = CUDACompiler.loaded, let program = Cache.standard.kernels(compiler, capability: capability),
             driver.functions.moduleLoadDataEx(&module, program, 0, nil, nil) == CharnnCUSuccess
         {

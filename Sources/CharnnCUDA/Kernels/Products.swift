@@ -1,8 +1,8 @@
 import CCharnnCUDA
 import CharnnEngine
 
-// Names, arguments and launches of the kernels of `CCharnnCUDA/Kernels/Products.h`: matrix products, and the sums of products that
-// were split. The result is fp32 whatever the operands are; sums run in a fixed order.
+// Names, arguments and launches of the kernels of `CCharnnCUDA/Kernels/Products.h`: matrix products, and the sums of
+// products that were split. The result is fp32 whatever the operands are; sums run in a fixed order.
 
 /// A matrix on a device, row after row. It owns nothing.
 struct Operand {

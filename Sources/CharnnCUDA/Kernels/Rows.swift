@@ -3,8 +3,8 @@ import CharnnEngine
 
 // Names, arguments and launches of the kernels of `CCharnnCUDA/Kernels/Rows.h`: what is done row by row.
 //
-// `N` rows are time-major: stream `b` at time `t` is row `t B + b`. "Op" is the type of the products' operands, whose rows lie
-// a stride apart; all else is fp32. A chunk is a range of time steps, whose rows lie together.
+// `N` rows are time-major: stream `b` at time `t` is row `t B + b`. "Op" is the type of the products' operands, whose
+// rows lie a stride apart; all else is fp32. A chunk is a range of time steps, whose rows lie together.
 
 // MARK: - The batch
 
@@ -108,8 +108,8 @@ extension Kernel where Arguments == CharnnLoss {
 }
 
 extension CUDADevice {
-    /// Of a chunk's logits `[rows, V]` the losses in nats and, in training, the gradient of their sum times the step's scale, Op
-    /// `[rows, stride(V)]`.
+    /// Of a chunk's logits `[rows, V]` the losses in nats and, in training, the gradient of their sum times the step's
+    /// scale, Op `[rows, stride(V)]`.
     func loss(_ buffers: ForwardBuffers, _ chunk: Range<Int>) throws(EngineError) {
         let sizes = buffers.sizes
         let kernel = Kernel.loss(sizes.precision)

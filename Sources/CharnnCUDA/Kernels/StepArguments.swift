@@ -2,8 +2,8 @@ import CCharnnCUDA
 import CharnnEngine
 import Glibc
 
-// The structure that steps leave in the device's memory for all kernels that depend on the step: the only thing that changes between
-// two replays of a graph. Its layout stands in `CharnnCUDAArguments.h`.
+// The structure that steps leave in the device's memory for all kernels that depend on the step: the only thing that
+// changes between two replays of a graph. Its layout stands in `CharnnCUDAArguments.h`.
 
 extension CharnnStep {
     /// A step as the device reads it, its constants worked out in double precision.

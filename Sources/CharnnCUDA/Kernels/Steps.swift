@@ -1,11 +1,11 @@
 import CCharnnCUDA
 import CharnnEngine
 
-// Names, arguments and launches of the kernels of `CCharnnCUDA/Kernels/Steps.h`: one time step of one layer, there and back, for
-// each kind of cell.
+// Names, arguments and launches of the kernels of `CCharnnCUDA/Kernels/Steps.h`: one time step of one layer, there and
+// back, for each kind of cell.
 //
-// A step is done in one of two ways (``StepWay``): by one kernel, or by a product of `Products.swift` and a kernel for the cells,
-// which adds up the splits of the product itself. Both kernels get the same arguments.
+// A step is done in one of two ways (``StepWay``): by one kernel, or by a product of `Products.swift` and a kernel for
+// the cells, which adds up the splits of the product itself. Both kernels get the same arguments.
 
 extension Kernel {
     fileprivate static func name(_ family: String, _ cell: Cell, _ precision: CUDAPrecision) -> String {
@@ -40,10 +40,11 @@ extension Kernel where Arguments == CharnnBackwardCell {
 // MARK: - Forward
 
 extension CUDADevice {
-    /// Time step `t` of a layer: `[B, H]` states from those of the step before, and in training what the way back needs.
+    /// Time step `t` of a layer: `[B, H]` states from those of the step before, and in training what the way back
+    /// needs.
     ///
-    /// - Parameter b: Whose input products of that layer and time are there: the first layer's in the weights' table, the others'
-    ///   in `projected`.
+    /// - Parameter b: Whose input products of that layer and time are there: the first layer's in the weights' table,
+    ///   the others' in `projected`.
     func forwardStep(_ b: ForwardBuffers, layer: Int, at t: Int) throws(EngineError) {
         let sizes = b.sizes
         let cell = sizes.architecture.cell
@@ -87,8 +88,8 @@ extension CUDADevice {
 // MARK: - Backward
 
 extension CUDADevice {
-    /// Time step `t` of a layer on the way back: the gradients of its gates `[B, gH]`, from what the layer above and the step after
-    /// hand back.
+    /// Time step `t` of a layer on the way back: the gradients of its gates `[B, gH]`, from what the layer above and
+    /// the step after hand back.
     func backwardStep(_ b: BackwardBuffers, layer: Int, at t: Int) throws(EngineError) {
         let sizes = b.forward.sizes
         let cell = sizes.architecture.cell

@@ -1,11 +1,11 @@
 import CCharnnCUDA
 import CharnnEngine
 
-// Names, arguments and launches of those kernels of `CCharnnCUDA/Kernels/Update.h` that end a step: the gradient's norm, the
-// decision, the optimiser, the state.
+// Names, arguments and launches of those kernels of `CCharnnCUDA/Kernels/Update.h` that end a step: the gradient's
+// norm, the decision, the optimiser, the state.
 //
-// The decision is made on the device and lies in its status, so that nothing waits for the host: what comes after it changes
-// nothing where the step does not apply, and neither do the steps behind it.
+// The decision is made on the device and lies in its status, so that nothing waits for the host: what comes after it
+// changes nothing where the step does not apply, and neither do the steps behind it.
 
 extension Kernel where Arguments == CharnnNorm {
     static var gradientNorm: Self { Kernel("gradient_norm", threads: CharnnRowThreads) }
@@ -39,8 +39,8 @@ extension CUDADevice {
                 scale: Float(1 / Double(rows)), reserved: 0))
     }
 
-    /// Decides from losses fp32 `[rows]` and norms what becomes of the step: into ``CharnnStatus``, and the step's slot of the
-    /// outcomes.
+    /// Decides from losses fp32 `[rows]` and norms what becomes of the step: into ``CharnnStatus``, and the step's slot
+    /// of the outcomes.
     ///
     /// - Parameter isScaled: Whether a gradient that is not finite may be the scale's fault.
     func conclude(

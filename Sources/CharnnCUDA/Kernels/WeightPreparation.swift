@@ -1,8 +1,8 @@
 import CCharnnCUDA
 import CharnnEngine
 
-// Names, arguments and launches of those kernels of `CCharnnCUDA/Kernels/Update.h` that bring the weights into the form in which
-// the products want them.
+// Names, arguments and launches of those kernels of `CCharnnCUDA/Kernels/Update.h` that bring the weights into the form
+// in which the products want them.
 
 extension Kernel where Arguments == CharnnBias {
     static var bias: Self { Kernel("bias", threads: CharnnRowThreads) }
@@ -13,7 +13,8 @@ extension Kernel where Arguments == CharnnPack {
 }
 
 extension CUDADevice {
-    /// What a layer's input product gets as bias, `[count]` each: the input bias, and up to number `both` the recurrent bias too.
+    /// What a layer's input product gets as bias, `[count]` each: the input bias, and up to number `both` the recurrent
+    /// bias too.
     func addBiases(
         input: DeviceAddress, recurrent: DeviceAddress, to result: DeviceAddress, count: Int, both: Int
     ) throws(EngineError) {

@@ -2,8 +2,9 @@ import CharnnEngine
 
 // The memory of the way back, and where each thing lies in it; what is done with it stands in `BackwardPass.swift`.
 //
-// The gates' gradients have no memory of their own: they take the place of the gates in the forward pass's buffers, step by step,
-// once a step's gates are not needed any more. `N = B T` rows are time-major, as in `ForwardBuffers.swift`.
+// The gates' gradients have no memory of their own: they take the place of the gates in the forward pass's buffers,
+// step by step, once a step's gates are not needed any more. `N = B T` rows are time-major, as in
+// `ForwardBuffers.swift`.
 
 /// What the way back through a batch needs, and the gradient that it leaves.
 final class BackwardBuffers {
@@ -12,12 +13,13 @@ final class BackwardBuffers {
     private var sizes: Sizes { forward.sizes }
     /// fp32, ``ParameterLayout``.
     let gradient: DeviceBuffer
-    /// fp32 `[N, H]`: the gradient of what a layer hands up; the rows of a chunk are a layer's until it hands its own down.
+    /// fp32 `[N, H]`: the gradient of what a layer hands up; the rows of a chunk are a layer's until it hands its own
+    /// down.
     let above: DeviceBuffer
     /// fp32 `[L, B, H]`: what a time step hands back beside the weights' product.
     private let carried: DeviceBuffer
-    /// Operands `[L, N, stride(gH)]`: the gates' gradients as a GRU's recurrent product gets them. All else finds them where the
-    /// gates were.
+    /// Operands `[L, N, stride(gH)]`: the gates' gradients as a GRU's recurrent product gets them. All else finds them
+    /// where the gates were.
     private let recurrentGates: DeviceBuffer?
     /// fp32 `[V, gH]`: the first layer's gates, summed over the rows of each symbol.
     let table: DeviceBuffer

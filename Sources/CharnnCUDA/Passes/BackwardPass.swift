@@ -2,9 +2,9 @@ import CharnnEngine
 
 // The order of the way back; its memory is described in `BackwardBuffers.swift`, its kernels in `Kernels/`.
 //
-// Layers run side by side, a branch of the device each, from the top and from the last chunk of time steps on: a layer begins
-// with a chunk when the one above has ended with it. The weights' gradients, for which nothing waits, come aside, all on one
-// branch, where they share the memory for split sums. All of it can be captured in a graph.
+// Layers run side by side, a branch of the device each, from the top and from the last chunk of time steps on: a layer
+// begins with a chunk when the one above has ended with it. The weights' gradients, for which nothing waits, come
+// aside, all on one branch, where they share the memory for split sums. All of it can be captured in a graph.
 
 /// The way back through a batch: the gradient of the summed loss, times the step's scale, in ``ParameterLayout``.
 final class BackwardPass {

@@ -3,10 +3,11 @@ import CharnnEngine
 
 // The memory of a forward pass and where each thing lies in it; what is done with it stands in `ForwardPass.swift`.
 //
-// These buffers own their memory, live as long as this object, and have one size each: `B` streams, at most `T` time steps,
-// `N = B T` rows. Rows are time-major: stream `b` at time `t` is row `t B + b`, so that a chunk of time steps is one piece.
-// Operands have the type of the products' (fp32 or fp16) and a stride of their own, and what lies between columns and stride
-// stays zero; all else is fp32 without gaps. What only training needs is nil elsewhere, and its address 0.
+// These buffers own their memory, live as long as this object, and have one size each: `B` streams, at most `T` time
+// steps, `N = B T` rows. Rows are time-major: stream `b` at time `t` is row `t B + b`, so that a chunk of time steps is
+// one piece. Operands have the type of the products' (fp32 or fp16) and a stride of their own, and what lies between
+// columns and stride stays zero; all else is fp32 without gaps. What only training needs is nil elsewhere, and its
+// address 0.
 
 /// What the forward pass of a batch needs, and what it leaves.
 final class ForwardBuffers {
@@ -25,8 +26,8 @@ final class ForwardBuffers {
     let hidden: DeviceBuffer
     /// Operands `[L - 1, N, stride]`: what the upper layers read, where dropout makes it another thing.
     let dropped: DeviceBuffer?
-    /// fp32 `[N, gH]`: the upper layers' input products, one layer after the other: the rows of a chunk are a layer's until the
-    /// layer above begins with that chunk.
+    /// fp32 `[N, gH]`: the upper layers' input products, one layer after the other: the rows of a chunk are a layer's
+    /// until the layer above begins with that chunk.
     private let projected: DeviceBuffer?
     /// fp32 `[N, V]`
     private let logitsBuffer: DeviceBuffer

@@ -2,9 +2,9 @@ import CharnnEngine
 
 // The order of a forward pass; its memory is described in `ForwardBuffers.swift`, its kernels in `Kernels/`.
 //
-// Layers run side by side, a branch of the device each: a layer begins with a chunk of time steps when the one below has ended
-// with it. Nothing here waits for the host or allocates, so that all but ``ForwardBuffers/write(_:starts:)`` can be captured in
-// a graph.
+// Layers run side by side, a branch of the device each: a layer begins with a chunk of time steps when the one below
+// has ended with it. Nothing here waits for the host or allocates, so that all but ``ForwardBuffers/write(_:starts:)``
+// can be captured in a graph.
 
 /// A batch on its way through the network.
 final class ForwardPass {
@@ -67,7 +67,8 @@ final class ForwardPass {
             bias: b.weights.address(.headBias), into: Operand(b.logits(at: chunk.lowerBound), stride: sizes.symbols))
     }
 
-    /// The input product of a layer above the first, of all rows of a chunk at once: `[rows, gH] = [rows, H] W^T [H, gH] + bias`.
+    /// The input product of a layer above the first, of all rows of a chunk at once:
+    /// `[rows, gH] = [rows, H] W^T [H, gH] + bias`.
     private func project(_ layer: Int, _ chunk: Range<Int>) throws(EngineError) {
         let (b, stride) = (buffers, sizes.stride(sizes.units))
         if b.dropped != nil { try device.dropOut(b, below: layer, chunk) }

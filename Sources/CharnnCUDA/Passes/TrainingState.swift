@@ -1,7 +1,7 @@
 import CharnnEngine
 
-// What lasts from one step to the next on the device, beside the weights. A recorded step names these buffers: whoever replaces
-// or drops one has the recording forgotten first, and lets no step be in flight that still writes to it.
+// What lasts from one step to the next on the device, beside the weights. A recorded step names these buffers: whoever
+// replaces or drops one has the recording forgotten first, and lets no step be in flight that still writes to it.
 
 /// The optimiser's moments and the recurrent state of a training run.
 final class TrainingState {

@@ -1,8 +1,9 @@
 import CCharnnCUDA
 import CharnnEngine
 
-// A training step for batches of one size: the order of its parts, and the graph that repeats it. The workspace owns the buffers of
-// both passes; status, outcomes, moments and state are the engine's, and a graph that names others than the step got is forgotten.
+// A training step for batches of one size: the order of its parts, and the graph that repeats it. The workspace owns
+// the buffers of both passes; status, outcomes, moments and state are the engine's, and a graph that names others than
+// the step got is forgotten.
 
 /// All that training needs for batches of one size, and the recorded step.
 final class TrainingWorkspace {

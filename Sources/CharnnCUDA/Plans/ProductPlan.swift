@@ -1,12 +1,12 @@
 import CCharnnCUDA
 
-// Estimates of what products cost, and the choice that follows: from sizes and the number of multiprocessors alone, so that the same
-// device chooses alike each time. Whoever changes a number here changes bits (``Arithmetic``).
+// Estimates of what products cost, and the choice that follows: from sizes and the number of multiprocessors alone, so
+// that the same device chooses alike each time. Whoever changes a number here changes bits (``Arithmetic``).
 
 /// What a block of a product does for each number of the depth, and how long that takes.
 ///
-/// The unit is the time in which a multiprocessor gets 128 fp16 numbers out of the second level cache while all others do so,
-/// some 5 ns; by the published rates of an A100 and an H100, whose ratios are alike.
+/// The unit is the time in which a multiprocessor gets 128 fp16 numbers out of the second level cache while all others
+/// do so, some 5 ns; by the published rates of an A100 and an H100, whose ratios are alike.
 struct Work {
     /// fp16 numbers read, an fp32 one counted twice.
     let read: Int

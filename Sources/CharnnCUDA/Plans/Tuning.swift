@@ -1,9 +1,10 @@
-// What may be chosen about how a step is done, and the words in which a choice is kept. Neither changes what is computed but in
-// its last bits.
+// What may be chosen about how a step is done, and the words in which a choice is kept. Neither changes what is
+// computed but in its last bits.
 
 /// How the time steps of a layer are done in one direction.
 enum StepWay: String, CaseIterable {
-    /// One kernel makes the product of a few rows and units, and the cell of those: little is launched, much is read again.
+    /// One kernel makes the product of a few rows and units, and the cell of those: little is launched, much is read
+    /// again.
     case fused
     /// A product in large tiles, and a kernel for the cells.
     case apart
