@@ -1,5 +1,7 @@
 public import CharnnEngine
 
+// What may be asked of the GPU before there is an engine: what it is, and whether a job fits.
+
 /// What there is to tell of a GPU.
 public struct CUDADeviceInformation: Sendable, Hashable {
     /// Such as `NVIDIA H200`.
@@ -23,8 +25,8 @@ extension CUDAEngine {
     public static func device(ordinal: Int = 0) throws(EngineError) -> CUDADeviceInformation {
         let device = try CUDADevice.shared(ordinal: ordinal)
         return CUDADeviceInformation(
-            name: device.name, capability: device.capability, multiprocessors: device.multiprocessors,
-            totalMemory: device.totalMemory, freeMemory: try device.freeMemory(),
+            name: device.name, capability: device.context.capability, multiprocessors: device.multiprocessors,
+            totalMemory: device.context.totalMemory, freeMemory: try device.freeMemory(),
             driver: CUDADriver.text(try CUDADriver.load().version), kernels: device.kernelOrigin)
     }
 
@@ -52,7 +54,7 @@ extension CUDAEngine {
         let network =
             3 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + states * sizes.state * 4
         // Which plan is the fastest is not known yet.
-        let workspaces = StepPlan.Ways.allCases.map { ways in
+        let workspaces = StepWays.allCases.map { ways in
             TrainingWorkspace.bytes(
                 Sizes(
                     architecture, precision, streams: batchSize, steps: sequenceLength, tuning: Tuning(steps: ways)),

@@ -1,43 +1,43 @@
 import CCharnnCUDA
 public import CharnnEngine
-import Glibc
+
+// The engine's face, and the steps in flight. What runs where:
+//
+// - The device does a step's work in stream order, forks within (`Device/CUDAStreams.swift`). From its second run on a
+//   step is one graph, which `Passes/TrainingWorkspace.swift` records; what changes from step to step is written to a
+//   buffer before it.
+// - Up to ``CUDAEngine/slots`` steps are handed over before the host waits for any. Each leaves its outcome in a slot;
+//   the first that fails or overflows holds all behind it, so that nothing is lost until the host learns of it; what a
+//   scale was too large for is then done again, and so is all behind it.
+// - The engine owns weights, moments, recurrent state and the workspace for one size of batch; scorers and predictors
+//   own buffers of their own and share the weights, in the same stream.
+//
+// An engine belongs to one thread at a time.
 
 /// The engine for NVIDIA's GPUs: a whole training step on the device, recorded once and repeated as one launch.
 ///
-/// The driver is opened at run time; nothing else is needed. Sums run in a fixed order: the same device gives the same bits.
+/// The driver is opened at run time; nothing else is needed. Sums run in a fixed order: the same device gives the same
+/// bits.
 public final class CUDAEngine: Engine {
     public let architecture: Architecture
     public private(set) var configuration: EngineConfiguration
     /// Steps run on the device while the host prepares the next ones.
     public var stepsInFlight: Int { Self.slots }
 
-    /// What the operands of a training step's large products are; sums, weights and all else are fp32.
-    public enum Precision: String, Sendable, CaseIterable {
-        case fp32
-        case fp16
-    }
-
-    /// Raised with every change after which the same sizes on the same device come to other bits, such as another choice of
-    /// ``ProductPlan``: a run that began before is told so.
-    static let arithmetic = 1
+    /// What the operands of a training step's large products are.
+    public typealias Precision = CUDAPrecision
 
     /// Steps whose outcomes the device keeps.
     static let slots = 16
 
-    let device: CUDADevice
-    let weights: CUDAWeights
+    private let device: CUDADevice
+    private let weights: CUDAWeights
     private let precision: Precision
     private var tuning: Tuning
     /// ``CharnnStatus``, and the outcomes of the steps in flight.
     private let status: DeviceBuffer
     private let outcomes: DeviceBuffer
-    /// In ``ParameterLayout``; nil: zero.
-    private var firstMoment: DeviceBuffer?
-    private var secondMoment: DeviceBuffer?
-    private var hasFirstMoment = false
-    private var hasSecondMoment = false
-    /// `[L, B, H]`; nil: zero for any `B`.
-    private var state: (streams: Int, hidden: DeviceBuffer, cell: DeviceBuffer?)?
+    private let state: TrainingState
     private var workspace: TrainingWorkspace?
     private var texts = TextStore()
     private var inFlight: [Flight] = []
@@ -54,8 +54,8 @@ public final class CUDAEngine: Engine {
 
     /// What the gradient of an fp16 step is multiplied by, so that it neither vanishes nor overflows.
     ///
-    /// Every step begins with the first; where its gradient does not fit, it is done again with the next, and nothing of the
-    /// first try is left. So a step's bits depend on no step before it, and a resume needs to know of no scale.
+    /// Every step begins with the first; where its gradient does not fit, it is done again with the next, and nothing
+    /// of the first try is left. So a step's bits depend on no step before it, and a resume needs to know of no scale.
     static let scales: [Float] = [0x1p8, 1, 0x1p-8, 0x1p-16]
 
     /// Makes an engine with zero moments and zero recurrent state.
@@ -66,8 +66,8 @@ public final class CUDAEngine: Engine {
     ///   - precision: Of training; scorers and predictors take fp32 always.
     ///   - ordinal: Which of the driver's devices.
     /// - Throws: ``EngineError/Code/unavailable`` where there is no driver or GPU that works,
-    ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` when the device is busy,
-    ///   full or broken.
+    ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` when the
+    ///   device is busy, full or broken.
     public convenience init(
         architecture: Architecture, parameters: [Float], precision: Precision = .fp16, ordinal: Int = 0
     ) throws(EngineError) {
@@ -86,10 +86,11 @@ public final class CUDAEngine: Engine {
         self.tuning = tuning
         configuration = EngineConfiguration(
             device: "cuda", deviceName: device.name, precision: precision.rawValue,
-            kernels: "\(device.kernelOrigin), \(device.multiprocessors) SMs, arithmetic \(Self.arithmetic)",
+            kernels: "\(device.kernelOrigin), \(device.multiprocessors) SMs, arithmetic \(Arithmetic.version)",
             threads: 1)
         try device.enter()
         weights = try CUDAWeights(device, architecture)
+        state = TrainingState(weights)
         status = try DeviceBuffer(device, bytes: MemoryLayout<CharnnStatus>.stride)
         outcomes = try DeviceBuffer(device, bytes: MemoryLayout<CharnnOutcome>.stride * Self.slots)
         try weights.layout.requireCount(parameters.count, of: "parameters")
@@ -99,46 +100,18 @@ public final class CUDAEngine: Engine {
     public func install(_ state: EngineState) throws(EngineError) {
         try device.enter()
         try state.requireFit(architecture)
-        let width = architecture.layerCount * architecture.hiddenSize
         try settle()
-        self.state = nil
         workspace?.forgetRecording()
-        if !state.hidden.isEmpty {
-            let own = try allocateState(streams: state.hidden.count / width)
-            try own.hidden.write(state.hidden)
-            try own.cell?.write(state.cell)
-        }
-        try weights.parameters.write(state.parameters)
-        try fill(&firstMoment, with: state.firstMoment)
-        try fill(&secondMoment, with: state.secondMoment)
-        hasFirstMoment = !state.firstMoment.isEmpty
-        hasSecondMoment = !state.secondMoment.isEmpty
+        try self.state.install(state)
         hasFailed = false
         try status.clear()
         weights.touch()
     }
 
-    private func fill(_ moment: inout DeviceBuffer?, with values: [Float]) throws(EngineError) {
-        guard !values.isEmpty else {
-            try moment?.clear()
-            return
-        }
-        try self.moment(&moment).write(values)
-    }
-
     public func snapshot() throws(EngineError) -> EngineState {
         try device.enter()
         try settle()
-        let count = weights.layout.count
-        var snapshot = EngineState(parameters: try weights.parameters.read(Float.self, count: count))
-        if hasFirstMoment, let firstMoment { snapshot.firstMoment = try firstMoment.read(Float.self, count: count) }
-        if hasSecondMoment, let secondMoment { snapshot.secondMoment = try secondMoment.read(Float.self, count: count) }
-        if let state {
-            let numbers = architecture.layerCount * state.streams * architecture.hiddenSize
-            snapshot.hidden = try state.hidden.read(Float.self, count: numbers)
-            snapshot.cell = try state.cell?.read(Float.self, count: numbers) ?? []
-        }
-        return snapshot
+        return try state.snapshot()
     }
 
     public func parameters() throws(EngineError) -> [Float] {
@@ -150,7 +123,8 @@ public final class CUDAEngine: Engine {
     public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
         try device.enter()
         // A step of another number of streams replaces the state, to which none in flight may still write.
-        if inFlight.count == Self.slots || state.map({ $0.streams != step.starts.count }) ?? false { try settle() }
+        let replacesState = state.recurrent.map { $0.streams != step.starts.count } ?? false
+        if inFlight.count == Self.slots || replacesState { try settle() }
         guard !hasFailed else {
             settled.append(StepOutcome(number: step.number, loss: .nan, gradientNorm: .nan, applied: false))
             return
@@ -179,10 +153,10 @@ public final class CUDAEngine: Engine {
         var result: (loss: Double, gradient: [Float]) = (.nan, [])
         for scale in usableScales {
             try write(step, text, scale: scale, slot: 0, to: workspace)
-            try workspace.enqueueGradient(from: state.map { ($0.hidden, $0.cell) })
-            let losses = try workspace.sequence.losses.read(Float.self, count: rows)
+            try workspace.enqueueGradient(from: state.recurrent.map { ($0.hidden, $0.cell) })
+            let losses = try workspace.forward.buffers.losses.read(Float.self, count: rows)
             let factor = 1 / (Float(rows) * scale)
-            let gradient = try workspace.backward.gradient.read(Float.self, count: weights.layout.count)
+            let gradient = try workspace.backward.buffers.gradient.read(Float.self, count: weights.layout.count)
             result = (losses.reduce(0) { $0 + Double($1) } / Double(rows), gradient.map { $0 * factor })
             if result.gradient.allSatisfy(\.isFinite) { break }
         }
@@ -190,11 +164,11 @@ public final class CUDAEngine: Engine {
     }
 
     public func makeScorer(streams: Int) throws(EngineError) -> any Scorer {
-        try CUDAScorer(engine: self, streams: streams)
+        try CUDAScorer(weights, streams: streams)
     }
 
     public func makePredictor(streams: Int) throws(EngineError) -> any Predictor {
-        try CUDAPredictor(engine: self, streams: streams)
+        try CUDAPredictor(weights, streams: streams)
     }
 
     // MARK: - Plans
@@ -235,10 +209,10 @@ public final class CUDAEngine: Engine {
         try text.check(
             starts: step.starts, length: step.sequenceLength + 1, vocabularySize: architecture.vocabularySize,
             isKnownToFit: texts.fits(text, vocabularySize: architecture.vocabularySize, device))
-        if let state, !step.resetsState, state.streams != step.starts.count {
+        if let recurrent = state.recurrent, !step.resetsState, recurrent.streams != step.starts.count {
             throw EngineError(
                 .mismatch,
-                "The recurrent state is of \(state.streams) streams, but the step has \(step.starts.count).")
+                "The recurrent state is of \(recurrent.streams) streams, but the step has \(step.starts.count).")
         }
     }
 
@@ -254,48 +228,28 @@ public final class CUDAEngine: Engine {
 
     private func start(_ flight: Flight, slot: Int) throws(EngineError) {
         let step = flight.step
-        if state?.streams != step.starts.count {
-            state = nil
+        if state.recurrent?.streams != step.starts.count {
+            // Which names the old state, and holds its memory.
             workspace?.forgetRecording()
-            _ = try allocateState(streams: step.starts.count)
+            try state.makeRecurrent(streams: step.starts.count)
         }
         let workspace = try workspace(for: step)
-        let first = step.optimizer.usesFirstMoment ? try moment(&firstMoment) : nil
-        let second = step.optimizer.usesSecondMoment ? try moment(&secondMoment) : nil
-        hasFirstMoment = hasFirstMoment || first != nil
-        hasSecondMoment = hasSecondMoment || second != nil
+        let moments = try state.moments(of: step.optimizer)
         try write(step, flight.text, scale: usableScales[flight.scale], slot: slot, to: workspace)
-        guard let state else { return }
+        guard let recurrent = state.recurrent else { return }
         try workspace.run(
             TrainingWorkspace.Targets(
-                status: status, outcomes: outcomes, hidden: state.hidden, cell: state.cell, first: first, second: second
-            ))
+                status: status, outcomes: outcomes, hidden: recurrent.hidden, cell: recurrent.cell,
+                first: moments.first, second: moments.second))
         weights.touch()
-    }
-
-    private func moment(_ buffer: inout DeviceBuffer?) throws(EngineError) -> DeviceBuffer {
-        if let buffer { return buffer }
-        let new = try DeviceBuffer(device, bytes: weights.layout.count * 4)
-        buffer = new
-        workspace?.forgetRecording()
-        return new
-    }
-
-    @discardableResult
-    private func allocateState(streams: Int) throws(EngineError) -> (hidden: DeviceBuffer, cell: DeviceBuffer?) {
-        let bytes = architecture.layerCount * streams * architecture.hiddenSize * 4
-        let hidden = try DeviceBuffer(device, bytes: bytes)
-        let cell = architecture.hasCellState ? try DeviceBuffer(device, bytes: bytes) : nil
-        state = (streams, hidden, cell)
-        return (hidden, cell)
     }
 
     private func write(
         _ step: TrainingStep, _ text: SymbolText, scale: Float, slot: Int, to workspace: TrainingWorkspace
     ) throws(EngineError) {
         let place = try texts.place(text, starts: step.starts, length: step.sequenceLength + 1, on: device)
-        try workspace.sequence.write(
-            CharnnStep(step, text: place, resets: step.resetsState || state == nil, scale: scale, slot: slot),
+        try workspace.forward.buffers.write(
+            CharnnStep(step, text: place, resets: step.resetsState || state.recurrent == nil, scale: scale, slot: slot),
             starts: place.starts)
     }
 
@@ -342,29 +296,5 @@ public final class CUDAEngine: Engine {
         return bytes.withUnsafeBytes { raw in
             (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * size, as: CharnnOutcome.self) }
         }
-    }
-}
-
-extension CharnnStep {
-    /// A step as the device reads it, its constants worked out in double precision.
-    init(_ step: TrainingStep, text: TextStore.Place, resets: Bool, scale: Float, slot: Int) {
-        let rule = step.optimizer
-        let (correction1, correction2) =
-            (1 - pow(rule.beta1, Double(rule.updateNumber)), 1 - pow(rule.beta2, Double(rule.updateNumber)))
-        let kind =
-            switch rule.kind {
-            case .adam: CharnnAdam
-            case .adamw: CharnnAdamW
-            case .rmsprop: CharnnRMSprop
-            case .sgd: CharnnSGD
-            }
-        self.init(
-            number: UInt64(step.number), seed: step.seed, text: text.address, textWidth: Int32(text.width),
-            resetsState: resets ? 1 : 0, slot: Int32(slot), optimizer: Int32(kind), lossScale: scale,
-            learningRate: Float(rule.learningRate), beta1: Float(rule.beta1), beta2: Float(rule.beta2),
-            epsilon: Float(rule.epsilon), momentum: Float(rule.momentum), weightDecay: Float(rule.weightDecay),
-            stepSize: Float(rule.learningRate / correction1), inverseRootBias: Float(1 / correction2.squareRoot()),
-            oneMinusBeta1: Float(1 - rule.beta1), oneMinusBeta2: Float(1 - rule.beta2), reserved: 0,
-            clipNorm: rule.clipNorm)
     }
 }

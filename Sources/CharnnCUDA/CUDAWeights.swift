@@ -1,5 +1,8 @@
-import CCharnnCUDA
 import CharnnEngine
+
+// The one copy of a network's parameters on a device, which training, scorers and predictors share; it owns their
+// memory. What follows from the parameters is worked out in stream order: by training within each step, by the others
+// where it is out of date.
 
 /// A network's parameters on a device, and what follows from them.
 final class CUDAWeights {
@@ -51,13 +54,11 @@ final class CUDAWeights {
     func enqueuePreparation() throws(EngineError) {
         let rows = architecture.cell.gates * architecture.hiddenSize
         for layer in 0..<architecture.layerCount {
-            try device.launch(
-                .bias, grid: (pieces(rows, of: Kernel.bias.threads), 1, 1),
-                CharnnBias(
-                    input: address(.inputBias(layer: layer)), recurrent: address(.recurrentBias(layer: layer)),
-                    to: bias(ofLayer: layer), count: Int32(rows),
-                    // The candidate's recurrent bias of a GRU lies inside the reset product.
-                    both: Int32(architecture.cell == .gru ? 2 * architecture.hiddenSize : rows)))
+            try device.addBiases(
+                input: address(.inputBias(layer: layer)), recurrent: address(.recurrentBias(layer: layer)),
+                to: bias(ofLayer: layer), count: rows,
+                // The candidate's recurrent bias of a GRU lies inside the reset product.
+                both: architecture.cell == .gru ? 2 * architecture.hiddenSize : rows)
         }
         try device.multiply(
             .floatNT, m: architecture.vocabularySize, n: rows, k: architecture.embeddingSize,

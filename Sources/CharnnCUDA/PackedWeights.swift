@@ -1,5 +1,7 @@
-import CCharnnCUDA
 import CharnnEngine
+
+// fp16 copies of weights for training. They own one piece of memory, in which zeros stand between columns and stride,
+// and are made anew in each step from the parameters.
 
 /// The weights of the large products as fp16, as they are for the way there and transposed for the way back.
 final class PackedWeights {
@@ -52,13 +54,10 @@ final class PackedWeights {
     /// Makes all of them anew from the parameters.
     func enqueuePacking() throws(EngineError) {
         for matrix in inputs + recurrent + [head] {
-            try weights.device.launch(
-                .pack,
-                grid: (pieces(matrix.columns, of: CharnnPackTile), pieces(matrix.rows, of: CharnnPackTile), 1),
-                CharnnPack(
-                    from: weights.address(matrix.role), to: matrix.plain, transposed: matrix.transposed,
-                    rows: Int32(matrix.rows), columns: Int32(matrix.columns),
-                    stride: Int32(sizes.stride(matrix.columns)), transposedStride: Int32(sizes.stride(matrix.rows))))
+            try weights.device.pack(
+                weights.address(matrix.role), rows: matrix.rows, columns: matrix.columns,
+                to: Operand(matrix.plain, stride: sizes.stride(matrix.columns)),
+                transposed: Operand(matrix.transposed, stride: sizes.stride(matrix.rows)))
         }
     }
 }

@@ -1,6 +1,9 @@
 import CCharnnCUDA
 import CharnnEngine
 
+// How a step is done fastest is measured on a workspace of its own, which is gone afterwards. Only choices that a
+// ``Tuning`` has are tried; what is found is kept by device, kernels and sizes, because it may change the last bits.
+
 /// Looks for the plan by which steps of one size are done fastest, by doing some.
 ///
 /// Parameters, moments and states stay as they are.
@@ -8,7 +11,7 @@ struct PlanSearch {
     private let weights: CUDAWeights
     private let sizes: Sizes
 
-    init(_ weights: CUDAWeights, _ precision: CUDAEngine.Precision, streams: Int, steps: Int) {
+    init(_ weights: CUDAWeights, _ precision: CUDAPrecision, streams: Int, steps: Int) {
         self.weights = weights
         sizes = Sizes(weights.architecture, precision, streams: streams, steps: steps)
     }
@@ -17,7 +20,7 @@ struct PlanSearch {
         let a = sizes.architecture
         let device = weights.device
         let text =
-            "plan\(CUDAEngine.arithmetic)-\(device.name)-\(device.multiprocessors)-\(device.kernelOrigin)-\(a.cell.rawValue)-"
+            "plan\(Arithmetic.version)-\(device.name)-\(device.multiprocessors)-\(device.kernelOrigin)-\(a.cell.rawValue)-"
             + "\(a.vocabularySize)-\(a.hiddenSize)x\(a.layerCount)-\(sizes.hasDropout)-\(sizes.streams)-\(sizes.steps)-"
             + "\(sizes.precision.rawValue)"
         return String(text.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "_" })
@@ -44,7 +47,7 @@ struct PlanSearch {
             guard time * 51 < least * 50 else { return }
             (best, least) = (other, time)
         }
-        for ways in StepPlan.Ways.allCases where ways != expected {
+        for ways in StepWays.allCases where ways != expected {
             try compete(Tuning(chunkSteps: sizes.chunkSteps, steps: ways))
         }
         if sizes.layers > 1 {
@@ -76,11 +79,11 @@ struct PlanSearch {
             text, starts: (0..<sizes.streams).map { $0 * sizes.steps }, length: sizes.steps + 1, on: device)
         var step = CharnnStep(reading: place)
         step.resetsState = 1
-        try workspace.sequence.write(step, starts: place.starts)
+        try workspace.forward.buffers.write(step, starts: place.starts)
         let work = RepeatedWork(on: device)
         func run(_ times: Int) throws(EngineError) {
             for _ in 0..<times { try work.run { () throws(EngineError) in try workspace.enqueueGradient(from: nil) } }
-            try device.synchronize()
+            try device.streams.synchronize()
         }
         // The first loads the kernels, the second records.
         try run(2)
@@ -95,25 +98,5 @@ struct PlanSearch {
         }
         withExtendedLifetime(texts) {}  // Whose memory the steps read.
         return least
-    }
-}
-
-extension Tuning {
-    /// In words, as ``EngineConfiguration/plan`` has it; nil where not all is chosen.
-    var plan: String? {
-        guard let steps, let chunkSteps else { return nil }
-        return
-            "time steps \(steps.forward.rawValue) forward, \(steps.backward.rawValue) backward, in chunks of \(chunkSteps)"
-    }
-
-    /// nil where these are not the words of a plan.
-    init?(_ plan: String) {
-        guard
-            let match = plan.wholeMatch(
-                of: /time steps ([a-z]+) forward, ([a-z]+) backward, in chunks of ([0-9]{1,9})/),
-            let forward = StepPlan.Way(rawValue: String(match.1)),
-            let backward = StepPlan.Way(rawValue: String(match.2)), let chunkSteps = Int(match.3), chunkSteps > 0
-        else { return nil }
-        self.init(chunkSteps: chunkSteps, steps: StepPlan.Ways(forward: forward, backward: backward))
     }
 }

@@ -1,5 +1,9 @@
 import CharnnEngine
 
+// Where steps and scorers find their text. A text lies on the device as one, two or four bytes a symbol, as the host
+// has it, and is owned here; a place is good until another text or batch is asked for. A batch that is brought for
+// itself keeps its buffer as long as that is large enough: the copy comes after the steps before it in stream order.
+
 /// The text on the device: whole where it fits, otherwise batch by batch.
 struct TextStore {
     /// Where the symbols of a batch lie.

@@ -60,7 +60,7 @@ import Testing
         let engine = try CUDAEngine(
             device, architecture: architecture, parameters: EngineConformance.parameters(of: architecture),
             // What takes most; which plan is the fastest is not known when memory is predicted.
-            precision: precision, tuning: Tuning(steps: StepPlan.Ways(forward: .apart, backward: .apart)))
+            precision: precision, tuning: Tuning(steps: StepWays(forward: .apart, backward: .apart)))
         let step = TrainingStep(
             number: 1, starts: Array(0..<20), sequenceLength: 3, resetsState: true,
             optimizer: OptimizerStep(learningRate: 0.01, updateNumber: 1), seed: 1)

@@ -39,9 +39,9 @@ import Testing
         #expect(differences == [])
     }
 
-    @Test(arguments: CUDAEngine.Precision.allCases, StepPlan.Ways.allCases.filter { $0.forward == $0.backward })
+    @Test(arguments: CUDAEngine.Precision.allCases, StepWays.allCases.filter { $0.forward == $0.backward })
     func `it computes what the reference engine computes, whichever way time steps are done`(
-        precision: CUDAEngine.Precision, ways: StepPlan.Ways
+        precision: CUDAEngine.Precision, ways: StepWays
     ) throws {
         for tested in precision == .fp32 ? ConformanceCase.all + Self.large : Self.smooth {
             let differences = try EngineConformance.differences(of: tested, tolerance: Self.tolerance(precision)) {
@@ -60,7 +60,7 @@ import Testing
         let orders: [(EmulatedDevice, chunkSteps: Int?)] = [
             (.inOrder, 100), (.inOrder, nil), (.backwards, 1), (.mixed, 2), (.mixed, 3),
         ]
-        for way in [StepPlan.Way.fused, .apart] {
+        for way in [StepWay.fused, .apart] {
             let states = try orders.map { device, chunkSteps in
                 let engine = try device.engine(
                     tested.architecture, EngineConformance.parameters(of: tested.architecture), precision,

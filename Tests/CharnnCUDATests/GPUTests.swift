@@ -18,9 +18,9 @@ struct GPUTests {
             try #require(gpu), architecture: architecture, parameters: parameters, precision: precision, tuning: tuning)
     }
 
-    @Test(arguments: CUDAEngine.Precision.allCases, StepPlan.Ways.allCases)
+    @Test(arguments: CUDAEngine.Precision.allCases, StepWays.allCases)
     func `it computes what the reference engine computes`(
-        precision: CUDAEngine.Precision, ways: StepPlan.Ways
+        precision: CUDAEngine.Precision, ways: StepWays
     ) throws {
         let cases = precision == .fp32 ? ConformanceCase.all + CUDAEngineTests.large : CUDAEngineTests.smooth
         for tested in cases {
@@ -46,7 +46,7 @@ struct GPUTests {
             Architecture(cell: cell, vocabularySize: 90, hiddenSize: 200, layerCount: 3, dropout: 0.3), batchSize: 40,
             sequenceLength: 33)
         let parameters = EngineConformance.parameters(of: tested.architecture)
-        for ways in StepPlan.Ways.allCases {
+        for ways in StepWays.allCases {
             var states: [EngineState] = []
             for chunkSteps in [33, nil, 1, 3, 8, 8, 8, 8] {
                 let tuning = Tuning(chunkSteps: chunkSteps, steps: ways)

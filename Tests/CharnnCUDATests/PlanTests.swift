@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test func `a plan that is told in words is the same when it is read`() throws {
-        for ways in StepPlan.Ways.allCases {
+        for ways in StepWays.allCases {
             let tuning = Tuning(chunkSteps: 17, steps: ways)
             let plan = try #require(tuning.plan)
             let read = try #require(Tuning(plan))

@@ -2,6 +2,8 @@ import CCharnnCUDA
 public import CharnnEngine
 import Glibc
 
+// The door to the run-time compiler, which needs no GPU.
+
 /// NVIDIA's run-time compiler (NVRTC): compiles the kernels for exactly the device that is there.
 ///
 /// Optional: without it the driver compiles the PTX in the program.
@@ -45,7 +47,8 @@ public struct CUDACompiler: @unchecked Sendable {
 
     /// Compiles the kernels.
     ///
-    /// - Returns: The program, ended by a zero, and what the compiler said: for a binary, of each kernel its registers and spills.
+    /// - Returns: The program, ended by a zero, and what the compiler said: for a binary, of each kernel its registers
+    ///   and spills.
     /// - Throws: ``EngineError/Code/unavailable`` when they do not compile for that target.
     public func compile(for target: Target) throws(EngineError) -> (program: [UInt8], log: String) {
         let sources = (0..<charnn_kernel_source_count()).map { charnn_kernel_source($0) }

@@ -1,22 +1,10 @@
 import CCharnnCUDA
 import CharnnEngine
 
+// The choice between the two ways of a time step, from the same estimates as those of products.
+
 /// How the time steps of a layer are done, there and back.
 struct StepPlan {
-    enum Way: String, CaseIterable {
-        /// One kernel makes the product of a few rows and units, and the cell of those: little is launched, much is read again.
-        case fused
-        /// A product in large tiles, and a kernel for the cells.
-        case apart
-    }
-
-    struct Ways: Equatable, CaseIterable {
-        var forward: Way
-        var backward: Way
-
-        static let allCases = Way.allCases.flatMap { way in Way.allCases.map { Ways(forward: way, backward: $0) } }
-    }
-
     /// `[B, H] [H, gH]`; nil: fused.
     let forward: ProductPlan?
     /// `[B, gH] [gH, H]`; nil: fused.
@@ -26,7 +14,7 @@ struct StepPlan {
 
     init(_ sizes: Sizes, multiprocessors: Int) {
         let (B, H, gates) = (sizes.streams, sizes.units, sizes.architecture.cell.gates)
-        func plan(n: Int, k: Int, units: Int, columns: Int, way: Way?) -> ProductPlan? {
+        func plan(n: Int, k: Int, units: Int, columns: Int, way: StepWay?) -> ProductPlan? {
             let isHalf = sizes.precision == .fp16
             let apart = ProductPlan(
                 m: B, n: n, k: k, isHalf: isHalf, multiprocessors: multiprocessors, summing: .reader,
@@ -53,8 +41,8 @@ struct StepPlan {
         sums = max((forward?.splits ?? 0) * B * gates * H, (backward?.splits ?? 0) * B * H)
     }
 
-    var ways: Ways {
-        Ways(forward: forward == nil ? .fused : .apart, backward: backward == nil ? .fused : .apart)
+    var ways: StepWays {
+        StepWays(forward: forward == nil ? .fused : .apart, backward: backward == nil ? .fused : .apart)
     }
 
     /// Units of a block of the fused kernel there.

@@ -1,4 +1,3 @@
-import CCharnnCUDA
 import CharnnEngine
 
 /// The sizes of a network and of what a pass over a batch of it takes, in numbers unless said otherwise.
@@ -7,7 +6,7 @@ import CharnnEngine
 struct Sizes {
     let architecture: Architecture
     let layout: ParameterLayout
-    let precision: CUDAEngine.Precision
+    let precision: CUDAPrecision
     let streams: Int
     let steps: Int
     let tuning: Tuning
@@ -15,7 +14,7 @@ struct Sizes {
     let chunkSteps: Int
 
     init(
-        _ architecture: Architecture, _ precision: CUDAEngine.Precision, streams: Int, steps: Int,
+        _ architecture: Architecture, _ precision: CUDAPrecision, streams: Int, steps: Int,
         tuning: Tuning = Tuning()
     ) {
         self.architecture = architecture
@@ -65,14 +64,4 @@ struct Sizes {
 
     /// Whether what a layer reads is another buffer than what the layer below wrote.
     var hasDropout: Bool { architecture.dropout > 0 && layers > 1 }
-}
-
-/// Choices that the sizes decide, unless they are made here.
-struct Tuning {
-    /// As in ``Sizes``; the bits are the same whatever it is.
-    var chunkSteps: Int?
-    /// nil: what costs least.
-    var steps: StepPlan.Ways?
-    /// What one more launch costs, in the unit of ``Work``.
-    var launchCost = 400.0
 }

@@ -1,11 +1,15 @@
 import CCharnnCUDA
 import CharnnEngine
 
+// A training step for batches of one size: the order of its parts, and the graph that repeats it. The workspace owns
+// the buffers of both passes; status, outcomes, moments and state are the engine's, and a graph that names others than
+// the step got is forgotten.
+
 /// All that training needs for batches of one size, and the recorded step.
 final class TrainingWorkspace {
     let sizes: Sizes
-    let sequence: Sequence
-    let backward: Backward
+    let forward: ForwardPass
+    let backward: BackwardPass
     private let weights: CUDAWeights
     /// fp64 `[CharnnNormBlocks]`
     private let norms: DeviceBuffer
@@ -29,17 +33,17 @@ final class TrainingWorkspace {
         try Self.requireRoom(weights.device, sizes)
         self.sizes = sizes
         self.weights = weights
-        sequence = try Sequence(weights, sizes, isTraining: true)
-        backward = try Backward(sequence)
+        forward = try ForwardPass(weights, sizes, isTraining: true)
+        backward = try BackwardPass(forward.buffers)
         norms = try DeviceBuffer(weights.device, bytes: CharnnNormBlocks * 8)
         work = RepeatedWork(on: weights.device)
     }
 
     /// Bytes that the workspace takes.
     static func bytes(_ sizes: Sizes, multiprocessors: Int) -> Int {
-        let forward = Sequence.Bytes(sizes, isTraining: true, multiprocessors: multiprocessors)
+        let forwardBytes = ForwardBuffers.Bytes(sizes, isTraining: true, multiprocessors: multiprocessors)
         let packed = sizes.precision == .fp16 ? PackedWeights.bytes(sizes) : 0
-        return forward.total + packed + Backward.Bytes(sizes, multiprocessors: multiprocessors).total
+        return forwardBytes.total + packed + BackwardBuffers.Bytes(sizes, multiprocessors: multiprocessors).total
     }
 
     static func hasRoom(_ device: CUDADevice, _ sizes: Sizes) throws(EngineError) -> Bool {
@@ -52,7 +56,7 @@ final class TrainingWorkspace {
         guard UInt64(needed) <= free else {
             throw EngineError(
                 .deviceFailed,
-                "a step of this size needs \(needed) bytes on \(device.name), and \(free) of \(device.totalMemory) are free; "
+                "a step of this size needs \(needed) bytes on \(device.name), and \(free) of \(device.context.totalMemory) are free; "
                     + "make hidden_size, num_layers, batch_size or seq_length smaller, or end the other programs that "
                     + "nvidia-smi shows")
         }
@@ -60,23 +64,23 @@ final class TrainingWorkspace {
 
     /// Forward and back: losses, and the gradient of their sum times the step's scale.
     func enqueueGradient(from state: (hidden: DeviceBuffer, cell: DeviceBuffer?)?) throws(EngineError) {
-        let device = weights.device
-        try device.fork(3) { () throws(EngineError) in
-            try device.on(.urgent(0), weights.enqueuePreparation)
-            if let packed = sequence.packed { try device.on(.urgent(1), packed.enqueuePacking) }
-            try device.on(.urgent(2)) { () throws(EngineError) in
-                try sequence.gather(steps: sizes.steps)
-                try sequence.begin(from: state, mayReset: true)
+        let (device, buffers) = (weights.device, forward.buffers)
+        try device.streams.fork(3) { () throws(EngineError) in
+            try device.streams.on(.urgent(0), weights.enqueuePreparation)
+            if let packed = buffers.packed { try device.streams.on(.urgent(1), packed.enqueuePacking) }
+            try device.streams.on(.urgent(2)) { () throws(EngineError) in
+                try device.gather(buffers, steps: sizes.steps)
+                try device.begin(buffers, from: state, mayReset: true)
             }
         }
-        try sequence.forward(steps: sizes.steps) { chunk throws(EngineError) in
-            try sequence.loss(chunk)
+        try forward.run(steps: sizes.steps) { chunk throws(EngineError) in
+            try device.loss(buffers, chunk)
             try backward.enqueueHead(chunk)
         }
         try backward.enqueue()
     }
 
-    /// Runs the step that was written to the sequence.
+    /// Runs the step that was written to the forward pass.
     func run(_ targets: Targets) throws(EngineError) {
         if let last, !(last == targets) { work.forget() }
         last = targets
@@ -91,30 +95,17 @@ final class TrainingWorkspace {
 
     private func enqueue(_ targets: Targets) throws(EngineError) {
         let device = weights.device
-        let count = weights.layout.count
+        let (count, gradient, b) = (weights.layout.count, backward.buffers.gradient, forward.buffers)
         try enqueueGradient(from: (targets.hidden, targets.cell))
-        try device.launch(
-            .gradientNorm, grid: (CharnnNormBlocks, 1, 1),
-            CharnnNorm(
-                step: sequence.step.address, gradient: backward.gradient.address, partial: norms.address,
-                count: Int64(count), scale: Float(1 / Double(sizes.rows)), reserved: 0))
-        try device.launch(
-            .conclude, grid: (1, 1, 1),
-            CharnnConclusion(
-                step: sequence.step.address, status: targets.status.address, outcomes: targets.outcomes.address,
-                losses: sequence.losses.address, norms: norms.address, rows: Int32(sizes.rows),
-                isScaled: sizes.precision == .fp16 ? 1 : 0))
-        try device.launch(
-            .update, grid: (pieces(count, of: Kernel.update.threads), 1, 1),
-            CharnnParameterUpdate(
-                step: sequence.step.address, status: targets.status.address, parameters: weights.parameters.address,
-                gradient: backward.gradient.address, first: targets.first?.address ?? 0,
-                second: targets.second?.address ?? 0, count: Int64(count)))
-        try device.launch(
-            .commit, grid: (pieces(sizes.state, of: Kernel.commit.threads), 1, 1),
-            CharnnCommit(
-                status: targets.status.address, fromHidden: sequence.hiddenState.address,
-                fromCell: sequence.cellState?.address ?? 0, toHidden: targets.hidden.address,
-                toCell: targets.cell?.address ?? 0, count: Int32(sizes.state), reserved: 0))
+        try device.gradientNorm(of: gradient, count: count, rows: sizes.rows, step: b.step, norms: norms)
+        try device.conclude(
+            step: b.step, status: targets.status, outcomes: targets.outcomes, losses: b.losses, norms: norms,
+            rows: sizes.rows, isScaled: sizes.precision == .fp16)
+        try device.update(
+            weights.parameters, gradient: gradient, first: targets.first, second: targets.second, count: count,
+            step: b.step, status: targets.status)
+        try device.commit(
+            from: (b.hiddenState, b.cellState), to: (targets.hidden, targets.cell), count: sizes.state,
+            status: targets.status)
     }
 }

@@ -1,6 +1,9 @@
 import CCharnnCUDA
 import CharnnEngine
 
+// The door to the driver library: opened once a process, never closed. Above it nothing sees a result code;
+// ``CUDADriver/check(_:_:)`` turns each into an error.
+
 /// NVIDIA's driver library, opened at run time.
 struct CUDADriver: @unchecked Sendable {
     // Sound: a table of functions that NVIDIA documents as callable from any thread.

@@ -1,10 +1,11 @@
 import CCharnnCUDA
 import Glibc
 
-/// What took time to find out about a device, kept from process to process: the kernels that NVRTC made, and the fastest plans.
+/// What took time to find out about a device, kept from process to process: the kernels that NVRTC made, and the
+/// fastest plans.
 ///
-/// A cache only: without it, and without a place for it, all is made anew. Kernels that a driver cannot read, as after a
-/// compiler newer than it, stay there, so that it is not tried again; PTX takes their place.
+/// A cache only: without it, and without a place for it, all is made anew. Kernels that a driver cannot read, as after
+/// a compiler newer than it, stay there, so that it is not tried again; PTX takes their place.
 struct Cache {
     /// nil: nothing is kept.
     var folder: String?

@@ -1,0 +1,170 @@
+import CCharnnCUDA
+import CharnnEngine
+
+// Names, arguments and launches of the kernels of `CCharnnCUDA/Kernels/Rows.h`: what is done row by row.
+//
+// `N` rows are time-major: stream `b` at time `t` is row `t B + b`. "Op" is the type of the products' operands, whose
+// rows lie a stride apart; all else is fp32. A chunk is a range of time steps, whose rows lie together.
+
+// MARK: - The batch
+
+extension Kernel where Arguments == CharnnGather {
+    static var gather: Self { Kernel("gather", threads: CharnnRowThreads) }
+}
+
+extension Kernel where Arguments == CharnnBegin {
+    static func begin(_ precision: CUDAPrecision) -> Self {
+        Kernel("begin_\(precision.kernelSuffix)", threads: CharnnRowThreads)
+    }
+}
+
+extension CUDADevice {
+    /// Takes the symbols of the batch out of the text that the step names: inputs and targets `[steps, B]`.
+    func gather(_ buffers: ForwardBuffers, steps: Int) throws(EngineError) {
+        let streams = buffers.sizes.streams
+        // One more symbol a stream than there are steps: the last one's target.
+        try launch(
+            .gather, grid: Kernel.gather.grid(covering: streams * (steps + 1)),
+            CharnnGather(
+                step: buffers.step.address, inputs: buffers.inputs.address, targets: buffers.targets.address,
+                batch: Int32(streams), length: Int32(steps)))
+    }
+
+    /// Sets the state before the sequence, of all layers: the working copies `[L, B, H]`, and the rows of time 0.
+    ///
+    /// - Parameters:
+    ///   - state: `[L, B, H]` each; nil: zero.
+    ///   - mayReset: Whether the step says if it is zero after all.
+    func begin(
+        _ buffers: ForwardBuffers, from state: (hidden: DeviceBuffer, cell: DeviceBuffer?)?, mayReset: Bool
+    ) throws(EngineError) {
+        let sizes = buffers.sizes
+        let kernel = Kernel.begin(sizes.precision)
+        try launch(
+            kernel, grid: kernel.grid(covering: sizes.state),
+            CharnnBegin(
+                step: mayReset ? buffers.step.address : 0, fromHidden: state?.hidden.address ?? 0,
+                fromCell: state?.cell?.address ?? 0, toHidden: buffers.hiddenState.address,
+                toCell: buffers.cellState?.address ?? 0, hidden: buffers.hidden.address,
+                cell: buffers.cells?.address ?? 0, hiddenLayer: Int64(sizes.hiddenLayer),
+                cellLayer: Int64((sizes.steps + 1) * sizes.streams * sizes.units), layers: Int32(sizes.layers),
+                batch: Int32(sizes.streams), units: Int32(sizes.units), hiddenStride: Int32(sizes.stride(sizes.units))))
+    }
+}
+
+// MARK: - Dropout
+
+extension Kernel where Arguments == CharnnDropout {
+    static func dropout(_ precision: CUDAPrecision) -> Self {
+        Kernel("dropout_\(precision.kernelSuffix)", threads: CharnnRowThreads)
+    }
+
+    static var dropoutGradient: Self { Kernel("dropout_gradient", threads: CharnnRowThreads) }
+}
+
+extension CUDADevice {
+    /// What a layer reads of the one below, of a chunk: Op `[N, stride(H)]` to another such.
+    func dropOut(_ buffers: ForwardBuffers, below layer: Int, _ chunk: Range<Int>) throws(EngineError) {
+        let sizes = buffers.sizes
+        try dropOut(
+            .dropout(sizes.precision), buffers, below: layer, chunk, from: buffers.hidden(layer - 1, 1),
+            to: buffers.input(layer).address, stride: sizes.stride(sizes.units))
+    }
+
+    /// The same mask on the gradient that the layer hands down, fp32 `[N, H]`, in place.
+    func dropOutGradient(
+        _ gradient: DeviceBuffer, _ buffers: ForwardBuffers, below layer: Int, _ chunk: Range<Int>
+    ) throws(EngineError) {
+        try dropOut(
+            .dropoutGradient, buffers, below: layer, chunk, from: gradient.address, to: gradient.address,
+            stride: buffers.sizes.units)
+    }
+
+    /// - Parameter from: All rows, as `to`; the chunk's are found by their numbers, which the mask depends on.
+    private func dropOut(
+        _ kernel: Kernel<CharnnDropout>, _ buffers: ForwardBuffers, below layer: Int, _ chunk: Range<Int>,
+        from: DeviceAddress, to: DeviceAddress, stride: Int
+    ) throws(EngineError) {
+        let sizes = buffers.sizes
+        let (first, rows) = (chunk.lowerBound * sizes.streams, buffers.rows(chunk))
+        // A thread takes the four numbers of a block of the generator; chunks may begin within one.
+        let blocks = pieces((first + rows) * sizes.units, of: 4) - first * sizes.units / 4
+        try launch(
+            kernel, grid: kernel.grid(covering: blocks),
+            CharnnDropout(
+                step: buffers.step.address, from: from, to: to, firstRow: Int32(first), rows: Int32(rows),
+                units: Int32(sizes.units), stride: Int32(stride), layer: Int32(layer - 1),
+                threshold: DropoutMask.threshold(sizes.architecture.dropout),
+                factor: Float(1 / (1 - sizes.architecture.dropout)), reserved: 0))
+    }
+}
+
+// MARK: - Loss
+
+extension Kernel where Arguments == CharnnLoss {
+    static func loss(_ precision: CUDAPrecision) -> Self {
+        Kernel("loss_\(precision.kernelSuffix)", threads: CharnnRowThreads)
+    }
+}
+
+extension CUDADevice {
+    /// Of a chunk's logits `[rows, V]` the losses in nats and, in training, the gradient of their sum times the step's
+    /// scale, Op `[rows, stride(V)]`.
+    func loss(_ buffers: ForwardBuffers, _ chunk: Range<Int>) throws(EngineError) {
+        let sizes = buffers.sizes
+        let kernel = Kernel.loss(sizes.precision)
+        let (first, rows) = (UInt64(chunk.lowerBound * sizes.streams), buffers.rows(chunk))
+        // A warp takes a row.
+        try launch(
+            kernel, grid: (pieces(rows, of: kernel.threads / 32), 1, 1),
+            CharnnLoss(
+                step: buffers.step.address, logits: buffers.logits(at: chunk.lowerBound),
+                targets: buffers.targets.address + first * 4, losses: buffers.losses.address + first * 4,
+                gradient: buffers.logitGradient(chunk.lowerBound), rows: Int32(rows), symbols: Int32(sizes.symbols),
+                stride: Int32(sizes.stride(sizes.symbols)), reserved: 0))
+    }
+}
+
+// MARK: - Sums over rows
+
+extension Kernel where Arguments == CharnnSymbolSum {
+    static func symbolSum(_ precision: CUDAPrecision) -> Self {
+        Kernel("symbol_sum_\(precision.kernelSuffix)", threads: CharnnSumColumns)
+    }
+}
+
+extension Kernel where Arguments == CharnnColumnSum {
+    static func columnSum(_ precision: CUDAPrecision) -> Self {
+        Kernel("column_sum_\(precision.kernelSuffix)", threads: CharnnSumColumns)
+    }
+}
+
+extension CUDADevice {
+    /// `partial [splits, V, columns]`: of each symbol the sum of the rows whose symbol it is.
+    ///
+    /// - Parameters:
+    ///   - values: Op `[rows, columns]`.
+    ///   - symbols: `[rows]` of 32 bits, each below `vocabulary`.
+    func sumBySymbol(
+        _ values: Operand, _ precision: CUDAPrecision, rows: Int, columns: Int, symbols: DeviceBuffer, vocabulary: Int,
+        partial: DeviceBuffer, splits: Int
+    ) throws(EngineError) {
+        try launch(
+            .symbolSum(precision), grid: (vocabulary, pieces(columns, of: CharnnSumColumns), splits),
+            CharnnSymbolSum(
+                values: values.address, symbols: symbols.address, partial: partial.address, rows: Int32(rows),
+                columns: Int32(columns), stride: Int32(values.stride), vocabulary: Int32(vocabulary),
+                splits: Int32(splits), reserved: 0))
+    }
+
+    /// `partial [splits, columns]`: the sums of the columns of Op `[rows, columns]`.
+    func sumColumns(
+        _ values: Operand, _ precision: CUDAPrecision, rows: Int, columns: Int, partial: DeviceBuffer, splits: Int
+    ) throws(EngineError) {
+        try launch(
+            .columnSum(precision), grid: (pieces(columns, of: CharnnSumColumns), splits, 1),
+            CharnnColumnSum(
+                values: values.address, partial: partial.address, rows: Int32(rows), columns: Int32(columns),
+                stride: Int32(values.stride), splits: Int32(splits)))
+    }
+}

@@ -1,0 +1,163 @@
+import CCharnnCUDA
+import CharnnEngine
+
+// The memory of a forward pass and where each thing lies in it; what is done with it stands in `ForwardPass.swift`.
+//
+// These buffers own their memory, live as long as this object, and have one size each: `B` streams, at most `T` time
+// steps, `N = B T` rows. Rows are time-major: stream `b` at time `t` is row `t B + b`, so that a chunk of time steps is
+// one piece. Operands have the type of the products' (fp32 or fp16) and a stride of their own, and what lies between
+// columns and stride stays zero; all else is fp32 without gaps. What only training needs is nil elsewhere, and its
+// address 0.
+
+/// What the forward pass of a batch needs, and what it leaves.
+final class ForwardBuffers {
+    let sizes: Sizes
+    let weights: CUDAWeights
+
+    /// ``CharnnStep`` with the starts behind it; what changes from step to step.
+    let step: DeviceBuffer
+    /// `[T, B]` of 32 bits.
+    let inputs: DeviceBuffer
+    let targets: DeviceBuffer
+    /// `[L, B, H]` fp32: the recurrent state while the sequence runs.
+    let hiddenState: DeviceBuffer
+    let cellState: DeviceBuffer?
+    /// Operands `[L, T + 1, B, stride]`: hidden states; those of time 0 are the state before.
+    let hidden: DeviceBuffer
+    /// Operands `[L - 1, N, stride]`: what the upper layers read, where dropout makes it another thing.
+    let dropped: DeviceBuffer?
+    /// fp32 `[N, gH]`: the upper layers' input products, one layer after the other: the rows of a chunk are a layer's
+    /// until the layer above begins with that chunk.
+    private let projected: DeviceBuffer?
+    /// fp32 `[N, V]`
+    private let logitsBuffer: DeviceBuffer
+    /// How the time steps are done, and fp32 `[L, splits, B, gH or H]` for their products.
+    let plan: StepPlan
+    private let stepSums: DeviceBuffer?
+    /// fp32 `[N]`, nats.
+    let losses: DeviceBuffer
+    /// For the way back: operands `[L, N, stride]`, `[L, N, H]`, fp32 `[L, T + 1, B, H]`, operands `[N, stride]`.
+    ///
+    /// The gates' gradients take the place of the gates, once those are not needed any more.
+    let gates: DeviceBuffer?
+    let candidates: DeviceBuffer?
+    let cells: DeviceBuffer?
+    let logitGradient: DeviceBuffer?
+    /// The weights as fp16; nil with fp32.
+    let packed: PackedWeights?
+
+    /// - Parameter isTraining: Whether what the way back needs is kept.
+    init(_ weights: CUDAWeights, _ sizes: Sizes, isTraining: Bool) throws(EngineError) {
+        let device = weights.device
+        let architecture = sizes.architecture
+        self.sizes = sizes
+        self.weights = weights
+        let bytes = Bytes(sizes, isTraining: isTraining, multiprocessors: device.multiprocessors)
+        plan = bytes.plan
+        func optional(_ count: Int) throws(EngineError) -> DeviceBuffer? {
+            count == 0 ? nil : try DeviceBuffer(device, bytes: count)
+        }
+        step = try DeviceBuffer(device, bytes: bytes.step)
+        inputs = try DeviceBuffer(device, bytes: bytes.symbols)
+        targets = try DeviceBuffer(device, bytes: bytes.symbols)
+        hiddenState = try DeviceBuffer(device, bytes: bytes.state)
+        cellState = architecture.hasCellState ? try DeviceBuffer(device, bytes: bytes.state) : nil
+        hidden = try DeviceBuffer(device, bytes: bytes.hidden)
+        dropped = try optional(bytes.dropped)
+        projected = try optional(bytes.projected)
+        logitsBuffer = try DeviceBuffer(device, bytes: bytes.logits)
+        losses = try DeviceBuffer(device, bytes: bytes.losses)
+        stepSums = try optional(bytes.stepSums)
+        gates = try optional(bytes.gates)
+        candidates = try optional(bytes.candidates)
+        cells = try optional(bytes.cells)
+        logitGradient = try optional(bytes.logitGradient)
+        packed = sizes.precision == .fp16 ? try PackedWeights(weights, sizes) : nil
+    }
+
+    /// Bytes of the buffers.
+    struct Bytes {
+        let step, symbols, state, hidden, dropped, projected, logits, losses: Int
+        let gates, candidates, cells, logitGradient, stepSums: Int
+        let plan: StepPlan
+
+        init(_ s: Sizes, isTraining: Bool, multiprocessors: Int) {
+            let upper = s.layers - 1
+            plan = StepPlan(s, multiprocessors: multiprocessors)
+            stepSums = s.layers * plan.sums * 4
+            step = MemoryLayout<CharnnStep>.stride + s.streams * 8
+            symbols = s.rows * 4
+            state = s.state * 4
+            hidden = s.layers * s.hiddenLayer * s.operandBytes
+            dropped = isTraining && s.hasDropout ? upper * s.rows * s.stride(s.units) * s.operandBytes : 0
+            projected = upper > 0 ? s.rows * s.gateUnits * 4 : 0
+            logits = s.rows * s.symbols * 4
+            losses = s.rows * 4
+            let cell = s.architecture.cell
+            gates = isTraining ? s.layers * s.rows * s.stride(s.gateUnits) * s.operandBytes : 0
+            candidates = isTraining && cell == .gru ? s.layers * s.rows * s.units * s.operandBytes : 0
+            cells = isTraining && cell == .lstm ? s.layers * (s.steps + 1) * s.streams * s.units * 4 : 0
+            logitGradient = isTraining ? s.rows * s.stride(s.symbols) * s.operandBytes : 0
+        }
+
+        var total: Int {
+            step + 2 * symbols + 2 * state + hidden + dropped + projected + logits + losses + gates + candidates + cells
+                + logitGradient + stepSums
+        }
+    }
+
+    /// fp32 `[streams, V]` of a time step.
+    func logits(at t: Int) -> DeviceAddress { logitsBuffer.address + UInt64(t * sizes.streams * sizes.symbols * 4) }
+
+    /// The hidden states of a layer from time `t` on, of which 0 is before the sequence.
+    func hidden(_ layer: Int, _ t: Int) -> DeviceAddress {
+        hidden.address + UInt64((layer * sizes.hiddenLayer + t * sizes.hiddenStep) * sizes.operandBytes)
+    }
+
+    /// What a layer above the first reads, `[N, stride]`.
+    func input(_ layer: Int) -> Operand {
+        let stride = sizes.stride(sizes.units)
+        guard let dropped else { return Operand(hidden(layer - 1, 1), stride: stride) }
+        return Operand(
+            dropped.address + UInt64((layer - 1) * sizes.rows * stride * sizes.operandBytes), stride: stride)
+    }
+
+    func gates(_ layer: Int, _ t: Int) -> DeviceAddress {
+        place(gates, (layer * sizes.rows + t * sizes.streams) * sizes.stride(sizes.gateUnits) * sizes.operandBytes)
+    }
+
+    func candidates(_ layer: Int, _ t: Int) -> DeviceAddress {
+        place(candidates, (layer * sizes.rows + t * sizes.streams) * sizes.units * sizes.operandBytes)
+    }
+
+    /// The cell states of a layer from time `t` on, of which 0 is before the sequence.
+    func cells(_ layer: Int, _ t: Int) -> DeviceAddress {
+        place(cells, (layer * (sizes.steps + 1) + t) * sizes.streams * sizes.units * 4)
+    }
+
+    /// The input products of a layer above the first from time `t` on.
+    func projected(_ t: Int) -> DeviceAddress { place(projected, t * sizes.streams * sizes.gateUnits * 4) }
+
+    /// The products of a layer's time steps, ``StepPlan/sums`` numbers.
+    func stepSums(_ layer: Int) -> DeviceAddress { place(stepSums, layer * plan.sums * 4) }
+
+    /// The gradient of the logits from time `t` on; 0 where there is none.
+    func logitGradient(_ t: Int) -> DeviceAddress {
+        place(logitGradient, t * sizes.streams * sizes.stride(sizes.symbols) * sizes.operandBytes)
+    }
+
+    private func place(_ buffer: DeviceBuffer?, _ bytes: Int) -> DeviceAddress {
+        buffer.map { $0.address + UInt64(bytes) } ?? 0
+    }
+
+    /// The rows of a chunk.
+    func rows(_ chunk: Range<Int>) -> Int { chunk.count * sizes.streams }
+
+    /// Writes what changes from step to step.
+    func write(_ values: CharnnStep, starts: [Int64]) throws(EngineError) {
+        precondition(starts.count == sizes.streams)
+        var bytes = withUnsafeBytes(of: values) { Array($0) }
+        starts.withUnsafeBytes { bytes.append(contentsOf: $0) }
+        try step.write(bytes)
+    }
+}

@@ -1,0 +1,102 @@
+import CharnnEngine
+
+// What lasts from one step to the next on the device, beside the weights. A recorded step names these buffers: whoever
+// replaces or drops one has the recording forgotten first, and lets no step be in flight that still writes to it.
+
+/// The optimiser's moments and the recurrent state of a training run.
+final class TrainingState {
+    /// The state of all streams between two steps, fp32 `[L, B, H]`.
+    struct Recurrent {
+        let streams: Int
+        let hidden: DeviceBuffer
+        let cell: DeviceBuffer?
+    }
+
+    /// fp32 in ``ParameterLayout``, made when a rule first needs it.
+    private struct Moment {
+        var buffer: DeviceBuffer?
+        /// Whether it has ever been other than zero.
+        var isUsed = false
+    }
+
+    private let weights: CUDAWeights
+    /// nil: zero for any `B`.
+    private(set) var recurrent: Recurrent?
+    private var first = Moment()
+    private var second = Moment()
+
+    init(_ weights: CUDAWeights) { self.weights = weights }
+
+    // MARK: - To and from the host
+
+    /// Takes parameters, moments and recurrent state over, all of which fit the network.
+    func install(_ state: EngineState) throws(EngineError) {
+        let architecture = weights.architecture
+        recurrent = nil
+        if !state.hidden.isEmpty {
+            try makeRecurrent(streams: state.hidden.count / (architecture.layerCount * architecture.hiddenSize))
+            try recurrent?.hidden.write(state.hidden)
+            try recurrent?.cell?.write(state.cell)
+        }
+        try weights.parameters.write(state.parameters)
+        try fill(&first, with: state.firstMoment)
+        try fill(&second, with: state.secondMoment)
+    }
+
+    func snapshot() throws(EngineError) -> EngineState {
+        let count = weights.layout.count
+        var snapshot = EngineState(parameters: try weights.parameters.read(Float.self, count: count))
+        if first.isUsed, let buffer = first.buffer {
+            snapshot.firstMoment = try buffer.read(Float.self, count: count)
+        }
+        if second.isUsed, let buffer = second.buffer {
+            snapshot.secondMoment = try buffer.read(Float.self, count: count)
+        }
+        if let recurrent {
+            let numbers = weights.architecture.layerCount * recurrent.streams * weights.architecture.hiddenSize
+            snapshot.hidden = try recurrent.hidden.read(Float.self, count: numbers)
+            snapshot.cell = try recurrent.cell?.read(Float.self, count: numbers) ?? []
+        }
+        return snapshot
+    }
+
+    private func fill(_ moment: inout Moment, with values: [Float]) throws(EngineError) {
+        if values.isEmpty {
+            try moment.buffer?.clear()
+        } else {
+            try buffer(of: &moment).write(values)
+        }
+        moment.isUsed = !values.isEmpty
+    }
+
+    // MARK: - For a step
+
+    /// A zero state for so many streams in place of the one there is, whose memory is given back first.
+    func makeRecurrent(streams: Int) throws(EngineError) {
+        recurrent = nil
+        let (device, architecture) = (weights.device, weights.architecture)
+        let bytes = architecture.layerCount * streams * architecture.hiddenSize * 4
+        recurrent = Recurrent(
+            streams: streams, hidden: try DeviceBuffer(device, bytes: bytes),
+            cell: architecture.hasCellState ? try DeviceBuffer(device, bytes: bytes) : nil)
+    }
+
+    /// The moments that a rule changes; nil: it has none.
+    func moments(
+        of rule: OptimizerStep
+    ) throws(EngineError) -> (first: DeviceBuffer?, second: DeviceBuffer?) {
+        let own = (
+            rule.usesFirstMoment ? try buffer(of: &first) : nil, rule.usesSecondMoment ? try buffer(of: &second) : nil
+        )
+        first.isUsed = first.isUsed || rule.usesFirstMoment
+        second.isUsed = second.isUsed || rule.usesSecondMoment
+        return own
+    }
+
+    private func buffer(of moment: inout Moment) throws(EngineError) -> DeviceBuffer {
+        if let buffer = moment.buffer { return buffer }
+        let new = try DeviceBuffer(weights.device, bytes: weights.layout.count * 4)
+        moment.buffer = new
+        return new
+    }
+}
