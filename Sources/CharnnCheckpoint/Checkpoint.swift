@@ -12,6 +12,7 @@ public import SystemPackage
 public struct Checkpoint: Sendable {
     /// The weights with their vocabulary; its `parameters` are those of `state.engine`.
     public var model: Model
+    /// The trainer's and the engine's part; with the same settings and text it gives every later step.
     public var state: TrainingCheckpoint
     /// What must not change between a checkpoint and the run that goes on from it.
     public var identity: String
@@ -23,6 +24,8 @@ public struct Checkpoint: Sendable {
     /// checkpoints of version 0.1.0.
     public var files: [String: String]
 
+    /// - Parameter model: What the weights belong to; its parameters, step and validation loss are taken from `state`
+    ///   instead.
     public init(
         model: Model, state: TrainingCheckpoint, identity: String, configuration: EngineConfiguration,
         files: [String: String] = [:]

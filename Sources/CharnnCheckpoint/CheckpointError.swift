@@ -1,5 +1,7 @@
 /// What can go wrong with checkpoints.
 public struct CheckpointError: Error, Hashable, CustomStringConvertible {
+    /// What callers act on: a job waits after ``noSpace``, ``unwritable`` and ``unreadable``, and passes over what is
+    /// ``damaged``.
     public enum Code: Hashable, Sendable {
         /// The disk has no room for it; the old ones are kept.
         case noSpace

@@ -4,6 +4,7 @@ public import SystemPackage
 
 /// A job's `checkpoints/`: files `step-00001000.safetensors`, of which the newest few are kept.
 public struct CheckpointFolder: Sendable {
+    /// It need not be there before the first checkpoint.
     public let path: FilePath
     private let storage: any Storage
 

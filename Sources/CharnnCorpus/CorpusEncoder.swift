@@ -6,6 +6,7 @@ public import SystemPackage
 
 /// A text file and the folder it must lie below.
 public struct CorpusFile: Sendable, Hashable {
+    /// Where the file lies; below ``root``, where there is one, with no link on the way.
     public var path: FilePath
     /// nil: anywhere, as for a person's own command.
     public var root: FilePath?
@@ -73,6 +74,7 @@ public struct CorpusEncoder {
 
     /// What a vocabulary lacked in a text.
     public struct Unknown: Sendable {
+        /// Characters in all, not only different ones.
         public var count = 0
         /// Where others were put in their place, in the text as it was encoded.
         public var replaced = PositionSet()
@@ -113,6 +115,7 @@ public struct CorpusEncoder {
 
     /// What one reading of a text tells.
     public struct Measure: Sendable {
+        /// Of the whole text, those that ``unknown`` counts included.
         public var characters: Int
         /// The different characters of the text.
         public var vocabulary: Vocabulary

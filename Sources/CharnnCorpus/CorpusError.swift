@@ -2,6 +2,7 @@ internal import CharnnStorage
 
 /// What is wrong with a text.
 public struct CorpusError: Error, Hashable, CustomStringConvertible {
+    /// What callers act on: which of them may be better later, and which are the job's own fault.
     public enum Code: Hashable, Sendable {
         /// A file is not there, is no regular file, or may not be read.
         case unreadable

@@ -10,8 +10,11 @@ public import SystemPackage
 /// The file is the magic `charnnc1`, the length of a JSON header (4 bytes, little-endian), the header, zeros up to a
 /// multiple of 4096, the symbols (1, 2 or 4 bytes each), and the SHA-256 of all that stands before it.
 public struct EncodedCorpus: Sendable {
+    /// The mapped symbols; it keeps the mapping alive. Each is below the number of symbols in ``vocabulary``.
     public let text: SymbolText
+    /// That of the text, or the grown one of the model that the run began with.
     public let vocabulary: Vocabulary
+    /// Of the files that the text was read from, not of this one.
     public let encoding: TextEncoding
     /// Of the whole file, hexadecimal.
     public let sha256: String
@@ -105,8 +108,11 @@ public struct EncodedCorpus: Sendable {
 public struct CorpusOrigin: Codable, Hashable, Sendable {
     /// The paths as given in the job file.
     public var paths: [String]
+    /// As asked for; what the files are is found out when they are read.
     public var encoding: TextEncoding
+    /// Whether header and licence of Project Gutenberg are left out, of each file by itself.
     public var stripsGutenberg: Bool
+    /// Of all files joined, after stripping; nil: all.
     public var maximumCharacters: Int?
 
     public init(paths: [String], encoding: TextEncoding, stripsGutenberg: Bool, maximumCharacters: Int?) {

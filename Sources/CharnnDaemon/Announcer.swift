@@ -14,6 +14,16 @@ struct Discretion {
 }
 
 /// Tells what happens: to the journal, and for jobs to `log.txt` in their folder.
+///
+/// The only place from which the daemon speaks, so that three things hold for every line:
+///
+/// 1. It bears the kind of event, by whose MESSAGE_ID the journal's catalog explains it, and the job.
+/// 2. What is its owner's alone is told in the job's own log; the journal, which others read, gets name, owner and
+///    state.
+/// 3. Words of others in it (names, reasons, what a worker wrote) cannot look like lines of their own, and a flood of
+///    one kind is summed up.
+///
+/// Workers write neither to the journal nor to `log.txt`; they tell the daemon, and it tells.
 struct Announcer {
     /// Seconds between two lines about the progress of a job.
     static let progressInterval = 10.0
@@ -25,6 +35,7 @@ struct Announcer {
     /// What a job's line in the journal may say.
     var discretion: (String) -> Discretion = { _ in Discretion() }
     private var flood = FloodGate()
+    // When a line about progress was told last; of all jobs together, for one runs at a time.
     private var lastProgress: Double?
     /// The last trouble and when it was told.
     private var lastTrouble: (text: String, time: Double)?
@@ -42,6 +53,8 @@ struct Announcer {
     }
 
     /// Tells of a job.
+    ///
+    /// - Parameter fields: Structured fields beside the text. They are left out where the job is its owner's alone.
     func tell(
         _ kind: EventKind, _ level: Logger.Level, job: String, _ message: String, _ fields: [String: String] = [:]
     ) {
@@ -72,6 +85,8 @@ struct Announcer {
     }
 
     /// Tells what a worker has to say.
+    ///
+    /// Notices, warnings and errors always pass: they are few, or a worker is broken in a way that must be seen.
     mutating func tell(_ event: WorkerEvent, job: String) {
         if event.kind == .progress {
             let now = clock.monotonic()
@@ -102,6 +117,9 @@ struct Announcer {
     mutating func forgetProgress() { lastProgress = nil }
 
     /// Tells of an event in the spool.
+    ///
+    /// Drops, refusals and what waits may come by the thousand and pass the flood gate; a change of a job's state is
+    /// always told.
     mutating func tell(_ event: SpoolEvent) {
         let now = clock.monotonic()
         func passes(_ kind: EventKind) -> Bool { flood.passes(kind, at: now) }

@@ -23,6 +23,7 @@ extension Daemon {
     }
 }
 
+/// The daemon as the library of signals wants it: what it ended with is kept beside, for a service returns nothing.
 private final class DaemonService: Service {
     private let daemon: Daemon
     let outcome = Mutex(Daemon.Outcome.ended)
@@ -39,6 +40,7 @@ private final class DaemonService: Service {
     }
 }
 
+/// Hands SIGHUP on. It ends with the group, and its end ends nothing.
 private struct ReloadService: Service {
     let daemon: Daemon
 

@@ -1,6 +1,9 @@
 /// Lets the first events of a kind through and sums up the rest, so that a flood does not drown the journal.
 ///
 /// Times are parameters, seconds of a monotonic clock.
+///
+/// A window opens with the first event of a kind and closes by ``takeSums(at:)``, which is called now and then: so a
+/// window is at least so long, and until it is asked after no more pass.
 struct FloodGate {
     /// How many events of one kind pass in a window of so many seconds.
     static let allowance = 20

@@ -2,6 +2,9 @@ internal import CharnnStorage
 internal import Synchronization
 
 /// Hints on their way from a watch to the main loop: bounded, each once, so that a flood costs no memory.
+///
+/// Where there are too many, all are forgotten for one ``StorageHint/overflow``, which means a scan: that finds
+/// whatever they told.
 final class HintBuffer: Sendable {
     private static let capacity = 8192
 
@@ -20,6 +23,7 @@ final class HintBuffer: Sendable {
         }
     }
 
+    /// In the order in which they came; what is added from now on wakes the main loop again.
     func takeAll() -> [StorageHint] {
         hints.withLock { hints in
             defer { hints = [] }

@@ -6,6 +6,8 @@ public import Logging
 ///
 /// The key of a metadata entry becomes a field: `step` is `CHARNND_STEP`; `message.id` is `MESSAGE_ID`. The message
 /// itself is a sentence that tells the story without the fields.
+///
+/// A journal that cannot be reached is no reason for silence: the line then goes to standard error.
 public struct JournalLogHandler: LogHandler {
     /// Where lines go.
     public enum Target: Sendable {
@@ -16,11 +18,15 @@ public struct JournalLogHandler: LogHandler {
         case capture(@Sendable ([(name: String, value: String)]) -> Void)
     }
 
+    /// Lines below it are not made at all. The journal itself can be asked for less, so that this is for debugging.
     public var logLevel: Logger.Level = .info
+    /// Fields of every line; those of a single line go before.
     public var metadata: Logger.Metadata = [:]
+    /// For the protocol, and not asked: what concerns a line is given with it.
     public var metadataProvider: Logger.MetadataProvider?
     private let target: Target
 
+    /// - Parameter target: By default where this process's standard error leads.
     public init(_ target: Target = Self.target()) { self.target = target }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -40,6 +46,7 @@ public struct JournalLogHandler: LogHandler {
         return charnn_systemd_is_available() != 0 ? .journal : .standardError(hasPriorities: true)
     }
 
+    /// It blocks as long as the journal does, and may be called from any thread.
     public func log(event: LogEvent) {
         let merged = metadata.merging(event.metadata ?? [:]) { $1 }
         let priority = Self.priority(event.level)
@@ -89,6 +96,9 @@ public struct JournalLogHandler: LogHandler {
         return String(("CHARNND_" + String(mended)).prefix(64))
     }
 
+    /// Hands all fields to the journal in one entry.
+    ///
+    /// - Returns: False where it could not be reached.
     private static func send(_ fields: [(name: String, value: String)]) -> Bool {
         var bytes: [UInt8] = []
         var lengths: [Int] = []
@@ -99,6 +109,7 @@ public struct JournalLogHandler: LogHandler {
         }
         return bytes.withUnsafeMutableBytes { buffer in
             var offset = 0
+            // The buffer is not touched any more once addresses within it were taken.
             let vectors = lengths.map { length in
                 defer { offset += length }
                 return iovec(iov_base: buffer.baseAddress.map { $0 + offset }, iov_len: length)

@@ -12,6 +12,7 @@ struct EndedJob: Sendable {
     /// The file's name in `rejected/`; nil: it was a job.
     var rejectedFile: String?
 
+    /// - Parameter name: The job's; of a rejected file that which it would have had.
     init(name: String, state: JobState, reason: String? = nil, rejectedFile: String? = nil) {
         self.name = name
         self.state = state
@@ -26,6 +27,8 @@ struct EndedJob: Sendable {
     }
 
     /// What an event means for those who want to be told; nil where no job ended.
+    ///
+    /// That a job goes back to the queue, or is retried, is no end.
     init?(_ event: SpoolEvent) {
         switch event {
         case .finished(let job, let state, let reason): self.init(name: job, state: state, reason: reason)
@@ -44,8 +47,11 @@ struct EndedJob: Sendable {
 extension MainLoop {
     /// Bytes that the list of jobs in the notice of an empty queue has at most: one variable may have 128 KiB.
     private static let longestList = 96 << 10
+    // A reason is somebody's text: it gets into a variable in one line, and cut.
     private static let longestReason = 1000
 
+    /// Tells the command of one job, and keeps it for the notice of an empty queue. The command gets the owner's name,
+    /// but no reason where the job is its owner's alone.
     func noteEnd(_ job: EndedJob) {
         endsSinceIdle.append(job)
         guard let command = configuration.notifyCommand else { return }
@@ -70,6 +76,9 @@ extension MainLoop {
     }
 
     /// Notes at the end of a turn whether there is anything left to do.
+    ///
+    /// Called at each turn; the command is told once for each time that the queue becomes empty, and only if a job
+    /// ended since the time before.
     func noteIdleness(isIdle: Bool) {
         if isIdle != wasIdle {
             wasIdle = isIdle

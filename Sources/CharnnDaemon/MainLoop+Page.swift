@@ -1,6 +1,10 @@
 internal import CharnnSpool
 
 /// When the spool's `index.html` is written next.
+///
+/// A change is shown after ``delay``, so that a burst of them makes one page. A page that took long to write is
+/// followed by a pause of fifty times as much, so that a spool of a hundred thousand jobs does not keep a processor
+/// busy with it. Times are parameters, seconds of a monotonic clock.
 struct PageSchedule {
     /// Seconds between a change and the page that shows it: changes come in bursts.
     static let delay = 2.0
@@ -22,6 +26,7 @@ struct PageSchedule {
         due = min(due ?? .infinity, max(now + Self.delay, notBefore))
     }
 
+    /// Changes from now on want another page: this one may have read the job before.
     mutating func started(at now: Double) {
         (due, isRunning, startedAt) = (nil, true, now)
     }
@@ -34,6 +39,8 @@ struct PageSchedule {
     }
 
     /// Whether to start it now; at the end without waiting.
+    ///
+    /// - Parameter finally: Whether the daemon is about to end by itself, and this is the last page.
     func isDue(at now: Double, finally: Bool = false) -> Bool {
         due.map { !isRunning && (finally || now >= $0) } ?? false
     }

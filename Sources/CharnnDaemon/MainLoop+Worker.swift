@@ -6,8 +6,18 @@ internal import CharnnWords
 internal import Logging
 internal import SystemPackage
 
-// The workers of the jobs that run.
+// The workers of the jobs that run. A worker's life, as the main loop sees it:
+//
+// started ─▶ news ─▶ … ─▶ ended ─▶ settled, and out of the running jobs
+//    │                      ▲
+//    ├─ asked to end ───────┤  by a person, a pause, a stop, or as hung
+//    └─ killed ─────────────┘  when it has not ended in time
+//
+// News carries the number of the attempt, so that what a worker of before had still to say is not taken for that of the
+// next. How a worker ended is kept until the spool has taken note of it durably: a disk that is full at that moment
+// costs nothing but time.
 extension MainLoop {
+    /// Of what a worker writes to its standard error the end says what went wrong: it goes into the status.
     private static let keptLines = 5
     private static let longestLine = 500
 
@@ -34,6 +44,7 @@ extension MainLoop {
         return hasStarted
     }
 
+    /// The configuration in force and the caps of the job's owner, as they are at this moment.
     private func orders(for job: String) -> WorkerOrders {
         WorkerOrders(configuration, caps: keeper.rules.caps(keeper.submitter(of: job)))
     }
@@ -54,6 +65,7 @@ extension MainLoop {
         case .message(.savingCheckpoint):
             current.isSaving = true
             // A large one on a slow disk takes its time; it is what the stop is for.
+            // Only later, never earlier; two minutes from when it told of it.
             if let killAt = current.killAt { current.killAt = max(killAt, clock.monotonic() + 120) }
         case .line(let line):
             let text = String(line.prefix(Self.longestLine))
@@ -62,6 +74,7 @@ extension MainLoop {
         case .ended(.outOfMemory(let bound)) where !current.isHung:
             let needed = current.status?.neededMemory.map { "the job needs about \(byteCount($0))" }
             current.end = .outOfMemory("\(needed ?? "what the job needs is not known yet"), and \(bound)")
+        // That the daemon ended it says more than the signal by which it did.
         case .ended(let end): current.end = current.isHung ? .hung : end
         }
         running.update(number) { $0 = current }
@@ -105,6 +118,8 @@ extension MainLoop {
     func settleWorkers() {
         for current in running.all {
             guard var end = current.end else { continue }
+            // A worker that has to try again says that it has, and perhaps for what; whether the disk is to blame the
+            // daemon sees for itself, for then the whole queue has to wait.
             if end == .exited(WorkerExit.temporary.rawValue) {
                 let bytes: UInt64 = if case .disk(let bytes)? = current.wait { bytes } else { 0 }
                 watchRoom(for: bytes, found: true)

@@ -8,6 +8,29 @@ internal import SystemPackage
 ///
 /// What happens is handled one after the other. Each turn ends with the same steps: accept what was dropped, tell what
 /// happened, start the next job, tell the service manager; so it does not matter which event was missed.
+///
+/// ```
+///  watches ── hints ──▶ HintBuffer ──┐
+///  timer ──── tick ──────────────────┤
+///  workers ── news ──────────────────┼──▶ inbox ──▶ handle ──▶ turn
+///  page ───── ended ─────────────────┤
+///  signals ── stop, reload ──────────┘
+/// ```
+///
+/// 1. One task runs it; of the daemon it alone touches the spool, and jobs only by way of ``SpoolKeeper``. Whatever
+///    else runs (watches, timers, workers, the notifier) only sends values, and so nothing here needs a lock.
+/// 2. It waits for nothing but the disk. What takes longer than a turn is left, and the loop wakes itself to go on: the
+///    service manager waits for a sign of life, and people for an answer.
+/// 3. Hints are looked up; scans are the truth. An event that was lost costs time, until the next scan, and nothing
+///    else.
+/// 4. Requests are answered, as far as a turn allows, before a job is started: what was asked for holds for that start.
+/// 5. Jobs of workers that have ended are settled before the next is started, for a slot is free only then.
+/// 6. When the spool cannot be used, nothing is started, the loop goes on, and after a while everything is looked at
+///    anew. How workers ended meanwhile is kept until the spool takes it.
+/// 7. It never ends by an error: what goes wrong is told and tried again. It ends when it is asked to and all workers
+///    have ended, or with `once` when nothing is left to do.
+///
+/// The parts are files of their own: workers, the page, notices, and the disk that may lack room.
 final class MainLoop {
     /// Seconds between two looks at everything, when hints come and when they do not.
     private static let scanInterval = (watched: 60.0, unwatched: 1.0)
@@ -53,9 +76,12 @@ final class MainLoop {
     private var toldWaits: QueueWaits?
     private var gpuReason: String?
     private let isShared: Bool
+    // One timer, for whatever is due first; an earlier one replaces it.
     private var timer: Task<Void, Never>?
     private var timerDue = Double.infinity
+    // What the service manager was told last; it is told what is new, at most once a second while a job runs.
     private var lastStatus = ("", time: -Double.infinity)
+    // When the service manager was last told that the daemon goes on.
     private var lastSign = -Double.infinity
 
     init(_ daemon: Daemon, _ keeper: SpoolKeeper, isShared: Bool) {
@@ -77,6 +103,8 @@ final class MainLoop {
         }
     }
 
+    /// From recovery to the end. Recovery, too, ends after a turn; its rest is done as a backlog. Where it fails it is
+    /// tried again, and no job is started until it was begun well.
     func run() async -> Daemon.Outcome {
         announcer.tell(
             .started, .info, "charnnd \(options.version) works in \(options.spool.root).",
@@ -97,6 +125,7 @@ final class MainLoop {
         timer?.cancel()
         watch?.cancel()
         textWatch?.cancel()
+        // Nobody waits for a daemon that is gone: what people's tools were told would stand there for ever.
         if toldWaits != QueueWaits() { try? QueueWaits().save(options.spool, on: options.storage) }
         // One who runs the queue by hand waits for the last notice; a service that is asked to stop does not for long.
         await notifier.finish(within: isStopping ? 5 : 2 * configuration.notifyTimeout)
@@ -122,6 +151,9 @@ final class MainLoop {
     }
 
     /// What is done after every event.
+    ///
+    /// The order is that of the head's rules 4 and 5. What happened is reported twice, before a job is started and
+    /// after: so the journal tells it in the order of events.
     private func turn() {
         let now = clock.monotonic()
         if let time = retryAt, now >= time {
@@ -148,6 +180,7 @@ final class MainLoop {
         report()
         if keeper.hasTrouble { nextScan = min(nextScan, now + Self.retryInterval) }
         leaveWaits()
+        // By way of the inbox and not in a loop: a stop or a worker's news that came meanwhile goes first.
         if keeper.hasDrops || keeper.hasBacklog || keeper.hasRequests || keeper.hasTurnsLeft || !takenHints.isEmpty,
             retryAt == nil
         {
@@ -181,6 +214,7 @@ final class MainLoop {
         } catch {
             announcer.trouble("The spool could not be used (\(error)); it is tried again.")
             if error.code == .noSpace || error.code == .readOnly { watchRoom(found: true) }
+            // With it set a turn leaves the spool alone, until its time has come and a scan is made.
             retryAt = clock.monotonic() + Self.retryInterval
             return false
         }
@@ -188,6 +222,8 @@ final class MainLoop {
 
     // Hints and scans.
 
+    /// Watches the spool's directories anew, and has a scan follow. Without a watch, as where all of the user's are
+    /// taken, the spool is looked through every second.
     private func setUpWatch() {
         watch?.cancel()
         watch = try? options.storage.watch(keeper.watchedDirectories)
@@ -254,6 +290,7 @@ final class MainLoop {
         isRecovered = attempt { () throws(StorageError) in try keeper.recover(within: SpoolKeeper.turn) }
     }
 
+    /// Looks at everything, or as long as the spool is not recovered goes on with that.
     private func scan(_ now: Double) {
         nextScan = now + (watch == nil ? Self.scanInterval.unwatched : Self.scanInterval.watched)
         if isRecovered {
@@ -283,7 +320,8 @@ final class MainLoop {
         }
     }
 
-    /// Lets people's tools know what the queue waits for. It is a hint only: where it cannot be written, nothing is said.
+    /// Lets people's tools know what the queue waits for. It is a hint only: where it cannot be written, nothing is
+    /// said.
     private func leaveWaits() {
         var waits = QueueWaits()
         waits.gpuUntil = keeper.gpuRestsUntil
@@ -301,6 +339,7 @@ final class MainLoop {
         if (try? waits.save(options.spool, on: options.storage)) != nil { toldWaits = waits }
     }
 
+    /// Everybody on the machine sees it: of a job that is its owner's alone no progress is told.
     private var statusText: String {
         StatusLine.text(
             running: running.all.filter { $0.end == nil }.map { running in
@@ -317,6 +356,8 @@ final class MainLoop {
             options.manager.isAlive()
             lastSign = now
         }
+        // While it stops: a large checkpoint on a slow disk takes longer than TimeoutStopSec, and is what the stop is
+        // for.
         if isStopping { options.manager.extendTimeout(seconds: running.isSaving ? 120 : 30) }
         let text = statusText
         guard text != lastStatus.0, now - lastStatus.time >= 1 || running.isEmpty else { return }
@@ -326,6 +367,8 @@ final class MainLoop {
 
     // Time.
 
+    /// Sets the timer for what is due first: the next look, a sign of life, the page, the end of a pause, a job that
+    /// waits for its time.
     private func setTimer() {
         let now = clock.monotonic()
         let isBusy =
@@ -348,6 +391,8 @@ final class MainLoop {
 
     // Beginning and end.
 
+    /// Asks all workers for a checkpoint. No job is started any more; the loop goes on until the last worker has ended,
+    /// since the spool has to take note of how.
     private func beginStopping() {
         guard !isStopping else { return }
         isStopping = true
@@ -373,8 +418,11 @@ final class MainLoop {
         return true
     }
 
+    /// Takes the configuration that stands there now. It holds for jobs that are started from now on: a running worker
+    /// keeps the orders that it was given. One that cannot be read, or has a mistake, changes nothing.
     private func reload() {
         options.manager.reloading()
+        // Also where the reload failed: systemd would wait for it, and then end the service.
         defer { options.manager.ready(statusText) }
         guard let path = options.configurationFile else {
             announcer.tell(.reloaded, .info, "There is no configuration file; the defaults stay in force.")

@@ -6,6 +6,10 @@ internal import SystemPackage
 
 /// Runs the administrator's command, one notice after the other, beside everything else: the main loop never waits for
 /// it, and nothing that it does can hold up a job.
+///
+/// The command is the administrator's and runs with the daemon's rights, through a shell; names and reasons reach it as
+/// variables of its environment and never as a part of the command line, so that nobody can have anything run by a
+/// job's name.
 final class Notifier: Sendable {
     /// One run of the command.
     struct Notice: Sendable {
@@ -34,6 +38,8 @@ final class Notifier: Sendable {
     init(failed: @escaping @Sendable (String) -> Void) { self.failed = failed }
 
     /// Runs the command when those before it have ended; forgets it where too many wait.
+    ///
+    /// - Parameter mayForget: Whether it is only one of many, as that of a single job is.
     func send(_ notice: Notice, mayForget: Bool) {
         state.withLock { state in
             guard !mayForget || state.tasks.count < Self.mostWaiting else { return }
@@ -53,6 +59,8 @@ final class Notifier: Sendable {
     }
 
     /// Waits for all that was sent, and ends what takes longer.
+    ///
+    /// What had not begun by then is told as not run.
     func finish(within seconds: Double) async {
         let tasks = state.withLock { Array($0.tasks.values) }
         let limit = Task {
@@ -73,6 +81,7 @@ final class Notifier: Sendable {
     /// Before a command: when memory runs out it is ended before the daemon, whose protection it would inherit.
     private static let asEndable = "{ echo 1000 > /proc/self/oom_score_adj; } 2>/dev/null; "
 
+    /// Runs it to its end or its limit. Its output is read all the while: a command whose pipe is full would never end.
     private func run(_ notice: Notice) async {
         var options = PlatformOptions()
         // A group of its own, so that all that the command started can be ended with it.

@@ -11,6 +11,7 @@ enum PageProcess {
     static func start(_ command: WorkerCommand, spool: FilePath, ended: @escaping @Sendable (String?) -> Void) {
         let arguments = Arguments(command.arguments + ["--spool", spool.string])
         var options = PlatformOptions()
+        // As a worker: neither Ctrl-C nor the service manager's variables are for it.
         options.processGroupID = 0
         let environment = Environment.inherit.updating([
             "NOTIFY_SOCKET": nil, "WATCHDOG_PID": nil, "WATCHDOG_USEC": nil, "LISTEN_FDS": nil,

@@ -29,8 +29,12 @@ struct Running {
 /// The jobs that are being run, in the order in which they were started.
 ///
 /// A job stays in it until the spool has taken note of how its worker ended.
+///
+/// It is the daemon's only account of processes; what the spool holds in `active/` is another, and they differ for a
+/// moment at both ends. A person may have moved a job's file away while its worker still writes its checkpoint.
 struct RunningJobs {
     /// How many may run at a time.
+    // One: a training takes all cores or the whole GPU.
     static let slots = 1
 
     private var jobs: [Running] = []
@@ -48,6 +52,7 @@ struct RunningJobs {
     /// Adds a job; `launch` starts its worker, whose news bears the number.
     mutating func add(_ job: String, at time: Double, launch: (_ number: Int) -> any RunningWorker) {
         started += 1
+        // The number is taken before the launch: the first news may come while it still goes on.
         jobs.append(Running(job: job, number: started, worker: launch(started), lastWord: time))
     }
 
@@ -62,5 +67,7 @@ struct RunningJobs {
     subscript(number: Int) -> Running? { jobs.first { $0.number == number } }
 
     /// The attempt of that job.
+    ///
+    /// nil: no worker of it runs, whatever the spool says.
     func attempt(of job: String) -> Running? { jobs.first { $0.job == job } }
 }

@@ -5,6 +5,9 @@ internal import Logging
 internal import SystemPackage
 
 /// What the spool's disk lacks, for which the queue as a whole waits: every job writes to it.
+///
+/// A full disk is nobody's fault and passes: no job fails by it. Nothing is started until there is room; it is looked
+/// for whenever a job could be started, and the queue goes on by itself.
 enum Shortage: Equatable, CustomStringConvertible {
     case bytes(needed: UInt64, free: UInt64, path: FilePath)
     case inodes(free: UInt64, path: FilePath)
@@ -28,6 +31,11 @@ enum Shortage: Equatable, CustomStringConvertible {
     /// Looks at a disk.
     ///
     /// - Parameter probe: Where a file may be made to see whether that is possible; nil: that is not tried.
+    ///
+    /// What a file system says of its room is not all: a quota, or a disk that has become read-only, shows only when
+    /// something is written.
+    ///
+    /// - Returns: nil: there is room, as far as can be told.
     static func find(needing bytes: UInt64, at path: FilePath, probe: FilePath?, _ storage: any Storage) -> Shortage? {
         if let space = try? storage.space(at: path) {
             let (needed, overflow) = bytes.addingReportingOverflow(byteReserve)

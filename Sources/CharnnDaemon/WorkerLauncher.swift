@@ -35,10 +35,14 @@ public protocol WorkerLauncher: Sendable {
 
 /// Starts workers as processes of this machine.
 public struct ProcessLauncher: WorkerLauncher {
+    /// What is started; the daemon adds `--spool`, its root, and the job.
     public var command: WorkerCommand
     /// Where the kernel counts what it kills when memory runs out.
     public var memory: MemoryGroups
 
+    /// - Parameters:
+    ///   - command: By default this very program, as a worker.
+    ///   - memory: By default the groups of this process, in which its workers run, too.
     public init(_ command: WorkerCommand = .own, memory: MemoryGroups = MemoryGroups()) {
         self.command = command
         self.memory = memory

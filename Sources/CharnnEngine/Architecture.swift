@@ -29,14 +29,20 @@ public enum Nonlinearity: String, Sendable, CaseIterable, Codable {
 /// `B` streams in a batch, `T` time steps in a sequence.
 public struct Architecture: Hashable, Sendable {
     public var cell: Cell
+    /// Of a plain RNN; kept, and without effect, with other cells.
     public var nonlinearity: Nonlinearity
+    /// `V`.
     public var vocabularySize: Int
+    /// `E`.
     public var embeddingSize: Int
+    /// `H`.
     public var hiddenSize: Int
+    /// `L`, at least 1.
     public var layerCount: Int
     /// The probability, in `0..<1`, that dropout zeroes an output of any layer but the last, as in PyTorch's `nn.LSTM`.
     public var dropout: Double
 
+    /// - Parameter embeddingSize: nil: that of the hidden layers.
     public init(
         cell: Cell, nonlinearity: Nonlinearity = .tanh, vocabularySize: Int, embeddingSize: Int? = nil,
         hiddenSize: Int, layerCount: Int, dropout: Double = 0

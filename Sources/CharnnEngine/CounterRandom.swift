@@ -11,6 +11,7 @@ public struct Philox: Sendable, Hashable {
         case sampling = 4
     }
 
+    /// The job's or the request's seed.
     public let key: UInt64
 
     public init(key: UInt64) { self.key = key }

@@ -69,7 +69,9 @@ public enum PlanMeasuring: Sendable {
 }
 
 extension Engine {
+    /// Nothing: an engine that has one way to do a step.
     public func findPlan(streams: Int, sequenceLength: Int, measuring: PlanMeasuring) throws(EngineError) {}
+    /// Nothing, likewise.
     public func follow(plan: String?) {}
 }
 
@@ -114,6 +116,7 @@ public struct TrainingStep: Sendable {
     public var sequenceLength: Int
     /// Whether the recurrent state is set to zero before the step; otherwise it goes on from the step before.
     public var resetsState: Bool
+    /// With the learning rate of this very step: an engine knows no schedule.
     public var optimizer: OptimizerStep
     /// Keys dropout together with `number`.
     public var seed: UInt64
@@ -144,12 +147,19 @@ public enum OptimizerKind: String, Sendable, CaseIterable, Codable {
 
 /// The numbers of one optimiser update.
 public struct OptimizerStep: Sendable, Hashable {
+    /// Decides which of the numbers below are read.
     public var kind: OptimizerKind
+    /// After warm-up and schedule.
     public var learningRate: Double
+    /// See ``OptimizerKind``: Adam's alone.
     public var beta1: Double
+    /// Adam's second, or the `alpha` of RMSprop.
     public var beta2: Double
+    /// Added to the root of the mean square; not read by SGD.
     public var epsilon: Double
+    /// Of RMSprop and SGD; 0: there is no buffer.
     public var momentum: Double
+    /// In PyTorch's terms, not multiplied by the learning rate yet; 0: off.
     public var weightDecay: Double
     /// The global gradient norm above which gradients are scaled down, as `torch.nn.utils.clip_grad_norm_` does
     /// (the scale is `clipNorm / (norm + 1e-6)`); 0: never.
@@ -175,6 +185,7 @@ public struct OptimizerStep: Sendable, Hashable {
 
 /// How a step went.
 public struct StepOutcome: Sendable, Hashable {
+    /// That of the ``TrainingStep``.
     public var number: Int
     /// The mean cross-entropy over the batch, nats a character, before the update.
     public var loss: Double
@@ -260,6 +271,8 @@ public struct EngineConfiguration: Sendable, Hashable, Codable {
     public var precision: String
     /// The kernels in use, such as `avx512 + OpenBLAS 0.3.21 SkylakeX`.
     public var kernels: String
+    /// Threads that compute. No result depends on it, and two configurations that differ in it alone give the same
+    /// bytes.
     public var threads: Int
     /// How training steps are done, if that was found out by measuring: in words, which ``Engine/follow(plan:)`` understands. The
     /// bits depend on it.
@@ -276,6 +289,7 @@ public struct EngineConfiguration: Sendable, Hashable, Codable {
 
 /// What can go wrong in an engine.
 public struct EngineError: Error, Hashable, CustomStringConvertible {
+    /// What callers act on: whether waiting helps, and for what.
     public enum Code: Hashable, Sendable {
         /// A library or device that the engine needs is not there; trying again will not help.
         case unavailable

@@ -11,13 +11,17 @@ public enum ParameterRole: Hashable, Sendable {
 
 /// One parameter tensor and its place in the flat buffer of all of them.
 public struct ParameterSlot: Hashable, Sendable {
+    /// By which engines, names of the model file and initialisation find the tensor; its place they take from
+    /// ``offset``.
     public let role: ParameterRole
     /// Row-major; the last dimension is contiguous.
     public let shape: [Int]
     /// Position of the first element in the flat buffer.
     public let offset: Int
 
+    /// Elements.
     public var count: Int { shape.reduce(1, *) }
+    /// Its elements in the flat buffer.
     public var range: Range<Int> { offset..<(offset + count) }
 }
 
@@ -27,10 +31,13 @@ public struct ParameterSlot: Hashable, Sendable {
 /// `embedding [V,E]`, then for each layer `inputWeight [gH,in]`, `recurrentWeight [gH,H]`, `inputBias [gH]`,
 /// `recurrentBias [gH]`, then `headWeight [V,H]`, `headBias [V]`. Gates are stacked in the order of ``Cell/gates``.
 public struct ParameterLayout: Hashable, Sendable {
+    /// In the order of the buffer, without gaps.
     public let slots: [ParameterSlot]
     /// The number of parameters in all.
     public let count: Int
 
+    /// The layout is a function of the architecture alone: two engines of one architecture exchange buffers as they
+    /// are.
     public init(_ architecture: Architecture) {
         let rows = architecture.cell.gates * architecture.hiddenSize
         var shapes: [(ParameterRole, [Int])] = [

@@ -5,6 +5,7 @@
 public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     public let architecture: Architecture
     public let configuration: EngineConfiguration
+    /// A step has ended when ``submit(_:of:)`` returns.
     public var stepsInFlight: Int { 1 }
 
     /// The parameters in ``ParameterLayout`` and full precision.
@@ -35,6 +36,9 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
         realParameters = parameters
     }
 
+    /// Also ends the refusal of steps that a failed one began.
+    ///
+    /// - Throws: ``EngineError/Code/mismatch`` for a state of another network.
     public func install(_ state: EngineState) throws(EngineError) {
         try state.requireFit(architecture)
         let width = architecture.layerCount * architecture.hiddenSize
@@ -47,6 +51,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
         hasFailed = false
     }
 
+    /// Rounded to single precision: what is installed again in an engine of `Double` is near, not equal.
     public func snapshot() throws(EngineError) -> EngineState {
         EngineState(
             parameters: realParameters.map { Float($0) }, firstMoment: firstMoment.map { Float($0) },
@@ -56,6 +61,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
 
     public func parameters() throws(EngineError) -> [Float] { realParameters.map { Float($0) } }
 
+    /// Does the step at once; its outcome waits for ``drain()``.
     public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
         let result = try lossGradientState(of: step, of: text)
         let norm = result.gradient.reduce(Real(0)) { $0 + $1 * $1 }.squareRoot()
@@ -91,6 +97,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
         return (result.loss, result.gradient)
     }
 
+    /// It keeps the engine, and reads its weights at each call.
     public func makeScorer(streams: Int) throws(EngineError) -> any Scorer {
         ReferenceReader(engine: self, streams: streams)
     }

@@ -8,6 +8,7 @@ import Darwin
 
 /// The number types of the reference engine: `Float` and `Double`.
 public protocol ReferenceReal: BinaryFloatingPoint, Sendable {
+    /// As ``EngineConfiguration/precision`` has it.
     static var precisionName: String { get }
     static func exponential(_ x: Self) -> Self
     static func hyperbolicTangent(_ x: Self) -> Self
@@ -16,6 +17,7 @@ public protocol ReferenceReal: BinaryFloatingPoint, Sendable {
 
 extension Float: ReferenceReal {
     public static var precisionName: String { "fp32" }
+    /// From the C library, as all three; its last bit may differ between versions.
     public static func exponential(_ x: Float) -> Float { expf(x) }
     public static func hyperbolicTangent(_ x: Float) -> Float { tanhf(x) }
     public static func logarithm(_ x: Float) -> Float { logf(x) }

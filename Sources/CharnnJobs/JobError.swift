@@ -8,6 +8,11 @@ import CharnnTraining
 import SystemPackage
 
 /// Why a job cannot go on.
+///
+/// It is where the errors of all floors below become a decision: whoever throws says what is wrong, and here it is
+/// sorted whether the job fails or waits. The rule: what is wrong with the job itself, or with what it names, fails it,
+/// for waiting would change nothing; what is wrong with disk, GPU or memory is tried again. Sorting the first kind
+/// wrongly wastes nights; sorting the second wrongly loses a job.
 public struct JobError: Error, Hashable, CustomStringConvertible {
     /// What becomes of the job.
     public let exit: WorkerExit
@@ -16,6 +21,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
     /// What the job waits for, where only the disk or the GPU is in the way.
     public let wait: WorkerWait?
 
+    /// - Parameter description: Without a full stop; it becomes a part of other sentences.
     public init(_ exit: WorkerExit, _ description: String, waitingFor wait: WorkerWait? = nil) {
         self.exit = exit
         self.description = description
@@ -31,6 +37,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
             let exit: WorkerExit =
                 switch error.code {
                 case .unreadable: .noInput
+                // A text that changed while it was read may be at rest the next time.
                 case .readFailed, .changed, .unwritable: .temporary
                 case .interrupted: .checkpointed
                 case .undecodable, .empty, .damaged, .unknownCharacters: .badData
@@ -44,6 +51,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
                 case .damaged, .notAModel, .unknownCharacters: .badData
                 }
             self.init(exit, error.description)
+        // All of a training is a function of job file and text: the same would happen again.
         case let error as TrainingError: self.init(.badData, error.description)
         case let error as CheckpointError:
             self.init(
@@ -64,6 +72,7 @@ public struct JobError: Error, Hashable, CustomStringConvertible {
                 default: ""
                 }
             self.init(.temporary, "\(error)\(hint)", waitingFor: isDisk ? .disk(bytes: 0) : nil)
+        // What nobody has sorted yet does not cost the job: it is tried again, at growing intervals.
         default: self.init(.temporary, "\(error)")
         }
     }

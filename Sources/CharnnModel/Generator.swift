@@ -6,16 +6,21 @@ public struct GenerationRequest: Sendable, Equatable {
     public var prompt: String
     /// Characters written after the prompt, at most.
     public var length: Int
+    /// The same for each character of each text.
     public var sampler: Sampler
+    /// Texts of the same prompt, each with random numbers of its own.
     public var count: Int
+    /// Keys the random numbers of all texts together; text `n` is the same whatever ``count`` is.
     public var seed: UInt64
     /// Writing ends behind this string.
     public var stop: String?
     /// Whether the prompt stands before the text.
     public var echo: Bool
+    /// What becomes of characters of the prompt that the vocabulary lacks. A stop string that has any never occurs.
     public var unknown: UnknownPolicy
     /// What stands for ``prompt`` and ``stop`` in a model that learned bytes, where it is not their UTF-8.
     public var promptBytes: [UInt8]?
+    /// nil: the UTF-8 of ``stop``, as ``promptBytes`` is that of the prompt.
     public var stopBytes: [UInt8]?
 
     public init(

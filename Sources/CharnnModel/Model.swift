@@ -2,8 +2,11 @@ public import CharnnEngine
 
 /// A trained network with what is needed to read and write its text.
 public struct Model: Sendable {
+    /// Its vocabulary size is the number of symbols in ``vocabulary``.
     public var architecture: Architecture
+    /// Its order is that of the rows of embedding and head.
     public var vocabulary: Vocabulary
+    /// How its text is read and written; with `bytes` a symbol is a byte and not a character.
     public var encoding: TextEncoding
     /// In ``ParameterLayout``.
     public var parameters: [Float]

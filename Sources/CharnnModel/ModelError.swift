@@ -2,6 +2,7 @@ internal import CharnnStorage
 
 /// What is wrong with a model, a file of one, or what is asked of it.
 public struct ModelError: Error, Hashable, CustomStringConvertible {
+    /// What callers act on: a job ends for most of them, and tries again later after ``readFailed`` and ``unwritable``.
     public enum Code: Hashable, Sendable {
         /// The file is not there or cannot be read.
         case unreadable

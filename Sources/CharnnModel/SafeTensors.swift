@@ -9,8 +9,11 @@ public import SystemPackage
 /// Reading believes nothing: lengths, shapes and offsets are checked against the file's size before any memory is
 /// taken for them.
 public struct SafeTensors: Sendable {
+    /// A tensor that a header names; its bytes are not read yet.
     public struct Tensor: Sendable, Hashable {
+        /// The format's `dtype`: one of F64, F32, F16 and BF16, others are refused.
         public var type: String
+        /// Row-major; empty: a single number.
         public var shape: [Int]
         /// Byte range behind the header.
         public var range: Range<Int>
@@ -18,7 +21,9 @@ public struct SafeTensors: Sendable {
         public var count: Int
     }
 
+    /// `__metadata__`; empty where the file has none.
     public let metadata: [String: String]
+    /// By name; none shares bytes with another.
     public let tensors: [String: Tensor]
     private let file: any StorageFile
     private let dataStart: Int
@@ -159,6 +164,7 @@ extension SafeTensors {
     /// A tensor to be written: fp32, row-major.
     public struct Source {
         public var name: String
+        /// Row-major; its product is the number of ``values``, which is not checked.
         public var shape: [Int]
         /// Elements of a larger buffer, so that nothing is copied.
         public var values: ArraySlice<Float>

@@ -10,6 +10,10 @@ public struct Sampler: Sendable, Equatable {
     /// Only the likeliest symbols that together reach this probability, at least one; 1: all.
     public var topP: Double
 
+    /// - Parameters:
+    ///   - temperature: From 0.
+    ///   - topK: From 0.
+    ///   - topP: Above 0, up to 1. Where both are given top-k comes first, and top-p is a part of what that leaves.
     public init(temperature: Double, topK: Int = 0, topP: Double = 1) {
         self.temperature = temperature
         self.topK = topK
@@ -20,6 +24,7 @@ public struct Sampler: Sendable, Equatable {
     public struct Scratch {
         var weights: [Double] = []
         var order: [Int] = []
+        /// Empty; it grows to the size of the vocabulary at the first draw.
         public init() {}
     }
 

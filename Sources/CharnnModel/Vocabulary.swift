@@ -26,6 +26,7 @@ public struct Vocabulary: Sendable, Equatable {
         indices = Dictionary(uniqueKeysWithValues: codePoints.enumerated().map { ($1, Int32($0)) })
     }
 
+    /// `V`, at least 1.
     public var count: Int { codePoints.count }
 
     /// The index of a code point, or nil where the vocabulary lacks it.
@@ -50,10 +51,12 @@ public enum UnknownPolicy: String, Sendable, CaseIterable, Codable {
 
 /// A text as vocabulary indices, with what had to be done to it.
 public struct EncodedPrompt: Sendable, Equatable {
+    /// As many as the text has characters, but for those that the policy leaves out.
     public var symbols: [Int32]
     /// What the vocabulary lacks: place in the text (from 0) and code point.
     public var unknown: [(position: Int, codePoint: UInt32)]
 
+    /// Written out because tuples are not `Equatable`.
     public static func == (a: Self, b: Self) -> Bool {
         a.symbols == b.symbols && a.unknown.elementsEqual(b.unknown, by: ==)
     }

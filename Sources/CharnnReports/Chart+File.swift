@@ -2,6 +2,13 @@ import CharnnWords
 
 extension Chart {
     /// The chart as an SVG file of its own, dark on white.
+    ///
+    /// The style is in the file, so that it looks the same in a text processor, and in a PNG that rsvg-convert makes of
+    /// it.
+    ///
+    /// - Parameters:
+    ///   - width: In the picture's own units; the file can be shown in any size.
+    ///   - height: The same.
     public func svg(width: Int = 960, height: Int = 540) -> String {
         let (left, right, top, bottom) = (70.0, 24.0, 64.0, 56.0)
         let (w, h) = (Double(width) - left - right, Double(height) - top - bottom)
@@ -44,6 +51,7 @@ extension Chart {
             body.append(
                 "<path class=\"s\(line.style)\" d=\"M\(number(offset)) 48h22\"/><text x=\"\(number(offset + 28))\" y=\"52\">\(line.name) \(value)</text>"
             )
+            // Nobody can measure text here: letters of 13 units are about 7.5 wide.
             offset += 28 + Double(line.name.count + value.count + 1) * 7.5 + 24
         }
         let page: HTML = """

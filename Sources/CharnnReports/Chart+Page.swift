@@ -5,6 +5,10 @@ extension Chart {
     ///
     /// Only lines are in the SVG, which is stretched to the room there is; names and numbers are text of the page, so
     /// that they have the same size on a telephone and on a wide screen.
+    ///
+    /// Each line carries its values beside its places, for the script that shows those under the pointer.
+    ///
+    /// - Parameter height: Of the plot, in `rem`.
     func figure(height: Int = 15) -> HTML {
         guard let (x, y) = axes() else { return .nothing }
         let yTicks = y.values.map { value -> HTML in
@@ -28,6 +32,8 @@ extension Chart {
             return
                 "<i class=\"best k\(line.style)\" style=\"left:\(percent(x.place(best.x)));bottom:\(percent(y.place(best.y)))\" title=\"\(name)\"></i>"
         }
+        // The number that counts stands beside the name: where a line is judged by its best point that one, else the
+        // last.
         let legend = series.map { line -> HTML in
             let told: HTML =
                 line.best.map { "best <b>\(value($0.y))</b>" }
@@ -57,6 +63,10 @@ extension Chart {
     }
 
     /// A small curve without axes, to look at beside others on the same scale.
+    ///
+    /// - Parameters:
+    ///   - x: From and to which step.
+    ///   - y: The heights that all the others have, too.
     func miniature(_ x: ClosedRange<Double>, _ y: ClosedRange<Double>) -> HTML {
         let (x, y) = (
             Ticks(x.lowerBound, x.upperBound, count: 2, isTight: true),

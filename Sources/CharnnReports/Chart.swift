@@ -1,10 +1,19 @@
 /// Lines over a common horizontal axis.
+///
+/// A chart is data: what the lines are, and how they want to be looked at. It is drawn as a figure of a page, as a
+/// small picture, or as a file, and ``axes()``, ``reduced(_:to:)`` and ``cuts(_:above:)`` decide for all three what is
+/// seen.
+///
+/// Losses begin high and end low. So the top of the picture follows the bulk of the values (``RobustRange``), and where
+/// a line runs out there it is marked; nothing is left out without a sign.
 public struct Chart: Sendable {
     /// One line.
     public struct Series: Sendable {
+        /// As the legend has it; a text of the page, of any length.
         public var name: String
         /// The number of its colour and pattern, from 0.
         public var style: Int
+        /// By rising `x`, all finite.
         public var points: [(x: Double, y: Double)]
         /// Whether each point is marked, as for a few measurements.
         public var isMarked: Bool
@@ -14,6 +23,7 @@ public struct Chart: Sendable {
         /// The lowest point, where that is what counts.
         var best: (x: Double, y: Double)? { isByBest ? points.min { $0.y < $1.y } : nil }
 
+        /// - Parameter style: From 0; there are six, and who has more lines begins again at 0.
         public init(
             _ name: String, style: Int, points: [(x: Double, y: Double)], isMarked: Bool = false, isByBest: Bool = false
         ) {
@@ -25,10 +35,15 @@ public struct Chart: Sendable {
         }
     }
 
+    /// Above the picture; it also says to a screen reader what is drawn.
     public var title: String
+    /// What is counted along the axis, such as `step`; it names the place of a value that is read off.
     public var xLabel: String
+    /// The unit; empty: the title says it.
     public var yLabel: String
+    /// Those that have any points.
     public var series: [Series]
+    /// Of the vertical axis, in powers of ten; then peaks are shown, too.
     public var isLogarithmic = false
     /// Whether zero belongs into the picture.
     public var beginsAtZero = false
@@ -44,6 +59,7 @@ public struct Chart: Sendable {
     /// The most points a line is drawn with.
     public static let mostPoints = 300
 
+    /// Series without points are left out: they would be names in a legend and nothing else.
     public init(_ title: String, x xLabel: String, y yLabel: String, series: [Series]) {
         self.title = title
         self.xLabel = xLabel
@@ -59,6 +75,7 @@ public struct Chart: Sendable {
         return (0..<count).map { part in
             if series.isMarked { return points[part * (points.count - 1) / (count - 1)] }
             let range = (part * points.count / count)..<((part + 1) * points.count / count)
+            // Means and not every n-th point: a loss jumps from row to row, and single rows would show the jumps.
             let sums = points[range].reduce((0.0, 0.0)) { ($0.0 + $1.x, $0.1 + $1.y) }
             return (sums.0 / Double(range.count), sums.1 / Double(range.count))
         }

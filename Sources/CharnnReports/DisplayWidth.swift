@@ -1,6 +1,9 @@
 /// How many columns of a terminal a text takes: most characters one, those of East Asian scripts and emoji two, marks
 /// that stand on others none.
+///
+/// Terminals differ in rare characters; where this is wrong, a table's columns are off by one and nothing else happens.
 public enum DisplayWidth {
+    /// The columns of a text in one line, without escape sequences, which would be counted as characters.
     public static func of(_ text: some StringProtocol) -> Int { text.reduce(0) { $0 + of($1) } }
 
     /// The columns of one character, however many code points it is made of.

@@ -2,21 +2,28 @@ import CharnnWords
 import FoundationEssentials
 
 /// `evaluation.json`: how well a model predicts a text that a job was asked to score.
+///
+/// The same figure in three units, as papers and programs use each of them. Keys are the properties' names in snake
+/// case; others read the file, so that a key never changes its meaning.
 public struct EvaluationRecord: Codable, Sendable, Equatable {
     /// What the model was called by, and the texts.
     public var model: String
+    /// As they were named, read as one text.
     public var corpus: [String]
     /// Characters that the score is of.
     public var characters: Int
     /// Characters outside the vocabulary, which are left out.
     public var unknownCharacters: Int
+    /// The mean negative log-likelihood, as PyTorch's `CrossEntropyLoss` gives it.
     public var natsPerCharacter: Double
+    /// The nats divided by ln 2.
     public var bitsPerCharacter: Double
     /// `exp` of the nats.
     public var perplexity: Double
     /// What to beware of.
     public var warning: String?
 
+    /// The figures are taken as they are, and must belong to each other.
     public init(
         model: String, corpus: [String], characters: Int, unknownCharacters: Int, natsPerCharacter: Double,
         bitsPerCharacter: Double, perplexity: Double, warning: String?

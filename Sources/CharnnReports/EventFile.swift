@@ -7,6 +7,8 @@ public import SystemPackage
 ///
 /// It is for looking at, beside `metrics.csv`, which is the record: it is never synced, and what cannot be written is
 /// missing and nothing else.
+///
+/// Each event is a record of its own with two checksums, so that what a crash left half written is found and cut off.
 public final class EventFile {
     /// TensorBoard reads every file that has `tfevents` in its name.
     public static let name = JobFolderFile.events.rawValue
@@ -23,6 +25,7 @@ public final class EventFile {
         let old = try storage.contents(of: path) ?? []
         var kept = Self.cut(old, to: step)
         if kept.isEmpty { kept = EventRecord.framed(TensorBoardEvent.version(time: time)) }
+        // Swapped and not cut in place: a TensorBoard that reads it meanwhile keeps the old one.
         if kept != old { try storage.swap(path, with: kept) }
         file = try storage.openForAppending(path, mode: 0o640)
     }
@@ -56,6 +59,7 @@ public final class EventFile {
 
 /// A record of TensorFlow's record files: length, its checksum, bytes, their checksum; little-endian.
 enum EventRecord {
+    /// The checksum of the length stands before the bytes, so that a damaged length is not believed.
     static func framed(_ payload: [UInt8]) -> [UInt8] {
         let length = Self.bytes(UInt64(payload.count))
         return length + bytes(CRC32C.masked(length[...])) + payload + bytes(CRC32C.masked(payload[...]))
@@ -96,10 +100,13 @@ enum CRC32C {
         (0..<8).reduce(UInt32(index)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0x82F6_3B78 : value >> 1 }
     }
 
+    /// A byte at a time by a table; 0x82F63B78 is Castagnoli's polynomial with its bits reversed.
     static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         ~bytes.reduce(~UInt32(0)) { table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8 }
     }
 
+    /// TensorFlow's mask (tensorflow/core/lib/hash/crc32c.h): a checksum of bytes that have checksums in them would say
+    /// little.
     static func masked(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         let value = checksum(bytes)
         return (value >> 15 | value << 17) &+ 0xA282_EAD8

@@ -2,10 +2,17 @@
 /// markup; only what is HTML already goes in as it is.
 ///
 ///     let cell: HTML = "<td class=\"\(kind)\">\(text)</td>"
+///
+/// It is the only way in which pages are made. A `String` that is put in is text, whatever it holds; `HTML` that is put
+/// in is markup. In a literal the compiler decides by the type, so a piece that is to stay markup must be of type
+/// `HTML`: `as HTML`, or a declared type.
 public struct HTML: ExpressibleByStringInterpolation, Sendable {
+    /// What goes into the file. To put it into a literal as a `String` would escape it once more.
     public private(set) var markup: String
 
+    /// A literal of the source is markup: nobody but a programmer wrote it.
     public init(stringLiteral value: String) { markup = value }
+    /// Each part was escaped, or not, when it was put in.
     public init(stringInterpolation: StringInterpolation) { markup = stringInterpolation.markup }
 
     /// Text, escaped.
@@ -17,12 +24,17 @@ public struct HTML: ExpressibleByStringInterpolation, Sendable {
     }
 
     /// What is markup already.
+    ///
+    /// For the style and the script of this module only: never for anything that was read.
     init(markup: String) { self.markup = markup }
 
+    /// Stands for a section that has nothing to say.
     public static let nothing: HTML = ""
 
     public var isEmpty: Bool { markup.isEmpty }
 
+    /// Sorts what a literal is given by its type: text is escaped, HTML is not. There is no overload for anything else
+    /// on purpose, so that nothing gets in unsorted.
     public struct StringInterpolation: StringInterpolationProtocol {
         fileprivate var markup = ""
 
@@ -31,10 +43,13 @@ public struct HTML: ExpressibleByStringInterpolation, Sendable {
         public mutating func appendInterpolation(_ text: String) { markup += HTML.escaped(text) }
         public mutating func appendInterpolation(_ number: Int) { markup += String(number) }
         public mutating func appendInterpolation(_ piece: HTML) { markup += piece.markup }
+        /// A line each.
         public mutating func appendInterpolation(_ pieces: [HTML]) { markup += HTML(pieces).markup }
     }
 
     /// The text with what means something in HTML written otherwise, and characters that no page may have replaced.
+    ///
+    /// Quotes too, so that the same escaping serves within an attribute, which must stand in quotes itself.
     static func escaped(_ text: String) -> String {
         var result: [UInt8] = []
         result.reserveCapacity(text.utf8.count)

@@ -4,6 +4,12 @@ import CharnnTraining
 import CharnnWords
 
 /// Several jobs side by side: one chart, one table.
+///
+/// What `charnn compare` and `charnn plot` of several jobs show, in a terminal and as a page. Losses of different texts
+/// are never ranked against each other: jobs stand in the groups of ``RankedGroup``, and a row says what each was
+/// scored on.
+///
+/// - Note: A fact that no job has is no row; one that some have is empty for the others.
 public struct JobComparison {
     private let jobs: [JobRecord]
 
@@ -41,6 +47,7 @@ public struct JobComparison {
 
     /// The settings in which they differ, beside those that the network's name tells.
     private var differences: [(name: String, values: [String])] {
+        // Keys in the order in which the first job that has them has them.
         let told: Set = ["train.cell", "train.num_layers", "train.hidden_size"]
         var seen: Set<String> = []
         let keys = jobs.flatMap { $0.settings.map(\.key) }.filter {
@@ -75,6 +82,9 @@ public struct JobComparison {
     }
 
     /// The same over the time worked.
+    ///
+    /// Evaluations only, and only of jobs that validate. What one machine does in an hour another does in a minute: it
+    /// compares jobs of one machine.
     private var chartOverTime: Chart {
         var chart = Chart(
             "Over the time worked", x: "minutes", y: "bits per character",
@@ -90,6 +100,8 @@ public struct JobComparison {
     }
 
     /// The page's bytes.
+    ///
+    /// - Parameter time: When it is made, ISO 8601.
     public func page(time: String) -> [UInt8] {
         let head = jobs.map { job -> HTML in "<th class=\"n\">\(job.name)</th>" }
         let rows = facts.map { fact -> HTML in

@@ -4,11 +4,20 @@ import CharnnTraining
 import CharnnWords
 
 /// `report.html`: one job on one page that needs nothing but itself.
+///
+/// Written by who runs the job while it runs (``PageWriter`` says how often) and once more at its end. A reader goes
+/// from what matters to what explains it: how it stands, the figures, warnings, curves, a comparison with simpler
+/// means, what the model writes, and at the end every setting. A section without anything to say is left out.
+///
+/// All texts, names and reasons in it are somebody's words; they get in as ``HTML`` escapes them, and in no other way.
 public struct JobPage {
     private let record: JobRecord
     /// When the page is written, ISO 8601.
     private let time: String
 
+    /// - Parameters:
+    ///   - record: With its texts.
+    ///   - time: ISO 8601, as ``JobStatus/time(_:)`` writes it.
     public init(_ record: JobRecord, time: String) {
         self.record = record
         self.time = time
@@ -53,6 +62,8 @@ public struct JobPage {
         return record.isRunning ? record.status?.phase ?? "running" : "stopped, goes on from a checkpoint"
     }
 
+    /// The first sentence: what went wrong, or how the loss develops. A job that was held or cancelled has a reason and
+    /// a curve, and both are told.
     private var lead: HTML {
         if record.state == .failed, let reason = record.status?.reason {
             return "<p class=\"lead bad\">Failed: \(reason).</p>"
@@ -65,6 +76,7 @@ public struct JobPage {
         return "\(reason)<p class=\"lead\">\(words)</p>"
     }
 
+    /// The numbers that one looks for first, those that are known, each with its unit.
     private var figures: HTML {
         let status = record.status
         var facts: [(String, String, String)] = []
@@ -99,6 +111,7 @@ public struct JobPage {
             if let value { facts.append((name, Page.day(value), "")) }
         }
         guard !facts.isEmpty else { return .nothing }
+        // Long values, such as a processor's name, get two columns and smaller letters.
         let cells = facts.map { name, value, unit -> HTML in
             "<div\(value.count > 24 ? " class=\"broad\"" : HTML.nothing)><dt>\(name)</dt><dd><b\(value.count > 12 ? " class=\"long\"" : HTML.nothing)>\(value)</b> <small>\(unit)</small></dd></div>"
         }
@@ -140,6 +153,7 @@ public struct JobPage {
 
     // MARK: - Is it any good?
 
+    /// The model's bar is of the validation text, as the others are; a score of another text is told elsewhere.
     private var comparison: HTML {
         guard let found = record.comparison else { return .nothing }
         var bars: [(name: String, note: String, value: Double, isModel: Bool)] = []
@@ -164,6 +178,7 @@ public struct JobPage {
             """
     }
 
+    /// Within one percent the two count as equal: another seed makes as much of a difference.
     private func comparisonWords(_ found: Comparison) -> String {
         guard let own = found.modelBitsPerCharacter ?? record.bestBits, let other = found.ngramBitsPerCharacter else {
             return "What simpler means reach on the same text:"
@@ -214,6 +229,8 @@ public struct JobPage {
         }
         var pieces: [HTML] = []
         var position = 0
+        // Passages may overlap, and then the first one is marked; the text may be cut, and passages behind the cut are
+        // not.
         for passage in passages where passage.start >= position && passage.start < scalars.count {
             let end = passage.start + passage.length
             pieces.append(piece(position..<passage.start))
@@ -224,6 +241,7 @@ public struct JobPage {
         return HTML(pieces, separator: "")
     }
 
+    /// What of a text is copied, in a sentence, and where its longest passages stand in the text learned from.
     private func copies(_ found: CopiesRecord.Text?) -> HTML {
         guard let found, let longest = found.longest.first else { return .nothing }
         let part = found.characters > 0 ? Double(found.recitedCharacters) * 100 / Double(found.characters) : 0

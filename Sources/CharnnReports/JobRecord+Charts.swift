@@ -20,10 +20,12 @@ extension JobRecord {
         return chart
     }
 
+    /// Over the steps, in bits per character.
     var validationPoints: [(x: Double, y: Double)] {
         rows.compactMap { row in row.validationLoss.map { (Double(row.step), bits($0)) } }
     }
 
+    /// With its peaks: the end of a warm-up is what one looks for.
     var rateChart: Chart {
         var chart = Chart(
             "Learning rate", x: "step", y: "",
@@ -34,6 +36,7 @@ extension JobRecord {
         return chart
     }
 
+    /// Without its peaks: single steps before clipping may be anywhere, and are marked at the top.
     var normChart: Chart {
         var chart = Chart(
             "Gradient norm", x: "step", y: "before clipping",
@@ -46,6 +49,7 @@ extension JobRecord {
         return chart
     }
 
+    /// From zero, so that one percent less does not look like a collapse.
     var speedChart: Chart {
         var chart = Chart(
             "Speed", x: "step", y: "characters a second",

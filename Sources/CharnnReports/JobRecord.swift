@@ -7,6 +7,13 @@ import FoundationEssentials
 public import SystemPackage
 
 /// All that a job's folder tells, read for a page; what is not there or cannot be read is left out.
+///
+/// It is a value, read once: pages, tables and charts are made of it without touching the disk again, and none of them
+/// says anything that is not in it. Whether somebody may see the job is decided by who reads it; the record asks
+/// nobody.
+///
+/// Whatever fails to be read leaves a gap in the page instead of none, for a job may be at work in its folder
+/// meanwhile. Nothing that decides over a job is ever taken from here.
 public struct JobRecord: Sendable {
     /// A text of the job.
     public struct Text: Sendable {
@@ -19,6 +26,7 @@ public struct JobRecord: Sendable {
         /// Bytes in all, where more than ``JobRecord/longestText`` are there.
         public var wholeSize: Int?
 
+        /// - Parameter wholeSize: nil: `text` is all of it.
         public init(file: String, step: Int?, text: String, wholeSize: Int?) {
             self.file = file
             self.step = step
@@ -27,16 +35,23 @@ public struct JobRecord: Sendable {
         }
     }
 
+    /// As it is told to people: a job's, or of a run outside the queue its title. An address is made of it too.
     public var name: String
+    /// Where the job's file lies, or what the status says where the caller does not know.
     public var state: JobState
     /// Whether somebody is at it now.
     public var isRunning: Bool
+    /// nil: there is none, or none that can be read; everything that is told of it is left out then.
     public var status: JobStatus?
+    /// In the order of the file, which is that of steps; empty for a job that trains nothing.
     public var rows: [MetricsRow] = []
+    /// At most ``mostTexts``, evenly apart, with the first and the last: they show how the model learned.
     public var samples: [Text] = []
+    /// The first ``mostTexts``, by number.
     public var generated: [Text] = []
     /// How many there are of which only some are in ``samples`` and ``generated``.
     public var sampleCount = 0
+    /// The same of ``generated``; texts of earlier attempts do not count.
     public var generatedCount = 0
     /// Folders with texts of earlier attempts.
     public var earlierAttempts = 0
@@ -44,8 +59,11 @@ public struct JobRecord: Sendable {
     public var settings: [(key: String, value: String)] = []
     /// Device and kernels, as `resolved.yaml` begins.
     public var computedOn: String?
+    /// `comparison.json`; nil where the job was not judged, or not yet.
     public var comparison: Comparison?
+    /// `copies.json`, of the texts in ``generated`` and perhaps of more.
     public var copies: CopiesRecord?
+    /// `evaluation.json`; nil where the job scores no text, or has not yet.
     public var evaluation: EvaluationRecord?
     /// Which of the files are there that a page may name.
     var hasMetrics = false
@@ -56,9 +74,12 @@ public struct JobRecord: Sendable {
     /// The most texts of a kind that a page shows.
     public static let mostTexts = 24
 
+    /// Judged anew at each call, of all ``rows``.
     public var verdict: Verdict { Verdict(rows) }
 
     /// Bits per character of the best evaluation.
+    ///
+    /// It is the status's word and not the rows', which may be cut at the front in a very long run.
     public var bestBits: Double? { status?.bestValidationLoss.map(bits) }
 
     /// Bits per character of the text that it was asked to score.
@@ -120,6 +141,7 @@ public struct JobRecord: Sendable {
         let status = status ?? (try? JobStatus.read(folder.appending(.status), on: storage)) ?? nil
         self.status = status
         self.state = state ?? status?.state ?? .active
+        // The caller may know better: a job's file lies in active/ for a moment after its worker has ended.
         isRunning = self.state == .active
         rows = (try? MetricsFile.rows(of: folder.appending(.metrics), in: storage)) ?? []
         readSettings(text(folder.appending(.resolved), in: storage) ?? "")
@@ -129,6 +151,8 @@ public struct JobRecord: Sendable {
         hasMetrics = !rows.isEmpty
         hasModel = ((try? storage.status(of: folder.appending(.model))) ?? nil) != nil
         guard includingTexts else { return }
+        // Texts of Latin-1 and bytes are written in that encoding. A job that trains nothing has no such setting, and
+        // its texts are taken for UTF-8.
         let isUnicode = setting("train.encoding").map { !["latin-1", "bytes"].contains($0) } ?? true
         let samples = numbered(folder.appending(.samples), after: "step-", in: storage)
         sampleCount = samples.count
@@ -150,12 +174,15 @@ public struct JobRecord: Sendable {
         return (0..<count).map { all[$0 * (all.count - 1) / (count - 1)] }
     }
 
+    /// Files named PREFIX, a number and `.txt`, by their numbers; hidden ones, which are not whole yet, are not among
+    /// them.
     private func numbered(
         _ folder: FilePath, after prefix: String, in storage: some Storage
     ) -> [(file: String, number: Int)] {
         let names = (try? storage.list(folder)) ?? []
         return names.compactMap { name -> (file: String, number: Int)? in
             guard name.hasPrefix(prefix), name.hasSuffix(".txt") else { return nil }
+            // Not by name: 10.txt comes behind 9.txt.
             return Int(name.dropFirst(prefix.count).dropLast(4)).map { (name, $0) }
         }.sorted { $0.number < $1.number }
     }
@@ -187,6 +214,8 @@ public struct JobRecord: Sendable {
         return try? decoder.decode(Value.self, from: Data(bytes))
     }
 
+    /// Reads `resolved.yaml` by its lines, without a YAML parser: this program wrote it, a value a line, and lists in
+    /// one. Of several `generate` sections the first is found by ``setting(_:)``.
     private mutating func readSettings(_ yaml: String) {
         var section = ""
         for line in yaml.split(separator: "\n") {

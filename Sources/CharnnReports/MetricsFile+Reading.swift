@@ -7,11 +7,14 @@ extension MetricsFile {
     static let longestRead = 64 << 20
 
     /// The rows of a file, without those that cannot be read; empty where there is none. Of a very long file the end.
+    ///
+    /// - Throws: What reading failed with: a file that cannot be read is not taken for one without rows.
     public static func rows(of path: FilePath, in storage: some Storage) throws(StorageError) -> [MetricsRow] {
         let bytes: [UInt8]
         do {
             let file = try storage.open(path, beneath: nil)
             let size = try file.status().size
+            // The first line of a part is cut in two most of the time, and then is no row.
             bytes = try file.read(at: max(0, size - longestRead), count: longestRead)
         } catch {
             if error.code == .notFound { return [] }
@@ -24,6 +27,7 @@ extension MetricsFile {
     static func row(_ line: ArraySlice<UInt8>) -> MetricsRow? {
         let cells = line.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
         guard cells.count == 8 else { return nil }
+        // The file may have been edited or damaged: whatever is read here must not crash what computes with it.
         guard let step = Int(String(decoding: cells[0], as: UTF8.self)), (0...mostSteps).contains(step),
             let epoch = number(cells[1]),
             let rate = number(cells[4]), let elapsed = number(cells[7])

@@ -3,12 +3,18 @@ import CharnnTraining
 import CharnnWords
 
 /// `index.html`: the morning report of a spool.
+///
+/// In a shared spool all members see it, so that it shows nothing but what ``MorningReport`` has: jobs that are their
+/// owners' alone come with name, owner and state.
+///
+/// Its links are relative: the spool can be copied, or served, as it is.
 public struct MorningPage {
     private let report: MorningReport
 
     /// Beyond so many cards the rest is a table: more pictures than that nobody compares.
     private static let mostCards = 60
 
+    /// Cards are made of the records' rows; their texts are not read.
     public init(_ report: MorningReport) { self.report = report }
 
     /// The page's bytes.
@@ -58,6 +64,7 @@ public struct MorningPage {
     private var ran: HTML {
         let groups = RankedGroup.grouped(report.ran)
         guard !groups.isEmpty else { return .nothing }
+        // Over all groups together, the first ones first.
         var room = Self.mostCards
         let parts = groups.map { group -> HTML in
             let shown = min(room, group.jobs.count)
@@ -88,6 +95,9 @@ public struct MorningPage {
         return "<div class=\"cards\">\(cards)</div>\(table)"
     }
 
+    /// One job in a small picture and a line of words.
+    ///
+    /// - Parameter heights: The vertical axis of all cards of the group.
     private func card(_ index: Int, of group: RankedGroup, _ chart: Chart, _ heights: ClosedRange<Double>) -> HTML {
         let job = group.jobs[index]
         let score: HTML =

@@ -3,6 +3,8 @@ import CharnnWords
 
 extension MorningReport {
     /// The report for a terminal, in lines that hold no control characters of anybody.
+    ///
+    /// Reasons and names may be anybody's: whoever prints it makes it harmless for a terminal first.
     public var text: String {
         var lines = [summary, ""]
         let groups = RankedGroup.grouped(ran)

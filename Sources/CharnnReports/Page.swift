@@ -1,9 +1,14 @@
 /// What all pages have in common: the frame, the style, the little script that lets one read values off a curve.
+///
+/// Pages are looked at from a file, by mail and on telephones, years after: each is one file, with nothing beside it
+/// and nothing to be fetched. Without the script all of it can be read.
 enum Page {
     /// A whole page that asks nothing of any other place.
     ///
     /// The policy allows what is in the page and nothing else, so that a browser would load nothing even if some text
     /// got through as markup.
+    ///
+    /// - Parameter refreshes: Whether a browser loads the page anew each minute: while a job is at work.
     static func bytes(title: String, body: HTML, refreshes: Bool = false) -> [UInt8] {
         let refresh: HTML = refreshes ? "<meta http-equiv=\"refresh\" content=\"60\">\n" : .nothing
         let page: HTML = """
@@ -34,6 +39,8 @@ enum Page {
     }
 
     /// `2026-01-31T23:59:00Z` as `2026-01-31 23:59 UTC`.
+    ///
+    /// What is no such time stays as it is. UTC, as in logs and statuses: the page may be read in another place.
     static func day(_ time: String) -> String {
         let parts = time.split(separator: "T")
         guard parts.count == 2 else { return time }

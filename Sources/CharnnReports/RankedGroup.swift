@@ -2,6 +2,12 @@ import CharnnSpool
 import CharnnWords
 
 /// Jobs that were scored on the same characters, so that their losses compare.
+///
+/// Bits per character of two texts say nothing of each other: one text is harder than another. So the morning report,
+/// the pages and `charnn compare` all rank within a group, and by this one type.
+///
+/// Two jobs share a group if they have the same validation text, told by the checksum of its characters in their
+/// statuses. Jobs of before there was one share it by the settings that cut the text.
 public struct RankedGroup: Sendable {
     /// The text in a few words; nil: the jobs have no validation.
     public var text: String?
@@ -27,6 +33,7 @@ public struct RankedGroup: Sendable {
                 if (a.text == nil) != (b.text == nil) { return b.text == nil }
                 return a.jobs.count != b.jobs.count ? a.jobs.count > b.jobs.count : a.jobs[0].name < b.jobs[0].name
             }
+        // Groups are told apart by a checksum and named by file names, of which two may be the same.
         var seen: Set<String> = []
         for index in groups.indices {
             guard let name = groups[index].text, !seen.insert(name).inserted else { continue }

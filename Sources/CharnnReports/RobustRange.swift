@@ -13,6 +13,7 @@ enum RobustRange {
         let sorted = values.sorted()
         guard let low = sorted.first, let highest = sorted.last else { return 0 }
         let most = sorted[max(0, sorted.count - 1 - outliers)]
+        // Where nearly all values are equal there is no height to compare with.
         guard most > low, highest - low > factor * (most - low) else { return highest }
         return low + (most - low) * room
     }

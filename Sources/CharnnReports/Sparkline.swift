@@ -11,6 +11,8 @@ public enum Sparkline {
     /// gap; more values than columns are taken together by their means. Where some values lie far above all the rest, as
     /// those at the beginning of a loss do, they are cut off at the top and drawn as arrows, so that the rest is no flat
     /// line.
+    ///
+    /// - Parameter width: Columns at most; fewer values take fewer.
     public static func text(_ values: [Double], width: Int) -> String {
         guard width > 0, !values.isEmpty else { return "" }
         let columns = min(width, values.count)
@@ -21,6 +23,7 @@ public enum Sparkline {
         }
         let finite = means.filter(\.isFinite)
         guard let low = finite.min() else { return String(repeating: " ", count: columns) }
+        // Of eight heights few are left for the end of a curve that begins at ten times as much.
         let high = RobustRange.top(of: finite, ignoring: max(1, columns / 8), beyond: 2.5, room: 1.3)
         return String(
             means.map { value in
@@ -35,6 +38,8 @@ public enum Sparkline {
 
     /// The training losses of a `metrics.csv`, from the first row to the last, or of a very long one the end; empty
     /// where there is none yet.
+    ///
+    /// Read without the other columns, and nothing is thrown: a list of a thousand jobs shows what there is.
     public static func losses(of metrics: FilePath, in storage: some Storage) -> [Double] {
         guard let file = try? storage.open(metrics, beneath: nil), let size = try? file.status().size,
             let bytes = try? file.read(at: max(0, size - longestRead), count: longestRead)

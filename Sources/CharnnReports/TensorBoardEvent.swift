@@ -3,6 +3,7 @@ import CharnnProtobuf
 /// TensorFlow's `Event` messages in protocol buffers' encoding: the few fields that scalars and texts need
 /// (tensorflow/core/util/event.proto, framework/summary.proto, framework/tensor.proto).
 enum TensorBoardEvent {
+    /// The event that a file must begin with; `brain.Event:2` is the only version there is.
     static func version(time: Double) -> [UInt8] {
         var event = ProtobufMessage()
         event.add(1, time)
@@ -10,6 +11,9 @@ enum TensorBoardEvent {
         return event.bytes
     }
 
+    /// - Parameters:
+    ///   - values: Each under its tag, in one event.
+    ///   - time: Seconds since 1970.
     static func scalars(_ values: [(tag: String, value: Float)], step: Int, time: Double) -> [UInt8] {
         var summary = ProtobufMessage()
         for (tag, number) in values {
@@ -47,6 +51,7 @@ enum TensorBoardEvent {
         return event(summary, step, time)
     }
 
+    /// The time comes first and the step second: ``step(of:)`` relies on it.
     private static func event(_ summary: ProtobufMessage, _ step: Int, _ time: Double) -> [UInt8] {
         var event = ProtobufMessage()
         event.add(1, time)

@@ -2,6 +2,8 @@ internal import CharnnWords
 internal import Glibc
 
 /// Where an axis has its marks: round numbers, a few of them.
+///
+/// Steps are 1, 2 or 5 times a power of ten, as on a ruler.
 struct Ticks {
     /// The axis reaches from the first to the last of these or a little less.
     let range: ClosedRange<Double>
@@ -10,10 +12,14 @@ struct Ticks {
     private let isLogarithmic: Bool
 
     /// - Parameter count: About how many marks.
+    ///
+    /// - Parameter isTight: Whether the axis ends at the values, with marks inside only; else it is made longer up to
+    ///   the next mark. Tight axes suit steps and times, which begin and end somewhere.
     init(_ low: Double, _ high: Double, count: Int, isTight: Bool = false) {
         isLogarithmic = false
         // So that no difference is infinite.
         let (low, high) = (min(max(low, -1e100), 1e100), min(max(high, -1e100), 1e100))
+        // Equal values get an axis of some height, too: no division by zero below.
         let span = max(high - low, abs(high) * 1e-6, 1e-9)
         let rough = span / Double(max(1, count))
         let power = pow(10, floor(log10(rough)))
@@ -47,6 +53,7 @@ struct Ticks {
         return min(1, max(0, part))
     }
 
+    /// As short as the distance of the marks allows: no more digits than tell one from the next.
     func label(_ value: Double) -> String {
         if isLogarithmic {
             let power = Int(log10(value).rounded())

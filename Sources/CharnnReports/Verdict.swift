@@ -13,6 +13,9 @@ import CharnnWords
 /// 5. *Flat* otherwise.
 ///
 /// Without validation rules 4 and 5 are applied to the training loss, averaged over tenths of the run.
+///
+/// It looks at the curve alone and decides nothing: no job ends or fails by it. Pages, the morning report and `charnn
+/// compare` tell it.
 public enum Verdict: Equatable, Sendable {
     case tooEarly
     case stillFalling
@@ -22,9 +25,12 @@ public enum Verdict: Equatable, Sendable {
     /// There is no validation: the training loss still falls, or does not.
     case unvalidated(isFalling: Bool)
 
+    /// So much of the best loss must the last one lie above it in rule 2 and 3: less is noise of one evaluation.
     public static let overfittingMargin = 0.01
+    /// So much of the loss before must the later one lie below it in rule 4.
     public static let fallingMargin = 0.005
 
+    /// - Parameter rows: By rising step; those without a validation loss tell the training loss.
     public init(_ rows: [MetricsRow]) {
         let evaluations = rows.compactMap { row in row.validationLoss.map { (step: row.step, loss: $0) } }
         guard let last = evaluations.last, let best = evaluations.min(by: { $0.loss < $1.loss }) else {
@@ -40,6 +46,7 @@ public enum Verdict: Equatable, Sendable {
             let width = max(1, last.step / 10)
             let then = Self.mean(rows, in: (best.step - width)...(best.step))
             let now = Self.mean(rows, in: (last.step - width)...(last.step))
+            // Where the training loss was not measured, the commoner of the two is said.
             let isLearning = Self.both(then, now).map { $0 > $1 } ?? true
             self = isLearning ? .overfitting(since: best.step) : .rising(since: best.step)
             return
@@ -51,6 +58,7 @@ public enum Verdict: Equatable, Sendable {
         self = isFalling ? .stillFalling : .flat
     }
 
+    /// Compares the last tenth of the steps with the tenth that lies a tenth before it; single rows jump too much.
     private static func unvalidated(_ rows: [MetricsRow]) -> Verdict {
         guard let last = rows.last, rows.count >= 20 else { return .tooEarly }
         let width = max(1, last.step / 10)

@@ -11,12 +11,14 @@ public struct AccessList: Hashable, Sendable {
         case other
     }
 
+    /// One line of a list as `getfacl` prints it.
     public struct Entry: Hashable, Sendable {
         public let who: Who
         /// 4 to read, 2 to write, 1 to pass.
         public let rights: UInt32
     }
 
+    /// In the kernel's order: owner, users, owning group, groups, mask, others.
     public let entries: [Entry]
 
     /// - Parameters:

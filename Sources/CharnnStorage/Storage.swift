@@ -169,6 +169,7 @@ public enum StorageHint: Sendable, Hashable {
 
 /// Permission bits.
 public struct FileMode: Hashable, Sendable, ExpressibleByIntegerLiteral {
+    /// As `chmod` takes them, with set-group-ID and the sticky bit; without the file's type.
     public let bits: UInt32
     public init(_ bits: UInt32) { self.bits = bits }
     public init(integerLiteral value: UInt32) { bits = value }
@@ -176,14 +177,22 @@ public struct FileMode: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
 /// What the file system knows of a file.
 public struct FileStatus: Hashable, Sendable {
+    /// `other` are devices and sockets. A link is told as itself, never as what it leads to.
     public enum Kind: Hashable, Sendable { case regular, directory, link, fifo, other }
     public var kind: Kind
+    /// Bytes; of what is no regular file whatever the file system says.
     public var size: Int
+    /// Where there is an access list, its group bits are the mask.
     public var mode: FileMode
+    /// The numeric user id.
     public var owner: UInt32
+    /// The numeric group id.
     public var group: UInt32
     public var device: UInt64
+    /// With ``device`` it tells one file from another; the number of a removed file is given to new ones.
     public var inode: UInt64
+    /// Names of the same file; more than one where somebody made a hard link, with which other people's files can be
+    /// shown as one's own.
     public var links: Int
     /// Last modification, seconds since 1970.
     public var modified: Double
@@ -209,7 +218,9 @@ public struct FileStatus: Hashable, Sendable {
 
 /// Free room for an unprivileged writer.
 public struct StorageSpace: Hashable, Sendable {
+    /// Without what the file system reserves for root.
     public var bytes: UInt64
+    /// Files that can still be made; `.max` or a large number on file systems that make inodes as they go.
     public var inodes: UInt64
     public init(bytes: UInt64, inodes: UInt64) {
         self.bytes = bytes

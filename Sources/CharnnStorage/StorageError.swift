@@ -9,15 +9,19 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
             case networkFileSystem, notOwn, damaged, busy, unsupported, other
         }
         private let kind: Kind
+        /// Nothing stands there, or a part of the path is no directory (``StorageError/errno`` tells them apart).
         public static let notFound = Code(kind: .notFound)
+        /// Something stands where nothing may be replaced.
         public static let alreadyExists = Code(kind: .alreadyExists)
         /// A link, directory, pipe or device where a regular file was wanted.
         public static let notRegular = Code(kind: .notRegular)
         /// The path leads out of the folder it must stay in.
         public static let outsideRoot = Code(kind: .outsideRoot)
+        /// The rights of the file or of a folder on the way forbid it.
         public static let denied = Code(kind: .denied)
         /// No room, no inodes, or a quota.
         public static let noSpace = Code(kind: .noSpace)
+        /// The file system is mounted read-only, as some are after an error.
         public static let readOnly = Code(kind: .readOnly)
         /// Two paths that must lie on one file system do not.
         public static let otherFileSystem = Code(kind: .otherFileSystem)
@@ -31,6 +35,8 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         public static let busy = Code(kind: .busy)
         /// The file system has no access lists.
         public static let unsupported = Code(kind: .unsupported)
+        /// All else; ``StorageError/errno`` says what. But for a name that is too long it counts as a disk that may
+        /// recover.
         public static let other = Code(kind: .other)
     }
 
@@ -42,7 +48,9 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     public let code: Code
     /// The system call, such as `rename`.
     public let call: String
+    /// What the call was about; of a rename the source.
     public let path: FilePath
+    /// The system's own word; where a check of this program failed, the nearest one.
     public let errno: Errno
     /// The second path of ``Code/otherFileSystem``; a place that would do instead of one on a
     /// ``Code/networkFileSystem``.
@@ -61,6 +69,7 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         self.errno = errno
     }
 
+    /// A clause without its full stop, to be put into a sentence; what mends it is in ``remedy``.
     public var description: String {
         switch code {
         case .otherFileSystem where other != nil:

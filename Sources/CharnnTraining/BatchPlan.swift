@@ -13,6 +13,7 @@ public struct BatchPlan: Sendable {
     private let settings: TrainingSettings
     /// `S`: the characters of a stream; or `W`: the number of windows.
     private let extent: Int
+    /// At least 1: a text that gives none is refused.
     public let stepsPerEpoch: Int
 
     /// - Parameter count: `N`, the characters that are trained on.

@@ -15,6 +15,7 @@ public struct EvaluationScore: Hashable, Sendable {
 
     /// Nats a character.
     public var loss: Double { nats / Double(count) }
+    /// ``loss`` divided by ln 2.
     public var bitsPerCharacter: Double { bits(loss) }
 }
 

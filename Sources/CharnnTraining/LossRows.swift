@@ -21,6 +21,8 @@ public struct LossRows: Hashable, Sendable, Codable {
     private var wholeSum = 0.0
     private var wholeCount = 0
 
+    /// Rows of a run that has made no step, or whose checkpoint is older than they are: they then fill from where it
+    /// goes on.
     public init() {}
 
     /// Counts a step behind the warm-up.

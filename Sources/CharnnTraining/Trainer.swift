@@ -54,6 +54,7 @@ public final class Trainer {
     private let delegate: any TrainerDelegate
     private let now: () -> Double
 
+    /// Where the run is; it changes only within ``run(while:)``.
     public private(set) var progress: TrainingProgress
     private var clockAtStart = 0.0
     private var elapsedAtStart = 0.0
@@ -83,7 +84,9 @@ public final class Trainer {
         evaluator = split.validation.count > 1 ? Evaluator(text, range: split.validation) : nil
     }
 
+    /// As ``BatchPlan`` counts them.
     public var stepsPerEpoch: Int { plan.stepsPerEpoch }
+    /// Steps of all epochs; a run that stops early makes fewer.
     public var totalSteps: Int { settings.epochs * plan.stepsPerEpoch }
 
     /// Whether early stopping has been reached.

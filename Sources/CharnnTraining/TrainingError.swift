@@ -1,5 +1,6 @@
 /// What can stop a training run for good.
 public struct TrainingError: Error, Hashable, CustomStringConvertible {
+    /// All of them are final for the job as it stands: none gets better by waiting.
     public enum Code: Hashable, Sendable {
         /// The text is too short for the batch.
         case tooShort

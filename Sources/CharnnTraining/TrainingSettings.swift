@@ -27,35 +27,53 @@ public enum CheckpointInterval: Hashable, Sendable, Codable {
 
 /// All numbers of a training run but the architecture's.
 public struct TrainingSettings: Hashable, Sendable {
+    /// How often the training part of the text is gone through. With ``BatchPlan/stepsPerEpoch`` it gives the length of
+    /// the run, and so where a cosine ends.
     public var epochs = 2
+    /// `T`: characters that a step reads of each stream, and the reach of backpropagation through time.
     public var sequenceLength = 100
+    /// `B`: streams or windows that a step reads side by side.
     public var batchSize = 64
     public var batching = Batching.stream
     /// Distance between the starts of windows, characters.
     public var stride = 100
+    /// Which of the numbers below it reads; the others are kept all the same, so that a job file may name them.
     public var optimizer = OptimizerKind.adam
+    /// Decay of the mean of gradients; `adam` and `adamw` alone.
     public var beta1 = 0.9
+    /// Decay of the mean of squared gradients: Adam's second, and PyTorch's `alpha` of `rmsprop`.
     public var beta2 = 0.999
+    /// Added to the root of the mean square before it divides; not read by `sgd`.
     public var epsilon = 1e-8
+    /// Of `rmsprop` and `sgd`; 0: no momentum buffer.
     public var momentum = 0.0
+    /// As PyTorch has it: added to the gradient, but with `adamw` taken off the weights themselves. 0: off.
     public var weightDecay = 0.0
+    /// The rate after the warm-up, from which the schedule goes down.
     public var learningRate = 0.002
     public var schedule = LearningRateSchedule.constant
+    /// Steps during which the rate rises in a straight line from 0; the cosine begins behind them.
     public var warmupSteps = 0
+    /// What no schedule goes below; the warm-up, which begins near 0, may.
     public var leastLearningRate = 0.0
     /// Epochs between the factors of the `step` schedule.
     public var learningRateStepEvery = 10
+    /// The factor of the schedules `step` and `plateau`, above 0 and at most 1.
     public var learningRateGamma = 0.5
     /// Evaluations without improvement that the `plateau` schedule waits for.
     public var learningRatePatience = 2
     /// Global gradient norm; 0: never clip.
     public var clipNorm = 5.0
+    /// Keys the initial weights, dropout, the order of windows and the samples written on the way.
     public var seed: UInt64 = 1
     /// Steps between evaluations; nil: at each epoch's end.
     public var evaluateEvery: Int?
     /// Steps between samples; nil: at each epoch's end; 0: never.
     public var sampleEvery: Int?
+    /// Steps between rows of metrics; each evaluation makes a row besides.
     public var logEvery = 10
+    /// A number of steps puts checkpoints at the same places in every run, a time does not. The bytes of the weights
+    /// depend on neither.
     public var checkpointEvery = CheckpointInterval.seconds(300)
     /// Evaluations without a better validation loss after which training ends; nil: never.
     public var earlyStop: Int?

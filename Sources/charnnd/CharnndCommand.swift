@@ -27,6 +27,12 @@ enum Program {
     }
 }
 
+/// Reads options, configuration and environment, makes a ``Daemon`` of them, and turns its end into an exit status. It
+/// knows nothing of jobs. In this order, and each with a message of its own where it fails: the configuration (78), the
+/// place of the spool (73), the spool itself (73, or 75 where another daemon has it).
+///
+/// Messages of a start that fails go to standard error, which under systemd is the journal: there is no daemon yet that
+/// could tell them.
 struct CharnndCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "charnnd",
@@ -80,6 +86,7 @@ struct CharnndCommand: AsyncParsableCommand {
         options.configurationFile = file
         options.once = once
         options.version = programVersion
+        // This very program, as for workers: after an upgrade the file may be another.
         options.page = WorkerCommand(executable: "/proc/self/exe", arguments: ["page"])
         // Several are separated by colons; the unit has one.
         options.runtimeFolder = SpoolLayout.variable("RUNTIME_DIRECTORY").flatMap { $0.split(separator: ":").first }
@@ -112,6 +119,7 @@ struct CharnndCommand: AsyncParsableCommand {
         return access(system.string, R_OK) == 0 ? system : nil
     }
 
+    /// What stands behind the error; nothing where there is nothing to do.
     private static func remedy(_ error: any Error) -> String {
         (error as? StorageError)?.remedy.map { "; \($0)" } ?? ""
     }

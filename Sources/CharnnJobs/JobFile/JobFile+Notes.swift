@@ -26,9 +26,12 @@ extension TrainSection {
 
 /// Said of runs in which hardly any model learns words.
 enum FewSteps {
+    /// Steps. With fewer, most models still write letters without words.
     static let enough = 2000
 
     /// - Returns: A sentence without its full stop; nil: there are enough.
+    ///
+    /// - Parameter perEpoch: Steps of an epoch; from it follows how many epochs would do.
     static func note(steps: Int, perEpoch: Int) -> String? {
         guard steps < enough else { return nil }
         let epochs = (enough + perEpoch - 1) / perEpoch

@@ -13,6 +13,15 @@ extension JobFile {
     ///   - bytes: The file's contents, at most 1 MiB.
     ///   - fileName: How the file is called in messages.
     ///   - memory: The most memory the job may need; nil: what the machine has.
+    ///
+    /// The defaults of all keys are those of the values that are read into: ``JobFile``, ``TrainSection``,
+    /// ``TrainingSettings`` and so on, and nowhere else. A key is known because it is asked for here; so a key that is
+    /// added needs one line, and is then also offered where somebody misspells it.
+    ///
+    /// Daemon, worker, `check` and `submit` all read a job file by this one function. It opens no other file: whether a
+    /// text is there is looked at later.
+    ///
+    /// - Throws: All that is wrong with the file, in the order of its lines; nothing of it is used then.
     public static func parse(
         _ bytes: [UInt8], fileName: String, memory: MemoryBound? = nil
     ) throws(JobFileError) -> JobFile {
@@ -46,6 +55,7 @@ extension JobFile {
         if root.given.isDisjoint(with: known) {
             root.report(root.line, "a job needs at least one of the sections train, generate and evaluate")
         }
+        // Last, when all keys have been asked for: what is left was meant for another section, or is misspelt.
         let places = keyPlaces(root)
         for section in [train, evaluate].compactMap(\.self) + generate {
             section.finish(elsewhere: places)
@@ -61,6 +71,8 @@ extension JobFile {
 
 extension JobFile {
     /// Which keys there are where, to say of a key in the wrong place where it belongs: what the sections ask for.
+    ///
+    /// Found by reading an empty section of each kind, so that no second list of keys has to be kept.
     private static func keyPlaces(_ root: SectionReader) -> [(place: String, keys: Set<String>)] {
         func keys(_ read: (SectionReader) -> Void) -> Set<String> {
             let reader = SectionReader(Node.Mapping([]), fileName: "")
@@ -77,6 +89,7 @@ extension JobFile {
 }
 
 extension SectionReader {
+    /// These leave a value as it is, that is at its default, where the key is missing or has been reported.
     fileprivate func read(_ key: String, _ value: inout Int, in range: ClosedRange<Int>) {
         if let read = integer(key, in: range) { value = read }
     }
@@ -97,6 +110,9 @@ private let large = 1_000_000_000
 private let mostEntries = 1000
 
 extension TrainSection {
+    /// - Parameters:
+    ///   - seed: The job's, which keys the training too.
+    ///   - memory: What must hold the least that any engine needs.
     fileprivate init(_ reader: SectionReader, seed: UInt64, memory: MemoryBound) {
         self.init()
         given = reader.given
@@ -121,12 +137,17 @@ extension TrainSection {
     }
 
     /// Bytes of memory that it needs whatever the text is.
+    ///
+    /// For one symbol only: the vocabulary is known when the text has been read. With `from:` the sizes of the file do
+    /// not count at all.
     var leastMemory: Double {
         MemoryEstimate.least(
             architecture(vocabularySize: 1), batchSize: settings.batchSize, sequenceLength: settings.sequenceLength)
     }
 
     /// What no key can tell alone.
+    ///
+    /// A network of impossible size is refused here, when the file is dropped, and not when its turn comes at night.
     private func check(_ reader: SectionReader, memory: MemoryBound) {
         if nonlinearity == .relu, cell != .rnn, from == nil {
             reader.report(key: "nonlinearity", "relu is for cell: rnn only; found cell: \(cell.rawValue)")
@@ -190,6 +211,7 @@ extension TrainingSettings {
         reader.read("log_every", &logEvery, in: 1...large)
         earlyStop = reader.integer("early_stop", in: 1...large)
         if let text = reader.string("checkpoint_every") {
+            // A number alone is of steps; with a unit it is of time.
             if let steps = Int(text), steps >= 1 {
                 checkpointEvery = .steps(steps)
             } else if let seconds = Duration.seconds(of: text), seconds > 0 {
@@ -204,6 +226,7 @@ extension TrainingSettings {
 }
 
 extension GenerateSection {
+    /// - Parameter besideTrain: Whether the job trains a model, which is then the one that is meant.
     fileprivate init(_ reader: SectionReader, besideTrain: Bool) {
         self.init()
         model = reader.path("model").map(ModelReference.init)

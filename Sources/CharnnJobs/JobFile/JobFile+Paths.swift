@@ -2,6 +2,8 @@ import Yams
 
 extension JobFile {
     /// The paths of all texts that it names, as written.
+    ///
+    /// By them the queue waits for texts, and looks at whose they are.
     public var textPaths: [String] { (train?.corpus ?? []) + (evaluate?.corpus ?? []) }
 
     /// The paths of all models that it names, as written; names of jobs are none.
@@ -42,6 +44,11 @@ extension JobFile {
     ///   - texts: New paths by those that the file has.
     ///   - models: The same of models.
     /// - Returns: nil where that cannot be done for certain, as with a path that goes over several lines.
+    ///
+    /// A person's comments, order and style stay: the file is theirs. So it is not written anew from what was read; the
+    /// scalars are found by the places that the parser tells of, and what comes out is read again and compared.
+    ///
+    /// Used by `charnn submit`, where a text was copied into the spool under another name.
     public static func replacingPaths(
         in bytes: [UInt8], fileName: String, texts: [String: String], models: [String: String]
     ) throws(JobFileError) -> [UInt8]? {
@@ -77,6 +84,7 @@ private struct ScalarPlaces {
     init(_ bytes: [UInt8]) {
         text = String(decoding: bytes, as: UTF8.self).unicodeScalars
         // Places are counted without it.
+        // The parser is given the text without the mark, too.
         if text.first == "\u{FEFF}" { text.removeFirst() }
     }
 
@@ -90,6 +98,7 @@ private struct ScalarPlaces {
         return Array(String(text).utf8)
     }
 
+    /// Notes what is to stand in place of a scalar, or of those of a list; one that is not among the names stays.
     mutating func replace(_ node: Node, by names: [String: String]) {
         switch node {
         case .sequence(let list): for node in list { replace(node, by: names) }
@@ -106,6 +115,9 @@ private struct ScalarPlaces {
     }
 
     /// Where a scalar's own characters stand, with its quotes.
+    ///
+    /// Three forms only: plain, in double quotes as they are written here, in single quotes. nil for all others, such
+    /// as a block, and then nothing is changed.
     private func range(
         of value: String, from start: String.UnicodeScalarView.Index
     ) -> Range<String.UnicodeScalarView.Index>? {
@@ -117,6 +129,7 @@ private struct ScalarPlaces {
         return nil
     }
 
+    /// Where a place of the parser's is, lines and columns from 1, in Unicode scalars.
     private func index(_ mark: Mark) -> String.UnicodeScalarView.Index? {
         var (line, column, index) = (1, 1, text.startIndex)
         while index < text.endIndex {

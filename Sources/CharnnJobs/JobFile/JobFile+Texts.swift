@@ -12,6 +12,8 @@ extension TrainSection {
     /// The text to train on.
     ///
     /// - Parameter base: The model that the run goes on from.
+    ///
+    /// The encoding is the model's unless the file says one: its vocabulary was made of that.
     func origin(_ base: Model?) -> CorpusOrigin {
         CorpusOrigin(
             paths: corpus, encoding: given.contains("encoding") ? encoding : base?.encoding ?? encoding,
@@ -19,6 +21,8 @@ extension TrainSection {
     }
 
     /// The network, with the sizes of the model that the run goes on from.
+    ///
+    /// Dropout is no part of the weights, and may be another.
     func architecture(_ base: Model?, vocabularySize: Int) -> Architecture {
         guard var architecture = base?.architecture else { return architecture(vocabularySize: vocabularySize) }
         architecture.vocabularySize = vocabularySize
@@ -27,6 +31,10 @@ extension TrainSection {
     }
 
     /// What the job file asks for and the model does not have that the run goes on from.
+    ///
+    /// Only keys that the file gives: a default is no wish.
+    ///
+    /// - Returns: Each a sentence without its full stop; empty: all fits.
     func conflicts(with model: Model, _ reference: ModelReference) -> [String] {
         let architecture = model.architecture
         let wishes: [(key: String, wanted: String, found: String)] = [
@@ -44,6 +52,8 @@ extension TrainSection {
     }
 
     /// Refuses settings that need validation where the text is too short to have any.
+    ///
+    /// That a text is too short is seen only when it has been read; `val_fraction: 0` is refused with the file.
     func requireValidation(_ split: ValidationSplit, of characters: Int) throws(JobError) {
         guard valFraction > 0, split.validation.count < 2,
             settings.earlyStop != nil || settings.schedule == .plateau

@@ -19,6 +19,9 @@ public enum PrecisionChoice: String, Sendable, CaseIterable, Codable {
 }
 
 /// A job file that was read and found valid.
+///
+/// What the properties are initialised with are the defaults of the job file. Their names are mostly those of its keys
+/// in camel case; the documentation explains each.
 public struct JobFile: Sendable, Equatable {
     /// Higher runs first.
     public var priority = 0
@@ -26,16 +29,21 @@ public struct JobFile: Sendable, Equatable {
     public var after: [String] = []
     /// Who may read in a shared spool what the job makes.
     public var share = Share.auto
+    /// `auto`: what the administrator says, and if nothing, the GPU where there is one that has the room.
     public var device = DeviceChoice.auto
     /// nil: all cores the process may use.
     public var threads: Int?
+    /// Of the training; each `generate` section has its own.
     public var seed: UInt64 = 1
     /// Seconds; nil: none.
     public var timeLimit: Double?
+    /// nil: the job trains nothing, and its other sections name their models.
     public var train: TrainSection?
     /// Whether the model is compared with simpler means, and its texts with the text learned from, when all is done.
     public var judge = true
+    /// In order: their texts are numbered through.
     public var generate: [GenerateSection] = []
+    /// Done after all texts are written.
     public var evaluate: EvaluateSection?
     /// What in the file is allowed and does nothing: each a sentence without its full stop.
     public var notes: [String] = []
@@ -68,6 +76,7 @@ public enum ModelReference: Sendable, Hashable, CustomStringConvertible {
         self = text.contains("/") || text.hasSuffix(".safetensors") ? .path(text) : .job(text)
     }
 
+    /// As the file has it.
     public var description: String {
         switch self {
         case .job(let name): name
@@ -80,20 +89,34 @@ public enum ModelReference: Sendable, Hashable, CustomStringConvertible {
 public struct TrainSection: Sendable, Equatable {
     /// As written; relative paths begin in the spool's `corpora/`.
     public var corpus: [String] = []
+    /// Of the text's files. With `bytes` every byte is a symbol, and the vocabulary is always 256.
     public var encoding = TextEncoding.utf8
+    /// Whether header and licence of Project Gutenberg are left out of each text.
     public var stripGutenberg = false
+    /// Only so many characters of the joined texts; nil: all.
     public var maxChars: Int?
+    /// The part at the text's end that is kept for validation; 0: there is no validation.
     public var valFraction = 0.1
+    /// At most so many characters for validation; nil: all of that part.
     public var valMaxChars: Int?
     public var cell = Cell.lstm
+    /// Of `rnn` alone; `relu` with another cell is refused.
     public var nonlinearity = Nonlinearity.tanh
+    /// Units of each layer. With `from` it says nothing unless the file gives it, and then must be the model's; so do
+    /// the other sizes.
     public var hiddenSize = 512
     public var numLayers = 2
+    /// nil: as ``hiddenSize``.
     public var embeddingSize: Int?
+    /// Between layers: with one layer it does nothing, and a note says so.
     public var dropout = 0.5
+    /// All other numbers of the training; its seed is the job's.
     public var settings = TrainingSettings()
+    /// Of training; `generate` and `evaluate` compute in fp32.
     public var precision = PrecisionChoice.auto
+    /// The model whose weights the run begins with; nil: new ones.
     public var from: ModelReference?
+    /// At least 1; while one is written there is one more.
     public var keepCheckpoints = 2
     /// The keys that the file gave a value, to tell a default from a wish.
     public var given: Set<String> = []
@@ -112,6 +135,7 @@ public struct TrainSection: Sendable, Equatable {
 public struct GenerateSection: Sendable, Equatable {
     /// nil: the model that the same job trains.
     public var model: ModelReference?
+    /// What is written, and how.
     public var request = GenerationRequest()
 
     public init() {}
@@ -121,9 +145,12 @@ public struct GenerateSection: Sendable, Equatable {
 public struct EvaluateSection: Sendable, Equatable {
     /// nil: the model that the same job trains.
     public var model: ModelReference?
+    /// As written in the file; read as one text.
     public var corpus: [String] = []
     /// nil: the model's.
     public var encoding: TextEncoding?
+    /// What becomes of characters that the model's vocabulary lacks. Where they are not refused they are left out of
+    /// the score.
     public var unknown = UnknownPolicy.error
 
     public init() {}
@@ -132,8 +159,10 @@ public struct EvaluateSection: Sendable, Equatable {
 /// What is wrong with a job file: every problem, each on a line of its own with file, line, key, what was found and
 /// what is allowed.
 public struct JobFileError: Error, Hashable, CustomStringConvertible {
+    /// Each a line for people: file, line, key, what was found, what is allowed.
     public var problems: [String]
     public init(problems: [String]) { self.problems = problems }
+    /// A line for each problem, the first thirty of them.
     public var description: String {
         let more = problems.count - Self.mostTold
         return problems.prefix(Self.mostTold).joined(separator: "\n") + (more > 0 ? "\nand \(more) more mistakes" : "")

@@ -6,9 +6,17 @@ import CharnnTraining
 import SystemPackage
 
 /// `resolved.yaml`: every value as used, defaults filled in, choices of `auto` pinned. It is itself a job file.
+///
+/// It is written at the start of each attempt's training, for people and for the pages; `JudgementJob` reads in it what
+/// another job was trained on, and ``ResumeNotes`` what this one was made with before. Run as a job file, it asks for
+/// the
+/// same.
 struct ResolvedFile {
     private var lines: [String] = []
 
+    /// - Parameters:
+    ///   - section: Of the steps that were or will be made, which may not be the job file's: see ``ResumeNotes``.
+    ///   - engine: What `auto` came to.
     init(_ job: JobFile, _ section: TrainSection, engine: EngineConfiguration, architecture: Architecture) {
         lines = [
             "# What this job ran with. Computed on \(engine.deviceName) with \(engine.method).",
@@ -29,6 +37,8 @@ struct ResolvedFile {
     }
 
     /// The keys of a `train` section with their values as used.
+    ///
+    /// One line a key: pages read them by lines.
     private static func values(
         of section: TrainSection, _ architecture: Architecture, precision: String
     ) -> [(String, String)] {
@@ -64,6 +74,8 @@ struct ResolvedFile {
     }
 
     /// The settings of training in which a section differs from an earlier one: `lr 0.001 (was 0.002)`.
+    ///
+    /// What follows from the model or the device is the same on both sides and so no change.
     static func changes(
         from former: TrainSection, to section: TrainSection, architecture: Architecture
     ) -> [String] {
@@ -102,6 +114,8 @@ struct ResolvedFile {
     private static func list(_ values: [String]) -> String { "[\(values.map(quoted).joined(separator: ", "))]" }
 
     /// A double-quoted YAML scalar.
+    ///
+    /// Always quoted, so that no name or prompt can be taken for something else by any YAML parser.
     private static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {

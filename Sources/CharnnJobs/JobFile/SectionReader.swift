@@ -5,15 +5,28 @@ import Yams
 ///
 /// A key that is missing or null takes its default. Every key that is asked for counts as known; ``finish()`` then
 /// tells of the others, with the nearest known spelling.
+///
+/// Each reading function returns nil for a key that is missing, and also, after a report, for one that is wrong: so
+/// reading goes on, all mistakes of a file are told at once, and nobody who reads has to handle errors. Whoever has
+/// read a section must take its ``problems``, or they are lost.
+///
+/// Values are read from their text by the type that is wanted. YAML's own types are not asked: there `no` is false and
+/// `1:30` is ninety.
 final class SectionReader {
     private let fileName: String
     /// `train.` or nothing; stands before a key in messages.
     private let prefix: String
     private let pairs: [(key: String, line: Int?, value: Node)]
+    /// The keys that were asked for, in that order.
     private(set) var known: [String] = []
+    /// Whole lines for people, each with the number by which those of all sections are sorted.
     private(set) var problems: [(line: Int, text: String)] = []
+    /// Where the section begins, from 1.
     let line: Int
 
+    /// - Parameters:
+    ///   - fileName: As it is told in messages.
+    ///   - prefix: With its dot.
     init(_ mapping: Node.Mapping, fileName: String, prefix: String = "") {
         self.fileName = fileName
         self.prefix = prefix
@@ -32,6 +45,8 @@ final class SectionReader {
     }
 
     /// The keys that were given a value.
+    ///
+    /// By it a default is told from a wish. A key that is null has none.
     var given: Set<String> { Set(pairs.filter { !Self.isNull($0.value) }.map(\.key)) }
 
     /// Whether a section's key stands there and nothing behind it.
@@ -41,6 +56,7 @@ final class SectionReader {
         return Self.isNull(value)
     }
 
+    /// - Parameter line: nil: that of the section.
     func report(_ line: Int?, _ text: String) {
         problems.append((line ?? self.line, "\(fileName):\(line ?? self.line): \(text)"))
     }
@@ -50,12 +66,14 @@ final class SectionReader {
         report(pairs.first { $0.key == key }?.line, "\(prefix)\(key): \(text)")
     }
 
+    /// Adds those of a section within this one.
     func take(_ problems: [(line: Int, text: String)]) { self.problems += problems }
 
     /// The node of a key; nil where it is missing or null.
     func node(_ key: String) -> Node? {
         known.append(key)
         guard let value = pairs.first(where: { $0.key == key })?.value, !Self.isNull(value) else { return nil }
+        // The document was refused if it has any; this guards the one place where nodes come out.
         if value.anchor != nil {
             report(key: key, "YAML anchors are not used here")
             return nil
@@ -63,6 +81,7 @@ final class SectionReader {
         return value
     }
 
+    /// Only unquoted: "null" in quotes is a text.
     static func isNull(_ node: Node) -> Bool {
         guard case .scalar(let scalar) = node, scalar.style == .plain || scalar.style == .any else { return false }
         return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
@@ -78,8 +97,10 @@ final class SectionReader {
         return scalar.string
     }
 
+    /// A number or `yes` is a text, too, as it is written.
     func string(_ key: String, allowed: String = "text") -> String? { scalar(key, allowed: allowed) }
 
+    /// Digits may be grouped by `_`, as in 1_000_000.
     func integer(_ key: String, in range: ClosedRange<Int>) -> Int? {
         let allowed = Self.words(range)
         guard let text = scalar(key, allowed: allowed) else { return nil }
@@ -97,6 +118,7 @@ final class SectionReader {
             : "a whole number from \(range.lowerBound) to \(range.upperBound)"
     }
 
+    /// Over all of 64 bits, which ``integer(_:in:)`` has not.
     func seed(_ key: String) -> UInt64? {
         let allowed = "a whole number from 0 to \(UInt64.max)"
         guard let text = scalar(key, allowed: allowed) else { return nil }
@@ -117,6 +139,7 @@ final class SectionReader {
         return value
     }
 
+    /// YAML 1.1's words count too, where a truth value is what is wanted.
     func boolean(_ key: String) -> Bool? {
         guard let text = scalar(key, allowed: "true or false") else { return nil }
         switch text.lowercased() {
@@ -128,6 +151,7 @@ final class SectionReader {
         }
     }
 
+    /// One of an enumeration's words, in letters of either case.
     func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, _: Choice.Type) -> Choice?
     where Choice.RawValue == String {
         let words = Choice.allCases.map(\.rawValue)
@@ -164,6 +188,7 @@ final class SectionReader {
         }
     }
 
+    /// Seconds, above 0.
     func duration(_ key: String) -> Double? {
         let allowed = "a duration such as 90s, 5m, 8h or 1h30m"
         guard let text = scalar(key, allowed: allowed) else { return nil }
@@ -175,6 +200,8 @@ final class SectionReader {
     }
 
     /// A section within this one.
+    ///
+    /// nil also where the key is there and empty; see ``isEmpty(_:)``.
     func section(_ key: String) -> SectionReader? {
         guard let node = node(key) else { return nil }
         guard case .mapping(let mapping) = node else {
@@ -204,6 +231,8 @@ final class SectionReader {
     }
 
     /// One section or a list of them.
+    ///
+    /// In messages each of a list has its number, from 1.
     func sections(_ key: String, atMost limit: Int) -> [SectionReader] {
         guard let node = node(key) else { return [] }
         guard case .sequence(let sequence) = node else { return section(key).map { [$0] } ?? [] }
@@ -221,6 +250,7 @@ final class SectionReader {
     }
 
     /// For so many unknown keys the nearest known one is looked for.
+    // Comparing words takes time, and a file can be made to have a hundred thousand.
     private static let mostSpellings = 100
 
     /// Tells of keys that nobody asked for. Call it when all keys have been read.
@@ -245,6 +275,9 @@ final class SectionReader {
 
 extension Duration {
     /// Seconds of a duration such as `1h30m`; nil if it is none.
+    ///
+    /// Parts add up, in any order; a number without a unit is none, so that nobody takes minutes for seconds. At most
+    /// some three hundred years.
     public static func seconds(of text: String) -> Double? {
         let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
         var total = 0.0

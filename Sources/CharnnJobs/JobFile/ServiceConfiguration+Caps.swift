@@ -5,6 +5,7 @@ import SystemPackage
 extension ServiceConfiguration {
     /// `caps:` as the administrator wrote it.
     public struct CapSections: Sendable, Equatable {
+        /// Of everybody, where neither ``users`` nor ``groups`` says something of a key.
         public var all = Caps()
         /// By the group's name.
         public var groups: [String: Caps] = [:]
@@ -55,6 +56,8 @@ extension ServiceConfiguration {
 
     /// The caps of a user in a spool, as the configuration at its standard place has them; what cannot be read there says
     /// nothing. The daemon's word counts, which may have another configuration.
+    ///
+    /// For tools of people, to say in time what the daemon would refuse.
     public static func caps(of user: UInt32?, in layout: SpoolLayout, on storage: some Storage) -> Caps {
         guard (try? layout.sharing(on: storage)) == .group else { return .none }
         let bytes = (try? storage.contents(of: standardPath, limit: 1 << 20)) ?? nil
@@ -73,6 +76,7 @@ extension ServiceConfiguration {
 }
 
 extension ServiceConfiguration.CapSections {
+    /// Reads `caps:`; names of users and groups are keys, and need not exist on this machine.
     init(_ reader: SectionReader) {
         if let section = reader.section("all") { all = Self.caps(section, "caps.all", reader) }
         for (key, kind) in [("groups", \Self.groups), ("users", \Self.users)] {
@@ -87,6 +91,9 @@ extension ServiceConfiguration.CapSections {
         reader.finish()
     }
 
+    /// - Parameters:
+    ///   - place: The section as messages call it; a person who comes to a cap is told which.
+    ///   - parent: Takes the problems.
     private static func caps(_ reader: SectionReader, _ place: String, _ parent: SectionReader) -> Caps {
         var caps = Caps()
         func cap<Value>(_ value: Value?, _ key: String) -> Caps.Cap<Value>? {

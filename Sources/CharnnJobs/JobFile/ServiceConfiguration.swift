@@ -1,6 +1,9 @@
 public import SystemPackage
 
 /// What the administrator decides: `/etc/charnnd/charnnd.yaml`, or the file named by `--config`.
+///
+/// The daemon reads it at its start and at each reload, and hands to workers what concerns them (``WorkerOrders``);
+/// tools of people read it for advice only, since the daemon's word counts.
 public struct ServiceConfiguration: Sendable, Equatable {
     /// The spool directory; nil: the program's own choice.
     public var spool: FilePath?
@@ -33,6 +36,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     /// Reads and checks a configuration file; all problems are told at once.
     ///
     /// - Parameter fileName: How the file is called in messages.
+    ///
+    /// A mistake in it is an error of the whole: half a configuration would be one that nobody has written.
     public static func parse(_ bytes: [UInt8], fileName: String) throws(JobFileError) -> ServiceConfiguration {
         var configuration = ServiceConfiguration()
         // A file of comments alone is a valid configuration, unlike an empty job file.
@@ -71,6 +76,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
 
 extension SectionReader {
     /// A number of bytes such as `8G` or `512M`, in powers of 1024 as systemd counts them.
+    ///
+    /// More than 64 bits hold is as much as there can be, and no mistake.
     func size(_ key: String) -> UInt64? {
         let allowed = "a size such as 512M or 8G"
         guard let text = string(key, allowed: allowed) else { return nil }

@@ -8,6 +8,8 @@ enum YAMLDocument {
     static let largestFile = 1 << 20
 
     /// The mapping at the top of a file, or what is wrong with it.
+    ///
+    /// Everything is checked in the order of cost: size, encoding, anchors, and only then the document.
     static func mapping(_ bytes: [UInt8], fileName: String) throws(JobFileError) -> Node.Mapping {
         func problem(_ line: Int?, _ what: String) -> JobFileError {
             JobFileError(problems: ["\(fileName)\(line.map { ":\($0)" } ?? ""): \(what)"])
@@ -64,6 +66,8 @@ enum YAMLDocument {
     }
 
     /// The line of the first node with an anchor; nil if there is none.
+    ///
+    /// The parser bounds the depth, and so this one's.
     private static func lineOfAnchor(_ node: Node) -> Int? {
         if node.anchor != nil { return node.mark?.line ?? 1 }
         switch node {

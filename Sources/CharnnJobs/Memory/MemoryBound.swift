@@ -4,12 +4,15 @@ import CharnnWords
 import FoundationEssentials
 
 /// So much memory that a process may use, and what says so.
+///
+/// A refusal is of use only to who knows what to change: so a bound always comes with what sets it.
 public struct MemoryBound: Sendable {
     /// Bytes.
     public let bytes: UInt64
     /// What sets the bound, and how it is raised, in words; nil: the machine has no more.
     private let source: (name: String, remedy: String)?
 
+    /// - Parameter source: What sets it, and what can be raised, as it stands behind "or raise".
     public init(_ bytes: UInt64, setBy source: (name: String, remedy: String)? = nil) {
         self.bytes = bytes
         self.source = source
@@ -38,6 +41,7 @@ public enum Machine {
         let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
         let kibibytes = text.split(separator: "\n").first { $0.hasPrefix("MemTotal:") }?
             .split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
+        // Where that cannot be read there is no bound, and the kernel decides.
         let machine = MemoryBound(kibibytes.map { $0 * 1024 } ?? .max)
         guard let limit = groups.limit, limit.bytes < machine.bytes else { return machine }
         return MemoryBound(
@@ -47,6 +51,8 @@ public enum Machine {
 
 extension JobEnvironment {
     /// Why a job that needs so much memory does not run here; nil: it does.
+    ///
+    /// The owner's cap comes first: it is told by its key, which an administrator can raise.
     func refusal(ofMemory needed: UInt64) -> JobError? {
         if let cap = configuration.caps.all.memory, needed > cap.value {
             return JobError(

@@ -1,6 +1,9 @@
 public import CharnnEngine
 
 /// Memory of a job before any engine was asked.
+///
+/// It is a lower bound, to refuse what can never fit, and no prediction: that is an engine's
+/// (``EngineProvider/predictedBytes(_:architecture:batchSize:sequenceLength:)``).
 public enum MemoryEstimate {
     /// The number of parameters, near enough; floating point, so that absurd sizes do not overflow.
     public static func parameters(_ architecture: Architecture) -> Double {
@@ -13,6 +16,9 @@ public enum MemoryEstimate {
     /// The least that any engine needs, bytes: weights, gradient and two moments, and the gates of all time steps.
     ///
     /// Floating point, so that absurd sizes do not overflow.
+    ///
+    /// Four copies of the parameters, and for each character of a step the gates and the output of each layer; four
+    /// bytes each.
     static func least(_ architecture: Architecture, batchSize: Int, sequenceLength: Int) -> Double {
         let layers = Double(architecture.layerCount)
         let width = (Double(architecture.cell.gates) + 1) * Double(architecture.hiddenSize)

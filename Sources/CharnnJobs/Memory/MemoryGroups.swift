@@ -2,6 +2,9 @@ import FoundationEssentials
 
 /// The control groups that bound this process's memory, from its own upwards, in either version of the kernel's
 /// interface (cgroups(7)).
+///
+/// Found once, at initialisation; limits and counts are read anew at each call. Whatever cannot be read is left out: in
+/// a container much of it is not shown.
 public struct MemoryGroups: Sendable {
     private enum Version { case one, two }
 
@@ -16,6 +19,7 @@ public struct MemoryGroups: Sendable {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3 else { return [] }
             let version: Version
+            // `0::/path` is version 2; of version 1 each controller has a line, and both may be mounted.
             if fields[0] == "0", fields[1].isEmpty {
                 version = .two
             } else if fields[1].split(separator: ",").contains("memory") {

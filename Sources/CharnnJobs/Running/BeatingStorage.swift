@@ -2,6 +2,10 @@ import CharnnStorage
 import SystemPackage
 
 /// A storage of which every operation is a sign of life.
+///
+/// All of a job's work goes through it, so that nobody who writes a new part of it has to think of giving signs. What
+/// returns at once beats nothing; what may wait for a disk beats before, and what may wait long, after or meanwhile as
+/// well.
 struct BeatingStorage: Storage {
     let base: any Storage
     let pulse: Pulse

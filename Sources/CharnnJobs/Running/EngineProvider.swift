@@ -1,6 +1,8 @@
 public import CharnnEngine
 
 /// Makes engines. Only the programs know which engines there are.
+///
+/// So a job can be run in tests with an engine that is slow, small, or fails when it is to.
 public protocol EngineProvider: Sendable {
     /// Makes an engine with the given parameters, zero moments and a zero recurrent state.
     ///
@@ -28,6 +30,8 @@ public protocol EngineProvider: Sendable {
 
 extension EngineProvider {
     /// Finds out whether there is the device and the precision of a choice, with the smallest of networks.
+    ///
+    /// Asked before a long text is read: a night must not go by before somebody learns that there is no GPU.
     func probe(_ choice: EngineChoice) throws(EngineError) {
         let tiny = Architecture(cell: .rnn, vocabularySize: 2, hiddenSize: 2, layerCount: 1)
         _ = try makeEngine(
@@ -42,13 +46,16 @@ extension EngineProvider {
 
 /// Which engine is wanted.
 public struct EngineChoice: Sendable, Hashable {
+    /// `auto` until ``EngineProvider/resolve(_:architecture:batchSize:sequenceLength:)`` has decided.
     public var device: DeviceChoice
+    /// `auto`: what the engine takes by itself; it then says which.
     public var precision: PrecisionChoice
     /// nil: all cores the process may use.
     public var threads: Int?
     /// Which of the GPUs that the process may see, from 0.
     public var ordinal: Int
 
+    /// By default whatever suits the machine best.
     public init(
         device: DeviceChoice = .auto, precision: PrecisionChoice = .auto, threads: Int? = nil, ordinal: Int = 0
     ) {

@@ -10,6 +10,9 @@ import Glibc
 public import SystemPackage
 
 /// The `evaluate` section of a job at work: `evaluation.json`.
+///
+/// Run by ``JobRunner`` when all texts are written; it keeps nothing from one attempt to the next, and an interrupted
+/// one begins anew.
 struct EvaluationJob {
     private let runner: JobRunner
     private let section: EvaluateSection
@@ -19,6 +22,8 @@ struct EvaluationJob {
         self.section = section
     }
 
+    /// - Parameter trained: The model that this job trained; nil: it trains none.
+    /// - Throws: Also that the work has to pause.
     func run(_ trained: LoadedModel?) throws {
         runner.keeper.enter("evaluating")
         let loaded = try runner.load(section.model, trained: trained)
@@ -31,6 +36,7 @@ struct EvaluationJob {
                 return runner.shouldPause
             }, note: { runner.keeper.warn("\($0).") })
         guard let scored else { throw runner.paused() }
+        // The paths are the job file's, and not where they lead: others read the file.
         let report = scored.report(model: loaded.name, corpus: section.corpus)
         try runner.storage.replace(runner.folder.evaluation, with: report)
         runner.keeper.update(force: true) { $0.evaluationLoss = scored.score.loss }
@@ -44,6 +50,8 @@ struct EvaluationJob {
 }
 
 /// How well a model predicts a text.
+///
+/// A job and `charnn evaluate` tell the same figures, for both are made here.
 public struct ScoredText: Sendable {
     /// Of the characters that the vocabulary has.
     public var score: EvaluationScore
@@ -79,6 +87,10 @@ public struct ScoredText: Sendable {
     }
 
     /// `evaluation.json`.
+    ///
+    /// - Parameters:
+    ///   - model: What the model is called by.
+    ///   - corpus: The texts as they were named.
     public func report(model: String, corpus: [String]) -> [UInt8] {
         EvaluationRecord(
             model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
@@ -97,6 +109,9 @@ public enum Scoring {
     ///   - folder: Where the encoded text is kept meanwhile; it has no name there any more once it is mapped.
     ///   - note: Told what is likely a mistake, a sentence without its full stop.
     /// - Returns: nil if it was stopped.
+    ///
+    /// The text is encoded with the model's vocabulary into a file and mapped from there, so that a text larger than
+    /// memory can be scored.
     public static func score(
         _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
         engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false },
@@ -110,6 +125,7 @@ public enum Scoring {
         do {
             unknown = try encoder.encode(to: path, with: model.vocabulary, unknown: policy)
             corpus = try EncodedCorpus(reading: path, in: storage, shouldStop: shouldStop)
+            // A mapping outlives its name; a crash from now on leaves nothing behind.
             try? storage.discard(path)
         } catch {
             try? storage.discard(path)

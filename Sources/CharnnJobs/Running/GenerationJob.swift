@@ -10,6 +10,8 @@ import FoundationEssentials
 import SystemPackage
 
 /// A model in memory and what to call it.
+///
+/// A name is the job's or the path, as the job file has it; of the model that the job trained itself, its file.
 struct LoadedModel {
     var model: Model
     var name: String
@@ -17,6 +19,8 @@ struct LoadedModel {
 
 extension JobRunner {
     /// The model of a section: the named one, or the one that this job trained.
+    ///
+    /// The file is opened as the one whose rights were looked at: one that was put in its place meanwhile is refused.
     func load(_ reference: ModelReference?, trained: LoadedModel?) throws -> LoadedModel {
         guard let reference else {
             guard let trained else { throw JobError(.badJob, "name a model: a job or a model file") }
@@ -39,15 +43,31 @@ extension JobRunner {
 ///
 /// What an earlier attempt wrote under these names is somebody's night: before it would be replaced it is moved to
 /// `generated/attempt-N/`. Texts of the same attempt, interrupted, are gone on with behind.
+///
+/// ```
+/// 1. keep     texts of an earlier attempt under the section's numbers move to attempt-N/
+/// 2. note     durably: what has these numbers from now on is this attempt's
+/// 3. write    sixteen texts side by side, each into a hidden file
+/// 4. publish  each gets its name; then the count is noted
+/// ```
+///
+/// A crash between 1 and 2 finds nothing to move; between 3 and 4 leaves hidden files, which are removed when all is
+/// written; within 4 some texts are whole and are written once more, to the same bytes. A text under its name is always
+/// whole.
+///
+/// Which texts are the same as those of an attempt before is decided by what they follow from
+/// (``GenerationProgress/identity(_:_:_:)``), never by times or names.
 struct GenerationJob {
     private let runner: JobRunner
     private var folder: JobFolder { runner.folder }
 
     /// The most texts that are written side by side.
+    // Any number gives the same texts; more at once are faster and take more memory.
     private static let streams = 16
 
     init(_ runner: JobRunner) { self.runner = runner }
 
+    /// Writes what the sections ask for, numbered through from 1.
     func run(_ trained: LoadedModel?) throws {
         let sections = runner.job.generate
         // A job that asks for none any more has none but those of before.
@@ -60,6 +80,7 @@ struct GenerationJob {
             try write(section, trained: trained, after: number, &progress, index)
             number += section.request.count
         }
+        // Of a job file that asked for more texts before, the last ones are left over.
         try keep(&progress) { $0 > number }
         try removeLeftovers()
     }
@@ -69,6 +90,9 @@ struct GenerationJob {
     /// Removes what is of use only as long as the job has not ended.
     func forgetProgress() { try? runner.storage.discard(progressFile) }
 
+    /// - Parameters:
+    ///   - done: How many texts the sections before it have: this one's numbers follow.
+    ///   - index: Which section it is.
     private func write(
         _ section: GenerateSection, trained: LoadedModel?, after done: Int, _ progress: inout GenerationProgress,
         _ index: Int
@@ -92,6 +116,7 @@ struct GenerationJob {
             try progress.save(to: progressFile, in: runner.storage)
         }
         var first = min(progress.count(index, identity), section.request.count)
+        // Somebody has removed texts: they are written again, with those that were written beside them.
         for number in 0..<first where !folder.exists(folder.generated.appending("\(done + number + 1).txt")) {
             first = number / Self.streams * Self.streams
             break

@@ -6,6 +6,12 @@ import Glibc
 public import SystemPackage
 
 /// Where a job may look: which folders relative paths begin in, and which it may not leave.
+///
+/// There are two kinds. A job of the queue runs with the daemon's rights, so that it may read what the daemon can,
+/// below ``roots`` only, and only what its ``submitter`` could read: everything else would be a way to read other
+/// people's files. A person's own command runs with that person's rights; the kernel decides, and ``roots`` is nil.
+///
+/// What may not be read and what is not there are told in the same words, so that nobody learns of files by asking.
 public struct JobEnvironment: Sendable {
     /// Relative corpora begin here.
     public var corpora: FilePath
@@ -20,8 +26,12 @@ public struct JobEnvironment: Sendable {
     public var roots: [FilePath]?
     /// The numeric user id of who dropped the job. Where there are ``roots`` and nobody knows it, nothing is read.
     public var submitter: UInt32?
+    /// Of it what concerns a job: device, threads, memory, roots and caps.
     public var configuration: ServiceConfiguration
 
+    /// - Parameters:
+    ///   - roots: nil only for a person's own command.
+    ///   - submitter: nil: nobody knows, and below roots nothing is read.
     public init(
         corpora: FilePath, jobs: FilePath, roots: [FilePath]?, submitter: UInt32? = nil,
         configuration: ServiceConfiguration = ServiceConfiguration()
@@ -34,6 +44,8 @@ public struct JobEnvironment: Sendable {
     }
 
     /// The files of a text, each checked to be one that this job may read.
+    ///
+    /// They are opened later, each as the file that was looked at here.
     func corpusFiles(_ paths: [String], in storage: any Storage) throws(JobError) -> [CorpusFile] {
         var files: [CorpusFile] = []
         for path in paths.map({ FilePath($0) }) {
@@ -102,6 +114,9 @@ public struct JobEnvironment: Sendable {
     /// - Parameters:
     ///   - given: As the job file has it.
     ///   - path: What it leads to; a relative one begins in ``corpora``.
+    ///
+    /// Where a file may be read, it comes with its status as it was looked at: who opens it makes sure that it is still
+    /// that one.
     private func allowed(
         _ given: FilePath, at path: FilePath, what: String, in storage: any Storage
     ) throws(JobError) -> CorpusFile {
@@ -113,6 +128,7 @@ public struct JobEnvironment: Sendable {
                 "the \(what) \(given) is not read, for who submitted the job is not known any more (its status was "
                     + "lost); drop the job file again")
         }
+        // What one's own process may read the kernel decides when it opens the file.
         guard submitter != getuid(), submitter != 0 else { return CorpusFile(path: path, root: root) }
         let access: Reader.Access
         do throws(StorageError) {

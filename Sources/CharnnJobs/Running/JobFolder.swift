@@ -7,24 +7,35 @@ import Crypto
 public import SystemPackage
 
 /// `jobs/NAME/`: where everything of one job lies.
+///
+/// It knows names and what becomes of results as a whole; what each file holds is known by who writes it. Whoever runs
+/// the job holds the folder's lock, so that there are never two of them.
 public struct JobFolder: Sendable {
+    /// Absolute; in the spool, or where a person wants their run to be.
     public let path: FilePath
     let storage: any Storage
 
+    /// Nothing is made or looked at.
     public init(_ path: FilePath, in storage: any Storage) {
         self.path = path
         self.storage = storage
     }
 
+    /// The job file as it was when the job was claimed.
     public var jobFile: FilePath { path.appending(.jobFile) }
+    /// Every value as used, see ``ResolvedFile``.
     public var resolved: FilePath { path.appending(.resolved) }
     public var statusFile: FilePath { path.appending(.status) }
     public var log: FilePath { path.appending(.log) }
     public var metrics: FilePath { path.appending(.metrics) }
+    /// The encoded text: what the run learns, whatever becomes of the files that it was read from.
     public var corpus: FilePath { path.appending(.corpus) }
+    /// The best weights so far; the last ones where there is no validation.
     public var model: FilePath { path.appending(.model) }
+    /// The weights after the last step; there only once training has ended.
     public var lastModel: FilePath { path.appending(.lastModel) }
     public var samples: FilePath { path.appending(.samples) }
+    /// Texts in the order of the job file; those of earlier attempts in folders within.
     public var generated: FilePath { path.appending(.generated) }
     public var evaluation: FilePath { path.appending(.evaluation) }
     public var comparison: FilePath { path.appending(.comparison) }
@@ -32,6 +43,7 @@ public struct JobFolder: Sendable {
     public var page: FilePath { path.appending(.page) }
     /// Where a job has more results than its record lists: one line for each of the others, as `sha256sum` has them.
     public var manifest: FilePath { path.appending(.manifest) }
+    /// For TensorBoard; not one of the job's results.
     public var events: FilePath { path.appending(EventFile.name) }
     public var checkpoints: CheckpointFolder { CheckpointFolder(path.appending(.checkpoints), in: storage) }
 
@@ -44,6 +56,9 @@ public struct JobFolder: Sendable {
     func write(_ status: JobStatus) throws(StorageError) { try storage.swap(statusFile, with: status.encoded) }
 
     /// The results that are there, with their checksums; of many texts that of a manifest, which is written for it.
+    ///
+    /// Hidden files are none; all others in `samples/` and `generated/` are. It reads all of them: seconds, at the end
+    /// of a night.
     public func results() throws -> [JobStatus.Result] {
         // A disk that fails must not make a result look as if there were none.
         var paths = try [model, lastModel, metrics, evaluation].filter { try storage.status(of: $0) != nil }
@@ -110,6 +125,8 @@ public struct JobFolder: Sendable {
     /// Removes all that a run wrote here, so that it begins anew; what others put here stays.
     ///
     /// Checkpoints go first and the status last: what a crash leaves begins anew too, and is still known for a run.
+    ///
+    /// Only what has a name of ours is removed: a person may have named a folder with other things in it.
     public func removeOutput() throws(StorageError) {
         let others = JobFolderFile.allCases.filter { ![.checkpoints, .status, .lock].contains($0) }
         for file in [.checkpoints] + others + [.status] {

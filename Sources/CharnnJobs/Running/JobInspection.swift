@@ -20,6 +20,13 @@ struct Alphabet {
 }
 
 /// What can be told of a job before it takes its hours: all that it reads is looked at, and nothing is written.
+///
+/// `charnn check` tells all of it; `charnn run` and a worker refuse by the same, so that what is wrong with the last
+/// section of a job is told before its first has taken a night. Nothing that is found ends the looking: each mistake is
+/// noted, and what depends on something that could not be read is passed over.
+///
+/// Three kinds are kept apart, since they have different consequences. A mistake is one whatever happens. What is
+/// awaited may come: the queue waits for it, a run in the foreground does not. A note changes nothing.
 public struct JobInspection {
     /// What is wrong, with its place in the job file.
     public private(set) var mistakes: [JobError] = []
@@ -38,6 +45,8 @@ public struct JobInspection {
     /// What was read of models so far; nil: it could not be.
     private var models: [ModelReference: Model?] = [:]
 
+    /// - Parameter shouldStop: Asked while texts are read; what was not read then counts as a mistake, which nobody is
+    ///   to be told.
     public init(
         _ job: JobFile, _ environment: JobEnvironment, storage: any Storage, engines: any EngineProvider,
         shouldStop: @escaping () -> Bool = { false }
@@ -53,6 +62,8 @@ public struct JobInspection {
     ///
     /// - Parameter queue: Where predecessors are looked for.
     /// - Returns: What its training comes to, where that can be told.
+    ///
+    /// Called once: what is found is added to what was found before.
     public mutating func inspect(in queue: SpoolClient) -> TrainingOutline? {
         lookForPredecessors(in: queue)
         let outline = job.train.flatMap { inspectTraining($0) }
@@ -61,6 +72,8 @@ public struct JobInspection {
     }
 
     /// Throws all that is wrong, as one error; what is not there counts as wrong.
+    ///
+    /// Does nothing where all is well.
     public func refuse() throws(JobError) {
         let all = mistakes + awaited.map { JobError(.noInput, $0) }
         guard let first = all.first else { return }
@@ -91,6 +104,8 @@ public struct JobInspection {
     }
 
     /// Tries whether device and precision are there.
+    ///
+    /// That it is not is noted as a mistake.
     private mutating func hasEngine(_ precision: PrecisionChoice) -> Bool {
         do {
             try engines.probe(environment.engineChoice(job, precision))
@@ -119,6 +134,8 @@ public struct JobInspection {
         return files.count == paths.count ? files : nil
     }
 
+    /// A model without its weights; nil: it could not be read, or is not there yet, which was noted. One that was read
+    /// is kept.
     private mutating func model(_ reference: ModelReference, at place: String) -> Model? {
         if let known = models[reference] { return known }
         var model: Model?
@@ -154,6 +171,7 @@ public struct JobInspection {
         return true
     }
 
+    /// What one reading of a text tells; nil: it could not be read, which was noted.
     private mutating func measured(
         _ files: [CorpusFile], _ origin: CorpusOrigin, with known: Vocabulary?, at place: String
     ) -> CorpusEncoder.Measure? {
@@ -178,6 +196,8 @@ public struct JobInspection {
         if let base, let from = section.from {
             for conflict in section.conflicts(with: base, from) { take(JobError(.badJob, conflict), at: nil) }
         }
+        // Without the model that it goes on from, neither sizes nor vocabulary can be told; the text is looked at all
+        // the same.
         let isKnown = section.from == nil || base != nil
         guard let files = files(section.corpus, at: "train.corpus"),
             let text = measured(files, section.origin(base), with: nil, at: "train.corpus"), isKnown
@@ -241,6 +261,7 @@ public struct JobInspection {
         if let section = job.evaluate { inspect(section, trained: trained) }
     }
 
+    /// Reads the text that is to be scored. In which encoding, only the model may know.
     private mutating func inspect(_ section: EvaluateSection, trained: Alphabet?) {
         let alphabet = section.model.map { model($0, at: "evaluate.model").map { Alphabet($0) } } ?? trained
         let place = "evaluate.corpus"
@@ -258,13 +279,20 @@ public struct JobInspection {
 }
 
 /// What a training comes to.
+///
+/// It is told from the text and the job file, before an engine is made.
 public struct TrainingOutline: Sendable {
+    /// Of the whole text, validation included.
     public let characters: Int
+    /// With `from`, that model's and behind it what the text adds.
     public let vocabulary: Vocabulary
     public let encoding: TextEncoding
+    /// Which characters are trained on, and which are kept for validation.
     public let split: ValidationSplit
     public let stepsPerEpoch: Int
+    /// Of all epochs; early stopping may end it before.
     public let steps: Int
+    /// With `from`, that model's, grown to the vocabulary.
     public let architecture: Architecture
     /// Said where hardly any model learns words in so few steps, a sentence without its full stop.
     public var noteOfFewSteps: String? { FewSteps.note(steps: steps, perEpoch: stepsPerEpoch) }

@@ -2,10 +2,17 @@ public import CharnnSpool
 import CharnnStorage
 
 /// Takes what a running job has to tell.
+///
+/// In a worker it writes to the pipe, in the foreground to the terminal. Calls come from the job's one thread and are
+/// waited for: none may take long.
 public protocol JobReporter: AnyObject {
+    /// Something worth a line in a log.
     func event(_ event: WorkerEvent)
+    /// How the job stands; at most about once a second, and at each change of phase.
     func progress(_ status: JobStatus)
+    /// The job is about to end and be tried again, and what for.
     func waits(_ wait: WorkerWait)
+    /// A checkpoint is about to be written; what asks the job to end has to wait for it.
     func savingCheckpoint(bytes: Int)
 }
 
@@ -15,6 +22,10 @@ extension JobReporter {
 }
 
 /// Keeps a running job's status: counts its time, writes `status.json` and tells the reporter, neither too often.
+///
+/// `status.json` is for people and their tools; what decides over the job is the result record that
+/// ``finish(_:reason:results:)`` writes, and checkpoints. Time is counted on from what the status said at the
+/// beginning, on the monotonic clock: a clock that is set does not make a job older.
 final class StatusKeeper {
     private(set) var status: JobStatus
     private let folder: JobFolder
@@ -48,6 +59,8 @@ final class StatusKeeper {
     }
 
     /// Changes the status; it is written at most once a second unless forced.
+    ///
+    /// What is not written now is written with the next change.
     func update(force: Bool = false, _ change: (inout JobStatus) -> Void) {
         change(&status)
         status.elapsedSeconds = elapsed
@@ -62,6 +75,9 @@ final class StatusKeeper {
     }
 
     /// Writes the record that ends the job, durably.
+    ///
+    /// From this instant the job has ended, whatever happens to this process: nothing of its results may be changed any
+    /// more.
     func finish(_ state: JobState, reason: String?, results: [JobStatus.Result]) throws(StorageError) {
         status.reason = reason
         status.elapsedSeconds = elapsed
@@ -70,6 +86,7 @@ final class StatusKeeper {
         reporter.progress(status.news)
     }
 
+    /// - Parameter fields: For the journal; names in capitals.
     func event(
         _ kind: WorkerEvent.Kind, _ level: WorkerEvent.Level = .info, _ message: String,
         _ fields: [String: String] = [:]
@@ -77,6 +94,9 @@ final class StatusKeeper {
         reporter.event(WorkerEvent(kind, level, message, fields: fields))
     }
 
+    /// Tells something that its owner should know, and keeps it in the status until the next attempt begins.
+    ///
+    /// - Parameter message: A sentence with its full stop.
     func warn(_ message: String) {
         status.warnings.append(message)
         event(.warning, .warning, message)

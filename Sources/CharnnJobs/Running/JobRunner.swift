@@ -8,6 +8,23 @@ import SystemPackage
 /// Runs one job in its folder, from wherever an earlier attempt left it to its result record.
 ///
 /// The same with and without a daemon. A runner belongs to one thread and blocks it.
+///
+/// ```
+///            ┌─ TrainingJob ──▶ GenerationJob ──▶ EvaluationJob ──▶ JudgementJob ─┐
+///   work ────┤                        (each if the job asks for it)               ├──▶ result record ──▶ done
+///            └─ paused: checkpoint, 85 · wrong: result record, 65 66 78 · later: 75
+/// ```
+///
+/// 1. Whoever calls it has the folder's lock, and no other runner is at the job.
+/// 2. All that the job reads is looked at before its first step; what is wrong is refused then.
+/// 3. Each part leaves its results whole or not at all, and finds by itself what an earlier attempt has left.
+/// 4. The result record is the last thing that is written and says of all results what they are. Without one the job
+///    has not ended, and an attempt that follows does again what is missing.
+/// 5. Whatever takes time asks ``pause()``, which is also the sign of life. A part that has to pause throws
+///    ``paused()``.
+///
+/// It knows nothing of queue or process: a daemon's worker and `charnn run` differ in reporter, environment and stop
+/// flag.
 public final class JobRunner {
     let job: JobFile
     let folder: JobFolder
@@ -48,12 +65,15 @@ public final class JobRunner {
 
     /// Does all that the job asks for. When it returns ``WorkerExit/done``, or one of the exits of a bad job, the
     /// result record is written.
+    ///
+    /// Called once. The page is written last, whatever happened: it shows how the attempt ended.
     public func run() -> WorkerExit {
         let exit = attempt()
         page.write(keeper.status, isRunning: false)
         return exit
     }
 
+    /// All of the work and its record. Errors become an exit here and nowhere else.
     private func attempt() -> WorkerExit {
         do {
             try work()
@@ -72,6 +92,8 @@ public final class JobRunner {
         }
     }
 
+    /// The sections in their order. What the status still has of an earlier attempt's end is cleared first: a job that
+    /// goes on has not failed.
     private func work() throws {
         keeper.update(force: true) { status in
             status.state = .active
@@ -84,6 +106,7 @@ public final class JobRunner {
         for note in job.notes { keeper.warn("\(note).") }
         var trained: LoadedModel?
         if let section = job.train {
+            // It looks at the readings itself, as soon as the vocabulary is known.
             trained = try TrainingJob(self, section).run()
         } else {
             try inspectReadings(trained: nil)
@@ -106,6 +129,9 @@ public final class JobRunner {
     }
 
     /// Ends an attempt that did not get to the end.
+    ///
+    /// A bad job has a result record too, with what it has made so far; where that cannot be written the job is tried
+    /// again, and then ends with it.
     private func end(with error: JobError) -> WorkerExit {
         switch error.exit {
         case .checkpointed:
@@ -139,6 +165,8 @@ public final class JobRunner {
     }
 
     /// The cap of its owner that the job has come to, as a person is told; nil: none.
+    ///
+    /// Time is asked for at each call; the folder's size now and then, for that takes a look at each file.
     private func brokenCap() -> String? {
         let caps = environment.configuration.caps.all
         if let cap = caps.time, keeper.elapsed >= cap.value {

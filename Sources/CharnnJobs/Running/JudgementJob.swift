@@ -16,6 +16,10 @@ import SystemPackage
 ///
 /// It comes after everything else, costs seconds for some millions of characters and says how many, and whatever goes
 /// wrong with it is a warning: a job never fails for it. `judge: false` leaves it out.
+///
+/// A model's texts can be compared only with the text that it learned from, and that lies in the folder of the job that
+/// trained it, as ``JobFolder/corpus``: so texts are judged in groups of one such text. Another job's is read only
+/// where this job's submitter may, since its passages are shown to everybody who sees this job.
 struct JudgementJob {
     private let runner: JobRunner
     private var folder: JobFolder { runner.folder }
@@ -61,6 +65,8 @@ struct JudgementJob {
         var texts: [(file: String, section: GenerateSection)] = []
     }
 
+    /// This job's own text first, which is also the one whose validation part is compared. Texts of a model file are in
+    /// no group.
     private func groups() -> [Group] {
         var groups: [Group] = runner.job.train == nil ? [] : [Group(corpus: folder.corpus, owner: nil)]
         var number = 0
@@ -85,6 +91,7 @@ struct JudgementJob {
         return groups
     }
 
+    /// - Parameter record: Made with the first group that has any texts, and added to by the others.
     private func judge(_ group: Group, _ record: inout CopiesRecord?) throws {
         guard folder.exists(group.corpus) else { return }
         // What is recited is shown to whoever sees this job: nobody reads in another's text through it.
@@ -102,6 +109,7 @@ struct JudgementJob {
         guard let train, group.owner == nil || !group.texts.isEmpty else { return }
         let split = ValidationSplit(
             count: corpus.text.count, validationFraction: train.valFraction, validationLimit: train.valMaxChars)
+        // Sorting asks nobody whether to go on; for so long it counts as alive.
         let searched = runner.pulse.vouch(atMost: Self.patience) {
             SearchedText(corpus, split: split, memory: runner.environment.configuration.memoryBound.bytes)
         }
@@ -125,6 +133,7 @@ struct JudgementJob {
 
     // MARK: - Copies
 
+    /// Looks for the passages of each text in the text learned from. The prompt is the person's and does not count.
     private func search(_ group: Group, _ searched: SearchedText, _ record: inout CopiesRecord) throws {
         let corpus = searched.corpus
         let lineEnds = searched.lineEnds()
@@ -158,6 +167,7 @@ struct JudgementJob {
         encoding.text(of: bytes).unicodeScalars.map { vocabulary.index(of: $0.value) ?? -1 }
     }
 
+    /// Warns where much is recited: that is the one thing a person should know before showing the texts around.
     private func tell(_ record: CopiesRecord) {
         let (all, recited) = record.texts.reduce((0, 0)) { ($0.0 + $1.characters, $0.1 + $1.recitedCharacters) }
         guard all > 0,
@@ -178,6 +188,11 @@ struct JudgementJob {
 
     // MARK: - Comparison
 
+    /// What counting n-grams and xz make of the validation text, with the training text known to them. The model's own
+    /// figure is the best validation loss: of the same characters.
+    ///
+    /// xz cannot be given a text to learn from; what it needs for both less what it needs for the first is what the
+    /// second costs.
     private func compare(_ searched: SearchedText, _ began: Double) throws {
         guard searched.validation.count > 1, !searched.training.isEmpty else { return }
         guard searched.hasWholeValidation else {
@@ -223,6 +238,7 @@ struct JudgementJob {
                 + "\(duration(found.seconds)).")
     }
 
+    /// Without a sync: what a power failure takes is made again by nobody, and missed by nobody.
     private func write(_ value: some Encodable, to path: FilePath) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -6,6 +6,9 @@ import Synchronization
 ///
 /// Whatever gets on beats: every operation on the disk, and whatever asks whether it has to pause. What computes for
 /// long without doing either is vouched for, for a limited time.
+///
+/// A sign of life that came from a mere timer would say only that the process is there. So nothing here beats by
+/// itself, but for work that cannot: and that has an end.
 public final class Pulse: Sendable {
     private let clock: SpoolClock
     private let tell: @Sendable () -> Void
@@ -20,6 +23,8 @@ public final class Pulse: Sendable {
     }
 
     /// Says that something was done.
+    ///
+    /// Cheap: it may be called for every character. Not more than one sign a second is given.
     public func beat() {
         let now = clock.monotonic()
         let isDue = last.withLock { last in

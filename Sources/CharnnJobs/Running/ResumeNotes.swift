@@ -6,6 +6,9 @@ import CharnnTraining
 import SystemPackage
 
 /// What a person is told of a run that goes on, where job file or texts are not what it began with.
+///
+/// A run goes on with the text that it froze and with the settings that it began with, but for those that may be
+/// changed on the way (``RunIdentity``). Both can surprise somebody who has edited a file, and so both are said.
 struct ResumeNotes {
     private let runner: JobRunner
     private let section: TrainSection
@@ -16,6 +19,9 @@ struct ResumeNotes {
     }
 
     /// Says of texts that have other contents than when the run froze them that they are not what it learns.
+    ///
+    /// A file that was touched since is read again, once, to see whether it says the same: a copy or a backup touches
+    /// files.
     func tellOfChangedTexts(since frozen: EncodedCorpus) {
         let storage = runner.storage
         // One that is gone, or not to be read any more, is not needed.

@@ -6,8 +6,16 @@ import CharnnTraining
 
 /// The settings that must not change between a checkpoint and the run that goes on from it; all others, such as
 /// `epochs`, `lr` or `eval_every`, a person may edit.
+///
+/// The text is kept in each checkpoint and compared with that of the job file as it is now. What is in it decides which
+/// character a step reads, what shape the weights have, or what the optimiser's moments mean: with another value the
+/// steps so far would be of another run. Its lines are compared one by one, so that a key must keep its place.
 enum RunIdentity {
     /// One `key=value` a line.
+    ///
+    /// - Parameters:
+    ///   - architecture: As used: with `from` the sizes are the model's.
+    ///   - encoding: As used, likewise.
     static func text(_ section: TrainSection, architecture: Architecture, encoding: TextEncoding) -> String {
         let settings = section.settings
         let values: [(String, String)] = [
@@ -46,6 +54,8 @@ enum RunIdentity {
     }
 
     /// The same before the text is looked at.
+    ///
+    /// The vocabulary's size, which only the text tells, is no part of it.
     static func check(_ section: TrainSection, against checkpoint: Checkpoint, remedy: String) throws(JobError) {
         let model = checkpoint.model
         let isOwn = section.from == nil

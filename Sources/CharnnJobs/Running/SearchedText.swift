@@ -27,11 +27,13 @@ struct SearchedText {
     /// Whether all of the validation text is there.
     let hasWholeValidation: Bool
 
+    /// - Parameter memory: What the job may use, bytes.
     init(_ corpus: EncodedCorpus, split: ValidationSplit, memory: UInt64) {
         self.corpus = corpus
         let room = max(1 << 16, min(Self.mostCharacters, Int(min(memory / 8 / Self.bytesPerCharacter, 1 << 40))))
         let count = corpus.text.count
         let border = split.training.upperBound
+        // At least half of the room is for the text learned from, which is what copies are looked for in.
         hasWholeValidation = split.validation.count <= room / 2
         let end = min(count, hasWholeValidation ? split.validation.upperBound : border + room / 2)
         start = max(0, end - room)

@@ -6,7 +6,9 @@ public final class StopFlag: Sendable {
 
     public init() {}
 
+    /// Once true it stays so.
     public var isSet: Bool { flag.load(ordering: .relaxed) }
 
+    /// Nothing but an atomic store: allowed in a signal handler.
     public func set() { flag.store(true, ordering: .relaxed) }
 }

@@ -10,6 +10,30 @@ import CharnnWords
 import SystemPackage
 
 /// The `train` section of a job at work: its text, its engine, where it goes on, and what the trainer hands out.
+///
+/// ```
+///   checkpoints/ ─▶ newest whole one ─▶ is model.safetensors what that one knows? ─▶ (else: an earlier one)
+///         │
+///         ▼
+///   text: corpus.bin, frozen at the first checkpoint ─▶ same run? (RunIdentity) ─▶ engine, with what was pinned
+///         │
+///         ▼
+///   metrics.csv cut back ─▶ resolved.yaml ─▶ Trainer ─▶ last.safetensors, the best model checked
+/// ```
+///
+/// 1. The order is that of cost: devices and checkpoints are looked at before a long text is read. `metrics.csv` and
+///    `resolved.yaml` are changed only when it is certain that the run goes on.
+/// 2. A checkpoint counts on the rows of `metrics.csv` and on the best model as they were when it was saved, and has
+///    the checksums of both. So rows are synced, and the best model is written, before it.
+/// 3. A better model that comes after a checkpoint replaces `model.safetensors`, and the former one is kept until the
+///    next checkpoint: a run that goes on from the older one takes it back. Thus the bytes of a run that was killed are
+///    those of one that was not.
+/// 4. A best model that somebody changed is never taken for the run's own: it is written again from an earlier
+///    checkpoint, or the job fails and says so.
+/// 5. Device, precision and plan of the first attempt are kept for all others, where they can be had.
+///
+/// The trainer knows none of this; it hands out rows, better models, samples and checkpoints, and this class puts them
+/// into the folder.
 final class TrainingJob {
     private let runner: JobRunner
     private let section: TrainSection
@@ -20,6 +44,7 @@ final class TrainingJob {
     private var model: Model?
     private var metrics: MetricsFile?
     private var events: EventFile?
+    /// As ``RunIdentity`` has it, for all checkpoints of this attempt.
     private var identity = ""
     private var engine: (any Engine)?
     private var totalSteps = 0
@@ -43,6 +68,8 @@ final class TrainingJob {
     }
 
     /// Trains to the end, or throws the reason why not.
+    ///
+    /// - Returns: The best model, read back from its file: what the texts are written with is what is kept.
     func run() throws -> LoadedModel {
         try runner.storage.createDirectories(folder.path, mode: 0o750)
         let (newest, damaged) = try folder.checkpoints.newest()
@@ -75,6 +102,7 @@ final class TrainingJob {
 
         let engine = try makeEngine(model, resuming: checkpoint)
         self.engine = engine
+        // Moments and the streams' state, too; the parameters alone would begin a new run.
         if let checkpoint { try engine.install(checkpoint.state.engine) }
         let split = ValidationSplit(
             count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
@@ -92,6 +120,7 @@ final class TrainingJob {
             engine: engine, text: corpus.text, split: split, settings: section.settings, progress: progress,
             delegate: self, now: runner.clock.monotonic)
         totalSteps = trainer.totalSteps
+        // A run that goes on follows the plan of its beginning, for the bits depend on it.
         if checkpoint == nil {
             try engine.findPlan(
                 streams: section.settings.batchSize, sequenceLength: section.settings.sequenceLength,
@@ -110,6 +139,8 @@ final class TrainingJob {
     /// takes it back.
     private var formerModel: FilePath { folder.path.appending(.modelOfCheckpoint) }
 
+    /// Copies the best model before it is replaced, if it is the one that the newest checkpoint knows; once between two
+    /// checkpoints.
     private func keepFormerModel() throws {
         guard !isFormerKept, let known = checkpointedBest, known == bestSHA256 else { return }
         let reading = try runner.storage.open(folder.model, beneath: nil)
@@ -119,6 +150,7 @@ final class TrainingJob {
         isFormerKept = true
     }
 
+    /// The newest checkpoint knows the present best model: nobody goes back to the former.
     private func discardFormerModel() throws {
         try runner.storage.discard(formerModel.partial)
         try runner.storage.discard(formerModel)
@@ -179,6 +211,7 @@ final class TrainingJob {
         return earlier
     }
 
+    /// The next evaluation is then the best so far, and writes the file.
     private func withoutBest(_ checkpoint: Checkpoint) -> Checkpoint {
         var checkpoint = checkpoint
         checkpoint.state.progress.bestStep = nil
@@ -203,12 +236,17 @@ final class TrainingJob {
         }
     }
 
+    /// The model that a new run begins with.
     private func baseModel(_ reference: ModelReference) throws -> Model {
         let file = try runner.environment.modelFile(reference, in: runner.storage)
         return try Model(reading: file.path, beneath: file.root, expecting: file.found, in: runner.storage)
     }
 
     /// The text of this job: frozen as soon as there is a checkpoint, encoded anew before.
+    ///
+    /// - Parameters:
+    ///   - base: Whose vocabulary and encoding hold, where the run has no checkpoint.
+    ///   - model: That of the checkpoint: its vocabulary's indices must stay, and it has the text's checksum.
     private func encodedCorpus(_ base: Model?, resuming model: Model?) throws -> EncodedCorpus {
         var damage: CorpusError?
         if let model, folder.exists(folder.corpus) {
@@ -234,6 +272,8 @@ final class TrainingJob {
         }
     }
 
+    /// Reads the text's files and writes `corpus.bin`. Where a checkpoint is there the result must be the very text of
+    /// before.
     private func encodeCorpus(_ base: Model?, resuming model: Model?) throws -> EncodedCorpus {
         let origin = section.origin(base)
         keeper.enter("encoding")
@@ -255,6 +295,7 @@ final class TrainingJob {
         return corpus
     }
 
+    /// Sizes and vocabulary, without weights as yet.
     private func freshModel(_ base: Model?, _ corpus: EncodedCorpus) -> Model {
         let architecture = section.architecture(base, vocabularySize: corpus.vocabulary.count)
         return Model(
@@ -262,6 +303,9 @@ final class TrainingJob {
             corpusSHA256: corpus.sha256)
     }
 
+    /// What was `auto` in the first attempt is now what it came to then. Where that is not to be had any more the job
+    /// goes on with what there is, and is told that its bytes may differ; a key that says something is never departed
+    /// from.
     private func makeEngine(_ model: Model, resuming checkpoint: Checkpoint?) throws -> any Engine {
         var choice = runner.engineChoice(precision: section.precision)
         let wanted = choice
@@ -305,6 +349,8 @@ final class TrainingJob {
     }
 
     /// Refuses what cannot fit before anything is taken for it.
+    ///
+    /// Memory that lacks is the job's fault, for the machine has no more; room on the disk may come.
     private func checkRoom(_ choice: EngineChoice, _ model: Model) throws {
         let settings = section.settings
         let needed = runner.engines.predictedBytes(
@@ -330,6 +376,7 @@ final class TrainingJob {
         }
     }
 
+    /// Says what is going to happen, in `resolved.yaml`, the status, the page and the log.
     private func announce(
         _ trainer: Trainer, corpus: EncodedCorpus, split: ValidationSplit, engine: any Engine, resuming: Bool
     ) throws {
@@ -376,6 +423,7 @@ final class TrainingJob {
 
     // MARK: - After the last step
 
+    /// Writes the last weights and makes sure of the best: what somebody changed meanwhile must not pass for a result.
     private func finish(
         _ trainer: Trainer, engine: any Engine, model: Model, end: TrainingEnd
     ) throws -> LoadedModel {
@@ -402,6 +450,7 @@ final class TrainingJob {
         last.step = progress.step
         last.validationLoss = progress.lastValidationLoss
         try last.write(to: folder.lastModel, in: runner.storage)
+        // Without validation the last weights are the model.
         if progress.bestStep == nil { try last.write(to: folder.model, in: runner.storage) }
         try discardFormerModel()
         let best = try Model(reading: folder.model, in: runner.storage)
@@ -414,6 +463,7 @@ final class TrainingJob {
 extension TrainingJob: TrainerDelegate {
     func record(_ row: MetricsRow) throws {
         try metrics?.append(row)
+        // For looking at only: what fails is missing there.
         try? events?.append(row, time: runner.clock.wall())
         runner.page.mayWrite(keeper.status)
         guard keeper.mayLogProgress(), let loss = row.trainLoss else { return }
@@ -427,6 +477,7 @@ extension TrainingJob: TrainerDelegate {
                 + "\(left).", fields)
     }
 
+    /// Durable before the checkpoint that has its checksum.
     func improved(_ progress: TrainingProgress, parameters: [Float]) throws {
         guard var best = model else { return }
         best.parameters = parameters
@@ -438,6 +489,7 @@ extension TrainingJob: TrainerDelegate {
         isBestUnchecked = false
     }
 
+    /// The seed is the job's at every step, so that samples differ by what was learned alone.
     func sample(step: Int, engine: any Engine) throws -> Bool {
         guard let model else { return true }
         // A prompt of the job's own shows the text that people wait for; characters that the vocabulary lacks must
@@ -462,6 +514,8 @@ extension TrainingJob: TrainerDelegate {
         return true
     }
 
+    /// In this order: rows synced, the daemon told that a stop has to wait, the model of a run without validation, the
+    /// checkpoint, and only then what the one before needed is removed.
     func save(_ checkpoint: TrainingCheckpoint) throws {
         guard let model, let engine else { return }
         // Rows first: a checkpoint counts on the rows up to it.
@@ -486,6 +540,7 @@ extension TrainingJob: TrainerDelegate {
         keeper.event(.checkpointSaved, .info, "Saved a checkpoint at step \(step).", ["STEP": String(step)])
     }
 
+    /// The status alone, which is written once a second at most.
     func advanced(_ progress: TrainingProgress, charactersPerSecond: Double?) throws {
         let stepSize = Double(section.settings.batchSize * section.settings.sequenceLength)
         keeper.update { status in

@@ -17,6 +17,13 @@ extension MorningReport {
     ///   - now: Seconds since 1970.
     ///   - since: Jobs that ended later count as new.
     /// - Throws: ``SpoolClientError`` if the spool cannot be read.
+    ///
+    /// In a shared spool the daemon's `page` process collects it, with the daemon's rights, for a page that all members
+    /// see; and a person's `charnn report` with theirs. What is an owner's alone is closed to all others in both, and
+    /// told of by name, owner and state.
+    ///
+    /// Times are foretold by walking through the queue in the order of turns, one job after the other; behind a job of
+    /// which nothing can be told nothing is promised.
     public static func collect(
         _ layout: SpoolLayout, storage: any Storage, now: Double, since: Double
     ) throws(SpoolClientError) -> MorningReport {
@@ -31,6 +38,7 @@ extension MorningReport {
             caps[owner] = ServiceConfiguration.caps(of: owner, in: layout, on: storage)
         }
         var forecast = QueueForecast(layout, storage: storage, caps: { [caps] owner in caps[owner] ?? .none })
+        // The newest jobs will do, and each costs a file to be read. What runs now is learned from in any case.
         for job in jobs.suffix(400) where [.active, .done].contains(job.state) { forecast.learn(job) }
         for job in jobs where job.state == .active { forecast.learn(job) }
 
@@ -77,6 +85,7 @@ extension MorningReport {
         return report
     }
 
+    /// Ranks what ran, and puts the newest first of all that has ended.
     private mutating func order() {
         ran = RankedGroup.ranked(ran)
         problems.sort { ($0.endedAt ?? "") > ($1.endedAt ?? "") }
@@ -92,6 +101,7 @@ extension MorningReport {
             includingTexts: false)
     }
 
+    /// A run is sorted as a job is; how to go on with it is told by other commands.
     private mutating func add(_ run: RunFolders.Run, _ storage: any Storage) {
         let ended = run.status?.endedAt ?? run.status?.updatedAt
         guard run.state == .active || ended ?? since >= since else {
@@ -114,6 +124,7 @@ extension MorningReport {
                     : "To begin anew: charnn run --fresh with its job file.", endedAt: ended, hasFolder: true))
     }
 
+    /// Only one that was held with a reason is a problem: a person who held a job knows.
     private mutating func addHeld(_ job: SpoolClient.Job) {
         waiting.append(Waiting(name: job.name, state: .held, reason: job.status?.reason ?? "until it is released"))
         guard let reason = job.status?.reason else { return }
@@ -124,6 +135,7 @@ extension MorningReport {
                 hasFolder: job.status != nil))
     }
 
+    /// A rejected file has no status: it ended when it was filed there.
     private mutating func addEnded(_ job: SpoolClient.Job, _ layout: SpoolLayout, _ storage: any Storage) {
         var ended = job.status?.endedAt ?? job.status?.updatedAt
         if job.state == .rejected || ended == nil {

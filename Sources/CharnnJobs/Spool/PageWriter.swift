@@ -15,6 +15,7 @@ final class PageWriter {
     private let clock: SpoolClock
     private var nextWrite = -Double.infinity
 
+    /// The first page may be written at once.
     init(_ folder: JobFolder, clock: SpoolClock) {
         self.folder = folder
         self.clock = clock
@@ -35,6 +36,7 @@ final class PageWriter {
         try? folder.storage.swap(
             folder.page, with: JobPage(record, time: JobStatus.time(clock.wall())).bytes)
         let end = clock.monotonic()
+        // By what this one took: a run of a million rows takes longer for a page than one of ten.
         nextWrite = end + max(Self.leastInterval, (end - start) / Self.share)
     }
 }

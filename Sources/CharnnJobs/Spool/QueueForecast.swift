@@ -9,6 +9,8 @@ import SystemPackage
 /// The work of a step grows with the weights behind the embedding and with its characters; what a measured job did of
 /// that in a second is what a waiting one is expected to do, taken from the job whose network is nearest in size. The
 /// text's size in bytes stands for its characters, so the estimate is rather too long. It is told as "about".
+///
+/// It must be given jobs to learn from first (``learn(_:)``); a value of it serves for one look at a queue.
 public struct QueueForecast: Sendable {
     private struct Measurement {
         var weights: Double
@@ -24,6 +26,7 @@ public struct QueueForecast: Sendable {
     /// What an owner may ask for.
     private let caps: @Sendable (UInt32?) -> Caps
 
+    /// - Parameter caps: What the owner of a job may ask for; nil is given where nobody knows the owner.
     public init(
         _ layout: SpoolLayout, storage: any Storage, caps: @escaping @Sendable (UInt32?) -> Caps = { _ in .none }
     ) {
@@ -33,6 +36,9 @@ public struct QueueForecast: Sendable {
     }
 
     /// Learns from a job that has run.
+    ///
+    /// One that has trained nothing, or went on from another's model, teaches nothing: its sizes do not stand in its
+    /// file.
     public mutating func learn(_ job: SpoolClient.Job) {
         guard let speed = job.status?.charactersPerSecond, speed > 0, let train = jobFile(job)?.train,
             train.from == nil
@@ -43,6 +49,8 @@ public struct QueueForecast: Sendable {
     /// Seconds that a waiting job will take; nil: nothing is known to tell it from.
     ///
     /// It is ended where it comes to its owner's cap.
+    ///
+    /// One that has run before is taken at its own word, all others by the jobs that were learned from.
     public func seconds(_ job: SpoolClient.Job) -> Double? {
         guard let seconds = uncappedSeconds(job) else { return nil }
         guard let cap = caps(job.owner).time else { return seconds }
@@ -55,6 +63,8 @@ public struct QueueForecast: Sendable {
         guard let train = file.train else { return Self.writing }
         guard let characters = characters(train), train.from == nil else { return nil }
         let weights = Self.weights(train)
+        // Speed is not proportional to size: small networks reach less of a processor. So the nearest one is asked, by
+        // the ratio of sizes.
         let nearest = measured.min { a, b in Self.distance(a.weights, weights) < Self.distance(b.weights, weights) }
         guard let nearest else { return nil }
         return characters / (nearest.charactersPerSecond * nearest.weights / weights)

@@ -7,16 +7,25 @@ import CharnnTraining
 import SystemPackage
 
 /// Reads every result, model, checkpoint and encoded text of a spool and compares it with its checksum.
+///
+/// It changes nothing: a finding may come with a repair, which `charnn fsck --repair` makes. Results are never removed;
+/// what a run can make again is set aside. Folders of jobs at work are passed over, since their files change.
 public struct ResultCheck {
     private let storage: any Storage
+    /// In the order of folders; empty: all is as it was written.
     public private(set) var findings: [SpoolFinding] = []
     /// How many files of each kind were read.
     public private(set) var results = 0
+    /// Those that no result record lists: of jobs that were stopped, and in `corpora/`.
     public private(set) var models = 0
+    /// Of all jobs, those of ended ones included.
     public private(set) var checkpoints = 0
+    /// Encoded ones; a job's own copy of what it learns.
     public private(set) var texts = 0
 
     /// Reads all of them.
+    ///
+    /// - Throws: Only where a directory or a lock cannot be looked at; a file that cannot be read is a finding.
     public init(_ layout: SpoolLayout, storage: any Storage) throws(StorageError) {
         self.storage = storage
         for directory in [layout.jobs, layout.runs] where try storage.status(of: directory)?.kind == .directory {
@@ -35,10 +44,12 @@ public struct ResultCheck {
         findings.append(SpoolFinding(.damage, path, what, repair))
     }
 
+    /// Compares what a job's record lists, and opens what it does not.
     private mutating func lookAt(_ folder: JobFolder) throws(StorageError) {
         let status = folder.status()
         // A worker changes these files; each is whole when it is there, but none stays.
         if status?.state == .active, try storage.isLocked(folder.path.appending(.lock)) { return }
+        // Of a job that goes on the record says what was, and files have changed since.
         let isResult = status?.state == .done || status?.state == .failed
         var compared: Set<FilePath> = []
         for result in isResult ? status?.results ?? [] : [] {
@@ -89,6 +100,9 @@ public struct ResultCheck {
         }
     }
 
+    /// Reads it as a whole; there is no checksum to compare with.
+    ///
+    /// - Parameter setAside: Whether a run writes it anew if it is not there.
     private mutating func lookAtModel(_ path: FilePath, setAside: Bool) {
         models += 1
         do {
@@ -99,6 +113,8 @@ public struct ResultCheck {
         }
     }
 
+    /// Each has its checksum in itself. A damaged one is passed over by the run, too, so that setting it aside loses
+    /// nothing.
     private mutating func lookAt(_ folder: CheckpointFolder) throws(StorageError) {
         guard try storage.status(of: folder.path)?.kind == .directory else { return }
         for step in try folder.steps() {

@@ -9,6 +9,8 @@ public enum SpoolPage {
     ///
     /// It is made in `jobs/` and moved from there, so that in a shared spool it belongs to the group that may read the
     /// jobs, and nobody else may read it: it shows no more to anybody than the job folders do.
+    ///
+    /// Called by the process that the daemon starts for it, which may take its time.
     public static func write(_ layout: SpoolLayout, storage: any Storage, clock: SpoolClock = .system) throws {
         let now = clock.wall()
         let report = try MorningReport.collect(layout, storage: storage, now: now, since: now - MorningReport.day)

@@ -7,6 +7,8 @@ public import CharnnTraining
 public import SystemPackage
 
 /// What a training takes beside its steps, seconds of each: in a run of short epochs that is most of it.
+///
+/// They are measured by doing each of these things once or a few times with the very code of a run, for `charnn check`.
 public struct TrainingCosts: Sendable {
     /// Scoring the validation text and telling the status.
     public var evaluation = 0.0
@@ -17,9 +19,12 @@ public struct TrainingCosts: Sendable {
     /// Writing a checkpoint.
     public var checkpoint = 0.0
 
+    /// Nothing costs anything: the steps alone count.
     public init() {}
 
     /// Seconds of a whole training.
+    ///
+    /// Encoding the text, and what follows the training, are not in it.
     public func total(of outline: TrainingOutline, _ settings: TrainingSettings, secondsPerStep: Double) -> Double {
         let (steps, perEpoch) = (outline.steps, outline.stepsPerEpoch)
         var seconds = Double(steps) * secondsPerStep
@@ -41,6 +46,10 @@ public struct TrainingCosts: Sendable {
     private static let improving = 0.5
 
     /// Measures them with an engine of that very network, in a folder that is there for it.
+    ///
+    /// - Parameters:
+    ///   - folder: On a disk such as jobs lie on: most of it is writing. What was written stays there.
+    ///   - now: Seconds that never go back.
     public static func measured(
         _ outline: TrainingOutline, with engine: any Engine, in folder: FilePath, _ storage: any Storage,
         now: () -> Double
@@ -65,6 +74,7 @@ public struct TrainingCosts: Sendable {
             try model.write(to: files.model, in: storage)
             _ = try storage.sha256(of: try storage.open(files.model, beneath: nil))
         }
+        // A tenth of a sample, for a slow engine writes a whole one in seconds.
         let part = 50
         let writer = try Generator(
             GenerationRequest(length: part), vocabulary: outline.vocabulary, encoding: outline.encoding)
@@ -84,6 +94,8 @@ public struct TrainingCosts: Sendable {
     private static let repetitions = 3
 
     /// Seconds that scoring the validation text takes, told from its first few pieces.
+    ///
+    /// - Returns: The mean of the chunks measured, times those that the whole text has.
     private static func scoring(
         _ outline: TrainingOutline, with engine: any Engine, now: () -> Double
     ) throws -> Double {

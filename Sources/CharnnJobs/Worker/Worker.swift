@@ -6,6 +6,20 @@ import Synchronization
 public import SystemPackage
 
 /// The worker process: one job, told on standard output, ended by SIGTERM or by the end of standard input.
+///
+/// ```
+///   daemon ── orders (a line), then silence ──▶ stdin ──▶ worker ──▶ stdout ── messages, a line each ──▶ daemon
+///          ── SIGTERM ───────────────────────▶             │
+///                                                          └─▶ stderr ── anything else ──▶ daemon's log
+/// ```
+///
+/// 1. One process, one job, one engine: whatever happens to it (a crash, memory that runs out, a GPU in a bad state)
+///    ends with it.
+/// 2. It offers itself to the kernel first when memory runs out, and reads the orders before it touches the spool.
+/// 3. It has the lock of the job's folder for as long as it lives, whoever started it: a daemon that was started anew
+///    cannot put a second worker at a job whose first one still writes its checkpoint.
+/// 4. Asked to end by SIGTERM, or because its input ends with its daemon, it writes a checkpoint and ends with 85.
+/// 5. It writes neither journal nor log; its exit status says what becomes of the job.
 public enum Worker {
     /// Set by the signal handler and by the thread that waits for the end of standard input.
     private static let stop = StopFlag()
@@ -13,6 +27,10 @@ public enum Worker {
     /// Runs the job whose folder is `jobs/NAME` of a spool, by the ``WorkerOrders`` on standard input.
     ///
     /// - Returns: The exit status for the daemon.
+    ///
+    /// - Parameters:
+    ///   - spool: The root of the spool, which may be shared: the job may read what its submitter may, and no more.
+    ///   - name: Of the job, which the daemon has moved to `active/`.
     public static func run(
         spool: FilePath, job name: String, engines: any EngineProvider, storage: any Storage
     ) -> WorkerExit {
@@ -77,6 +95,8 @@ public enum Worker {
     }
 
     /// The first line of standard input; nil where it is none.
+    ///
+    /// nil also where the line is too long, or of another version of the program.
     private static func readOrders() -> ServiceConfiguration? {
         var line: [UInt8] = []
         var byte: UInt8 = 0
@@ -98,9 +118,11 @@ public enum Worker {
         setpriority(process, 0, getpriority(process, id_t(getppid())))
     }
 
+    /// Has the worker stop when it is asked to, by a signal or by the end of its input.
     private static func listen() {
         // A daemon that is gone must not end the worker before its checkpoint.
         signal(SIGPIPE, SIG_IGN)
+        // Made now: a static of Swift's is made at its first use, and a signal handler must not do that.
         _ = stop.isSet
         signal(SIGTERM) { _ in Worker.stop.set() }
         signal(SIGINT) { _ in Worker.stop.set() }

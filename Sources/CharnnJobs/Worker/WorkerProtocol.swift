@@ -19,6 +19,8 @@ public struct WorkerOrders: Codable, Sendable, Equatable {
     var disk: Limit<UInt64>?
 
     /// A cap on its way to a worker.
+    ///
+    /// It comes with the key that sets it, so that a refusal can say whom to ask.
     struct Limit<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
         var value: Value
         var key: String
@@ -69,6 +71,8 @@ public struct WorkerOrders: Codable, Sendable, Equatable {
 ///
 /// A worker ends its work with a checkpoint when it gets SIGTERM or when its standard input ends, which is how it
 /// learns that its daemon is gone.
+///
+/// A line that is none of these is passed on as what the worker has written.
 public enum WorkerMessage: Codable, Sendable, Equatable {
     /// Bytes of a line at most; what is longer is no message. All that is told is bounded, so that none is.
     public static let longestLine = 1 << 20
@@ -87,6 +91,8 @@ public enum WorkerMessage: Codable, Sendable, Equatable {
 }
 
 /// One event in the life of a job.
+///
+/// Made in the worker, told by the daemon, which adds job and MESSAGE_ID.
 public struct WorkerEvent: Codable, Sendable, Equatable {
     /// The kinds of event; each has a MESSAGE_ID in the journal and an entry in the catalog.
     public enum Kind: String, Codable, Sendable, CaseIterable {
@@ -108,9 +114,12 @@ public struct WorkerEvent: Codable, Sendable, Equatable {
         case interrupted
     }
 
+    /// As in syslog. The journal has no `debug` by default, while `log.txt` has all.
     public enum Level: String, Codable, Sendable { case debug, info, notice, warning, error }
 
+    /// By it the journal finds the explanation.
     public var kind: Kind
+    /// `notice` and above pass every limit on floods.
     public var level: Level
     /// A sentence for people.
     public var message: String

@@ -12,9 +12,13 @@ import CharnnWords
 import Glibc
 
 /// What `doctor` sees of processor, memory, graphics card and clock.
+///
+/// Processor kernels, engine and GPU are told by the engines themselves, so that nothing else is said here than a job
+/// finds at night.
 enum MachineFindings {
     static func all() -> [Finding] { [processor(), engine(), memory(), graphics(), clock()] }
 
+    /// What the processor has, as the kernel tells it, and which kernels it gets.
     private static func processor() -> Finding {
         let info = text("/proc/cpuinfo", limit: 1 << 16)
         let flags = Set(
@@ -33,6 +37,7 @@ enum MachineFindings {
         return .ok("CPU", "\(found.isEmpty ? "features unknown" : found); kernels: \(best.rawValue)")
     }
 
+    /// Makes the smallest of engines: what it lacks shows at once, a library most of the time.
     private static func engine() -> Finding {
         let tiny = Architecture(cell: .rnn, vocabularySize: 2, hiddenSize: 2, layerCount: 1)
         do {
@@ -46,6 +51,7 @@ enum MachineFindings {
         }
     }
 
+    /// Total and available memory; a control group's limit counts as the machine's.
     private static func memory() -> Finding {
         let available = text("/proc/meminfo", limit: 1 << 14).split(separator: "\n")
             .first { $0.hasPrefix("MemAvailable:") }?.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
@@ -57,12 +63,15 @@ enum MachineFindings {
             : .ok("Memory", found)
     }
 
+    /// A GPU that is there and does not work is to be mended, for a job that asks for it would wait all night. One that
+    /// works is made to compute, since drivers and cards can be wrong in silence.
     private static func graphics() -> Finding {
         let device: CUDADeviceInformation
         do {
             device = try CUDAEngine.device()
         } catch {
             let driver = text("/proc/driver/nvidia/version", limit: 4096).split(separator: "\n").first.map(String.init)
+            // Most machines have none, and that is well.
             guard driver != nil || error.code != .unavailable else { return .ok("GPU", "none; jobs run on the CPU") }
             return .mend(
                 "GPU", driver.map { "\($0), not usable" } ?? "not usable", "\(error.description)")
@@ -75,6 +84,7 @@ enum MachineFindings {
             guard let difference = try GraphicsComparison.largestDifference() else {
                 return .note("GPU", "\(found); not compared with the CPU, whose engine does not work")
             }
+            // The two sum in another order, which costs some of the last digits and no more.
             guard difference < 1e-3 else {
                 return .mend(
                     "GPU", "\(found); its gradients differ from the CPU's by \(difference)",
@@ -86,6 +96,7 @@ enum MachineFindings {
         }
     }
 
+    /// Nothing of a job's course depends on the clock; logs, `--older-than` and the end of a pause do.
     private static func clock() -> Finding {
         let now = SpoolClock.system.wall()
         let stamp = JobStatus.time(now)

@@ -7,13 +7,18 @@ import Glibc
 import SystemPackage
 
 /// What `doctor` sees of the spool, its daemon and the service.
+///
+/// It looks with this user's rights and from this user's side: what is right for a member of charnnd-submit may be
+/// wrong for somebody else, and the remedy is then about them.
 struct ServiceFindings {
     var layout: SpoolLayout
 
+    /// In the order in which one would mend them: without a spool the rest is of no use.
     func all() -> [Finding] {
         [spool(), corpora(), daemon(), unit(), configuration(), room(), journal()].compactMap(\.self)
     }
 
+    /// Whether one can work in it: drop, look, and ask.
     private func spool() -> Finding {
         do {
             try layout.requireLocal(on: LocalStorage())
@@ -31,6 +36,7 @@ struct ServiceFindings {
         }
         let storage = LocalStorage()
         let isShared = (try? layout.sharing(on: storage)) == .group
+        // In a shared spool nobody but its administrators may move files; people ask by requests.
         let wanted = isShared ? R_OK | X_OK : R_OK | W_OK | X_OK
         let remedy = "sudo systemd-tmpfiles --create charnnd.conf, or charnn fsck --repair as its owner"
         if let state = JobState.allCases.first(where: { access(layout.directory($0).string, wanted) != 0 }) {
@@ -44,6 +50,8 @@ struct ServiceFindings {
     }
 
     /// Whether the shared spool keeps people's jobs from each other.
+    ///
+    /// An installation of an older version gave the group more, and a copy of a spool may have lost its access lists.
     private func rights(_ storage: LocalStorage, _ remedy: String) -> Finding {
         let people = People.system
         for path in [layout.jobs] + JobState.allCases.map(layout.directory) {
@@ -64,6 +72,7 @@ struct ServiceFindings {
         return .ok("Spool", "\(layout.root), you may submit, and hold, release, cancel, retry and edit \(whose)")
     }
 
+    /// nil: all is well, or there is no spool yet.
     private func corpora() -> Finding? {
         guard access(layout.root.string, F_OK) == 0 else { return nil }
         return access(layout.corpora.string, R_OK | W_OK | X_OK) == 0
@@ -73,6 +82,7 @@ struct ServiceFindings {
                 "sudo adduser $USER charnnd-submit, then log in again")
     }
 
+    /// Told by the spool's lock. Where that may not be looked at, the service's control group says whether it runs.
     private func daemon() -> Finding {
         let client = SpoolClient(layout)
         return switch client.hasDaemon() {
@@ -91,6 +101,7 @@ struct ServiceFindings {
         }
     }
 
+    /// Asked of the file system and not of systemd, which not everybody may ask.
     private func unit() -> Finding {
         func first(_ folders: [String], _ name: String) -> String? {
             folders.map { "\($0)/\(name)" }.first { access($0, F_OK) == 0 }
@@ -116,6 +127,7 @@ struct ServiceFindings {
         return .ok("Service", "\(unit), started at boot")
     }
 
+    /// Reads the file as the daemon would at its next reload; nil: there is none, and the defaults hold.
     private func configuration() -> Finding? {
         let path = ServiceConfiguration.standardPath
         guard access(path.string, F_OK) == 0 else { return nil }
@@ -128,6 +140,8 @@ struct ServiceFindings {
         }
     }
 
+    /// Of the disk on which the spool is or will be. A gigabyte holds a few models of the usual size with their
+    /// checkpoints.
     private func room() -> Finding {
         var folder = layout.root
         while access(folder.string, F_OK) != 0, folder.lastComponent != nil { folder = folder.removingLastComponent() }
@@ -152,6 +166,8 @@ struct ServiceFindings {
         return ["/var/log/journal", "/run/log/journal"].contains { access("\($0)/\(name)/system.journal", R_OK) == 0 }
     }
 
+    /// Whether its story can be read, and is there after a reboot. `log.txt` in the job folders tells the same in any
+    /// case.
     private func journal() -> Finding {
         guard access("/run/systemd/journal/socket", W_OK) == 0 else {
             return .note("Journal", "none on this machine; the daemon writes to standard error")

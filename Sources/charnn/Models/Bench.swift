@@ -11,6 +11,8 @@ extension KernelLevel: ExpressibleByArgument {}
 extension DeviceChoice: ExpressibleByArgument {}
 extension PrecisionChoice: ExpressibleByArgument {}
 
+/// `charnn bench`: measures with ``Benchmark`` and puts the figures side by side with what the processor could do at
+/// most. The keys of its JSON are read by the scripts that compare with PyTorch; one that is renamed breaks them.
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this machine: a whole training step (dropout 0.5, clipping, Adam) and generation.",
@@ -53,10 +55,12 @@ struct Bench: ParsableCommand {
     @Flag(name: .long, help: "Print a JSON object.")
     var json = false
 
+    /// Either alone saves the time that the other takes.
     enum Part: String, ExpressibleByArgument, CaseIterable {
         case all, training, generation
     }
 
+    /// Sizes are bounded so that products of them do not overflow; whether they fit into memory the engine says.
     func validate() throws {
         for (name, value) in [
             ("hidden-size", hiddenSize), ("num-layers", numLayers), ("embedding-size", embeddingSize ?? 1),
@@ -72,6 +76,7 @@ struct Bench: ParsableCommand {
 
     func run() throws {
         try reporting {
+            // Dropout as in the report's runs: its random numbers are a part of a step.
             let architecture = Architecture(
                 cell: cell, vocabularySize: vocabularySize, embeddingSize: embeddingSize, hiddenSize: hiddenSize,
                 layerCount: numLayers, dropout: 0.5)
@@ -91,6 +96,8 @@ struct Bench: ParsableCommand {
         }
     }
 
+    /// Measures what was asked for. The peak is measured in the same run and with the same threads: only so is its
+    /// fraction worth anything.
     private func result(of benchmark: Benchmark) throws -> Result {
         var result = Result(
             cell: cell.rawValue, hiddenSize: hiddenSize, numLayers: numLayers,
@@ -105,6 +112,7 @@ struct Bench: ParsableCommand {
             if result.peakGflops > 0 { result.fractionOfPeak = result.trainingGflops / result.peakGflops }
         }
         if measure == .all {
+            // The parts that a step's time goes into, each measured alone: where one is slow the whole is.
             let products = try processor?.products(
                 of: benchmark.architecture, batchSize: batchSize, sequenceLength: seqLength)
             result.products = (products ?? []).map { Result.Product(name: $0.name, gflops: $0.gflops) }
@@ -121,6 +129,7 @@ struct Bench: ParsableCommand {
         return result
     }
 
+    /// All that is told of one configuration; what was not measured is 0. Keys are the names in snake case.
     private struct Result: Encodable {
         struct Product: Encodable {
             var name: String
@@ -153,10 +162,13 @@ struct Bench: ParsableCommand {
         var generationMbPerChar = 0.0
         var readGbPerSecond = 0.0
 
+        /// What `auto` came to.
         mutating func set(_ engine: EngineConfiguration) {
             (device, precision, threads, kernels) = (engine.device, engine.precision, engine.threads, engine.method)
         }
 
+        /// - Parameter operations: That a step cannot do without; what an engine does besides does not count as its
+        ///   merit.
         mutating func set(_ training: Benchmark.Training, operations: Double) {
             set(training.engine)
             trainingMsPerStep = training.secondsPerStep * 1000

@@ -7,6 +7,9 @@ import CharnnSpool
 import Glibc
 
 /// Times whole training steps and generation of one network on random text.
+///
+/// Used by `bench`, and by `check` to foretell how long a job takes. Random text will do: which symbols there are has
+/// little to do with how long a step takes.
 struct Benchmark {
     var architecture: Architecture
     var batchSize: Int
@@ -16,6 +19,7 @@ struct Benchmark {
     var kernels: KernelLevel?
     var usesLibraryOnly = false
 
+    /// How long a training step takes, whole: from its batch to its changed weights.
     struct Training {
         /// The median, and the least.
         var secondsPerStep: Double
@@ -25,6 +29,7 @@ struct Benchmark {
         var engine: EngineConfiguration
     }
 
+    /// As a job would get it; the CPU's with certain kernels where they were asked for.
     func makeEngine() throws -> any Engine {
         let parameters = Initialisation.parameters(of: architecture, seed: 1)
         guard kernels != nil || usesLibraryOnly else {
@@ -37,6 +42,7 @@ struct Benchmark {
 
     /// What the processor can do at most; nil for another device.
     func processor() throws -> ProcessorMeasurements? {
+        // With kernels of one's own choice it is the CPU that is measured, whatever the device.
         let isOwn = kernels != nil || usesLibraryOnly
         guard try isOwn || Engines.device(for: choice) == .cpu else { return nil }
         return try ProcessorMeasurements(threads: choice.threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly)
@@ -60,6 +66,7 @@ struct Benchmark {
         let start = now()
         var processorStart = 0.0
         while times.count < 5 || now() - start < seconds {
+            // The first two rounds fill caches and let the processor find its clock.
             if times.count == 2 { processorStart = processorSeconds() }
             let began = now()
             // As many together as the trainer would wait for.
@@ -76,6 +83,7 @@ struct Benchmark {
             _ = try engine.drain()
             times.append((now() - began) / Double(engine.stepsInFlight))
         }
+        // The median is not moved by what else the machine does now and then, the least shows what it could do alone.
         let measured = times.dropFirst(2)
         return Training(
             secondsPerStep: Self.median(measured), leastSecondsPerStep: measured.min() ?? 0,
@@ -91,6 +99,7 @@ struct Benchmark {
         characters: Int, texts: Int
     ) throws -> (charactersPerSecond: Double, engine: EngineConfiguration) {
         let engine = try makeEngine()
+        // Any different code points will do: nobody reads the text.
         let vocabulary = Vocabulary.bytes.growing(
             by: (0..<UInt32(max(0, architecture.vocabularySize - 256))).map { $0 + 256 })
         guard vocabulary.count == architecture.vocabularySize || architecture.vocabularySize < 256,
@@ -99,6 +108,7 @@ struct Benchmark {
         let predictor = try engine.makePredictor(streams: texts)
         let writer = try Generator(GenerationRequest(length: characters), vocabulary: own, encoding: .utf8)
         let now = SpoolClock.system.monotonic
+        // The first characters pay for memory that is then there.
         _ = try Generator(GenerationRequest(length: 20), vocabulary: own, encoding: .utf8)
             .write(0..<texts, with: predictor, emit: { _, _ in })
         var times: [Double] = []
@@ -126,6 +136,7 @@ struct Benchmark {
         return 4 * ((2 * architecture.layerCount - 1) * architecture.cell.gates * h * h + v * h)
     }
 
+    /// Of an even number the upper of the two in the middle.
     private static func median(_ values: ArraySlice<Double>) -> Double {
         let sorted = values.sorted()
         return sorted[sorted.count / 2]

@@ -4,6 +4,7 @@ import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
+/// `charnn compare`: reads the records and hands them to ``JobComparison``, which ranks them.
 struct Compare: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compare jobs: losses, speed, and the settings in which they differ.",
@@ -32,6 +33,7 @@ struct Compare: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let layout = try spool.existing(storage)
+            // Texts are for the page only; a terminal shows figures.
             let jobs = try names.map { try JobRecord(named: $0, in: layout, storage, includingTexts: html != nil) }
             let comparison = JobComparison(jobs)
             guard let html else {

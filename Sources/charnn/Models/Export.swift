@@ -5,6 +5,7 @@ import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
+/// `charnn export`: the formats are made by `Model`; here it is seen to that nothing of anybody's is replaced.
 struct Export: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write a model for use without charnn: for PyTorch with a program that writes, or as ONNX.",
@@ -37,6 +38,7 @@ struct Export: ParsableCommand {
     @Flag(name: .long, help: "Replace files that an earlier export wrote there.")
     var force = false
 
+    /// Without a format there is nothing to do, and to choose one would be a guess.
     func validate() throws {
         guard pytorch != nil || onnx != nil else {
             throw ValidationError("what to write is not said; say --pytorch DIR, --onnx FILE, or both")
@@ -63,6 +65,7 @@ struct Export: ParsableCommand {
                 Terminal.line("\(program): python3 \(program) 'The ' 300")
             }
             if let file {
+                // It is made as a whole in memory, and so may take as much again as the model.
                 try storage.replace(file, with: try model.onnx(), mode: 0o644)
                 Terminal.line("\(file): \(model.description)")
             }

@@ -11,6 +11,8 @@ import Glibc
 import SystemPackage
 
 /// A model that a person names: a file, an output folder, a job of the spool, or a run outside the queue.
+///
+/// Looked for in that order, the nearest first: a path that is there is what its owner sees before them.
 struct ModelArgument: ParsableArguments {
     @Argument(
         help: ArgumentHelp("A job's or run's name, its output folder, or a model file.", valueName: "model"),
@@ -19,7 +21,9 @@ struct ModelArgument: ParsableArguments {
 
     @OptionGroup var spool: SpoolOptions
 
+    /// - Throws: ``Failure`` that lists the models there are; ``ModelError`` where the file is none.
     func load(_ storage: any Storage) throws -> Model {
+        // Somebody takes the job's file for the job; without this the message would be that it is no model.
         if let file = FilePath(model).lastComponent.flatMap({ JobFileName($0.string) }) {
             throw Failure("\(model) is a job file; say the job's name, \(file.name.text)", status: 66)
         }
@@ -48,6 +52,8 @@ struct ModelArgument: ParsableArguments {
 extension UnknownPolicy: ExpressibleByArgument {}
 extension TextEncoding: ExpressibleByArgument {}
 
+/// `charnn generate`: one text after the other, each to be read while it comes. A job's `generate` writes sixteen side
+/// by side; the texts are the same, for each has random numbers of its own.
 struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write text with a model, to the terminal as it comes.",
@@ -97,6 +103,7 @@ struct Generate: ParsableCommand {
         name: .long, parsing: .unconditional, help: "Prompt characters outside the vocabulary: error, skip or replace.")
     var unknown = UnknownPolicy.error
 
+    /// As the keys of a job file are checked, in the words of options.
     func validate() throws {
         guard length >= 0 else { throw ValidationError("--length: found \(length); allowed: a whole number from 0") }
         guard temperature >= 0, temperature.isFinite else {
@@ -149,6 +156,7 @@ struct Generate: ParsableCommand {
         }
         let engine = try Engines().makeEngine(
             EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
+        // One stream: what a person waits for is the next character.
         let predictor = try engine.makePredictor(streams: 1)
         var output = OutputBuffer()
         for number in 0..<request.count {
@@ -170,6 +178,7 @@ private struct OutputBuffer {
         flush()
     }
 
+    /// - Parameter more: Whole characters of one text, or what stands between two.
     mutating func add(_ more: [UInt8]) {
         bytes += Terminal.isTerminal ? filter.pass(more) : more
         if Terminal.isInteractive || bytes.count >= 4096 { flush() }
@@ -182,6 +191,7 @@ private struct OutputBuffer {
     }
 }
 
+/// `charnn evaluate`: the same as a job's `evaluate`, by the same code.
 struct Evaluate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Score a text with a model: nats and bits per character, perplexity.",

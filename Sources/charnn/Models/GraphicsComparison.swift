@@ -4,6 +4,8 @@ import CharnnEngine
 import CharnnModel
 
 /// Compares what the GPU computes with what the CPU does, on a small network of each cell.
+///
+/// For `doctor`: a test of this very card and driver. Sizes do not divide evenly, for that is where kernels go wrong.
 enum GraphicsComparison {
     /// The largest difference of a gradient in fp32, relative to its Euclidean norm; nil where the CPU engine does not work.
     static func largestDifference() throws(EngineError) -> Double? {

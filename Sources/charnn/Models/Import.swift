@@ -7,6 +7,8 @@ import SystemPackage
 
 extension Nonlinearity: ExpressibleByArgument {}
 
+/// `charnn import`: ``Model/init(importing:vocabulary:encoding:nonlinearity:name:)`` finds the network in the tensors;
+/// here the file is found, and nothing is written over.
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make a model of a PyTorch state dict that was saved as safetensors.",
@@ -55,6 +57,7 @@ struct Import: ParsableCommand {
             guard try storage.status(of: source)?.kind == .regular else {
                 throw Failure("\(file): there is no such file; name a state dict saved as safetensors", status: 66)
             }
+            // With --force the state dict would be lost, and the model made of it be all that is left.
             if target.real == source {
                 throw Failure(
                     "--output names the state dict itself; give the model another name", status: Failure.usage)
@@ -70,6 +73,7 @@ struct Import: ParsableCommand {
         }
     }
 
+    /// nil: none was named, and the file's metadata must have it.
     private func vocabularyText(_ storage: any Storage) throws -> String? {
         guard let vocabulary else { return nil }
         // Every code point there is takes less.

@@ -6,6 +6,7 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
+/// `charnn plot`: the charts are those of the pages, drawn as a file.
 struct Plot: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Draw the loss curves of one job, or of several in one picture.",
@@ -56,7 +57,11 @@ struct Plot: ParsableCommand {
     }
 
     /// Has the picture drawn by the converter that Debian has, in twice the size for sharp screens.
+    ///
+    /// A program of the system is started rather than a library linked: nobody needs it for anything else.
     private func png(_ svg: String, to path: FilePath, _ storage: any Storage) throws {
+        // Beside the picture, where this user may write; hidden, and with the process's number, so that two at once do
+        // not meet.
         let aside = path.removingLastComponent().appending(".\(path.stem ?? "plot").\(getpid()).svg")
         try storage.swap(aside, with: Array(svg.utf8))
         defer { try? storage.discard(aside) }
@@ -83,6 +88,8 @@ struct Plot: ParsableCommand {
             throw Failure("cannot start \(arguments[0]): \(String(cString: strerror(failure)))", status: 71)
         }
         var word: Int32 = 0
+        // The word of waitpid(2): the exit status is its second byte, a signal its first; 128 and the signal is how a
+        // shell says it.
         while waitpid(pid, &word, 0) < 0, errno == EINTR {}
         return word & 0x7F == 0 ? word >> 8 & 0xFF : 128 + word & 0x7F
     }

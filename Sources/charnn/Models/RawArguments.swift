@@ -1,4 +1,7 @@
 /// Arguments as the shell gave them. In ``CommandLine/arguments`` bytes that are not UTF-8 are replaced.
+///
+/// A prompt for a model of bytes may be anything that the shell can hand over. The parser knows strings only, so that
+/// the value is found again by what became of it.
 enum RawArguments {
     /// The bytes of an option's value, if they are not UTF-8; nil: the text says all.
     ///

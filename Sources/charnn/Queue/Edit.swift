@@ -5,6 +5,8 @@ import CharnnStorage
 import Glibc
 import SystemPackage
 
+/// `charnn edit`: a job file is replaced as a whole, and only by one that is valid. In a spool of one's own it is done
+/// here, in a shared one by the daemon, which checks it anew.
 struct Edit: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Change the job file of a job that does not run.",
@@ -38,6 +40,7 @@ struct Edit: ParsableCommand {
             let old = try storage.contents(
                 of: client.layout.file(job.file, in: job.state), limit: SpoolKeeper.largestFile)
             let new = try file.map { try NamedJobFile($0, in: storage).bytes } ?? edited(old ?? [], job.file, storage)
+            // Before anything is changed: the old file stays where the new one cannot be used.
             _ = try JobFile.parse(new, fileName: file ?? job.file)
             if new == old { return Terminal.line("\(job.name): nothing was changed.") }
             let result = try client.edit(job.name, new)
@@ -51,6 +54,9 @@ struct Edit: ParsableCommand {
     }
 
     /// What a person makes of a job file in an editor of theirs.
+    ///
+    /// In a folder that only this user sees, since the job may be theirs alone; the file keeps its name, by which
+    /// editors know the language.
     private func edited(_ bytes: [UInt8], _ fileName: String, _ storage: LocalStorage) throws -> [UInt8] {
         let names: [String] = ["VISUAL", "EDITOR"]
         let variables = names.compactMap { name in getenv(name).map { String(cString: $0) } }
@@ -61,6 +67,7 @@ struct Edit: ParsableCommand {
         }
         let folder = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
         let path = folder.appending(fileName)
+        // Also what an editor has left beside it, such as a backup.
         defer {
             for name in (try? storage.list(folder)) ?? [] { try? storage.discard(folder.appending(name)) }
             try? storage.removeDirectory(folder)
@@ -88,7 +95,10 @@ struct Edit: ParsableCommand {
 }
 
 /// What is told of something that the daemon has still to do.
+///
+/// Where the daemon has to do it, nothing is promised: it may refuse.
 enum Asked {
+    /// - Parameter word: What the job is to be, such as `held`.
     static func line(_ job: String, _ word: String, _ client: SpoolClient) -> String {
         client.hasDaemon() == false
             ? "\(job): that it be \(word) is asked for; it waits until a daemon works here (systemctl start charnnd)."

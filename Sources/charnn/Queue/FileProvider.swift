@@ -4,11 +4,26 @@ import CharnnStorage
 import SystemPackage
 
 /// Gives a daemon the texts and models that it could not see, such as those in a home folder: copies them into `corpora/`.
+///
+/// ```
+///  each path ─▶ absolute, below a root that jobs may read ──▶ stays
+///            ─▶ beside the job file ──▶ copied, unless corpora/ has it ──▶ stays, or the file says the new name
+///            ─▶ elsewhere ──▶ stays if the spool may have it, else the job is not handed over
+/// ```
+///
+/// 1. Nothing is copied before it is certain that the whole job can be handed over: every path is found, and the file
+///    can say the new names.
+/// 2. A file in `corpora/` is never replaced, whosever it is: one of other contents gets a number.
+/// 3. A copy is read by nobody who could not read the original: of a text that is its owner's alone the copy is theirs
+///    and the daemon's.
+/// 4. `corpora/` is written by many: no name on the way is trusted, and no link followed.
 struct FileProvider {
     var layout: SpoolLayout
     var storage: LocalStorage
 
     /// A file that is to be copied into `corpora/`.
+    ///
+    /// Planned first, made when all is known.
     private struct Copy {
         var source: FilePath
         var target: FilePath
@@ -32,6 +47,7 @@ struct FileProvider {
             }
             return names
         }
+        // All paths before any copy; see rule 1.
         let (texts, models) = (try names(job.textPaths, .text), try names(job.modelPaths, .model))
         var changed = bytes
         if let (path, name) = (texts.first ?? models.first) {
@@ -50,11 +66,14 @@ struct FileProvider {
     // MARK: - What is to be copied
 
     /// What the job is to say for a path.
+    ///
+    /// - Parameter copies: What was planned for other paths of the same job; two names of one file become one copy.
     private func name(
         for text: String, _ kind: FilesBeside.Kind, _ beside: FilesBeside, after predecessors: [String],
         _ copies: inout [Copy]
     ) throws -> String {
         let path = FilePath(text)
+        // Whether it is there the daemon sees; it may come later.
         if path.isAbsolute, isReadable(path) { return text }
         guard let source = try beside.find(text) else {
             if path.isRelative, try beside.mayLieInSpool(path, kind, after: predecessors, layout) { return text }
@@ -75,6 +94,8 @@ struct FileProvider {
     }
 
     /// The first name in `corpora/` that the file has already, or that is free for it.
+    ///
+    /// - Parameter path: The name that it would have, relative to `corpora/`.
     private func freeName(
         for source: FilePath, _ path: FilePath, _ kind: FilesBeside.Kind, _ copies: inout [Copy]
     ) throws -> FilePath {
@@ -109,6 +130,8 @@ struct FileProvider {
     }
 
     /// Whether two files have the same contents.
+    ///
+    /// Read to the end: a copy of last week's text must not pass for today's.
     private func isEqual(_ one: FilePath, _ other: FilePath) throws -> Bool {
         let (first, second) = (try storage.open(one, beneath: nil), try storage.open(other, beneath: nil))
         guard try first.status().size == second.status().size else { return false }
@@ -123,6 +146,7 @@ struct FileProvider {
 
     // MARK: - Copying
 
+    /// Makes the folders on the way, each with the group's rights, one after the other.
     private func copy(_ planned: Copy) throws {
         // Another member may have made a folder on the way, or a link of that name.
         var parent = layout.corpora
@@ -136,6 +160,7 @@ struct FileProvider {
         try copy(planned.source, into: folder, as: planned.target.lastComponent?.string ?? "")
     }
 
+    /// The copy gets its rights before its contents, and its name when it is whole; the daemon never sees half of it.
     private func copy(_ source: FilePath, into folder: LocalFolder, as name: String) throws {
         let reading = try storage.open(source, beneath: nil)
         let daemon = try onlyReader(of: source)
@@ -151,6 +176,7 @@ struct FileProvider {
             }
             try writing.append(contentsOf: reading)
             try writing.synchronize()
+            // Somebody may have taken the name meanwhile: then this fails, and nothing is handed over.
             try storage.rename(temporary, to: folder.path.appending(name), replacing: false)
         } catch {
             try? storage.discard(temporary)

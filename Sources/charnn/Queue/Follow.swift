@@ -6,6 +6,8 @@ import CharnnStorage
 import Glibc
 import SystemPackage
 
+/// `charnn follow`: looks at the log and the status again and again; it neither asks the daemon nor holds up the job,
+/// and shows the same of a run outside the queue.
 struct Follow: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show a job's log as it is written, until the job ends.",
@@ -42,6 +44,7 @@ struct Follow: ParsableCommand {
                 case .done, .failed, .cancelled, .rejected, .stopped:
                     bar.clear()
                     // The daemon moves the file first and then tells of it.
+                    // A run writes its log itself, and is done with it by then.
                     if found.run == nil { usleep(300_000) }
                     Terminal.write(Terminal.harmless(log.news()))
                     if found.state == .done { return }
@@ -54,6 +57,7 @@ struct Follow: ParsableCommand {
                     }
                 case .queue, .held: bar.clear()
                 }
+                // Twice a second is as good as at once for a person, and costs a running job nothing.
                 usleep(500_000)
             }
         }
@@ -61,6 +65,8 @@ struct Follow: ParsableCommand {
 }
 
 /// A log that grows while it is read.
+///
+/// It may not be there yet, and is only ever appended to; what is read is at the end of a whole character.
 private struct FollowedLog {
     private let path: FilePath
     private let storage: any Storage
@@ -75,6 +81,8 @@ private struct FollowedLog {
     }
 
     /// What has come since the last time.
+    ///
+    /// Empty where nothing has come, or there is no log.
     mutating func news() -> String {
         guard let file = try? storage.open(path, beneath: nil) else { return "" }
         var bytes = rest

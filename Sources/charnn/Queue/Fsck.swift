@@ -6,6 +6,9 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
+/// `charnn fsck`: findings come from ``SpoolCheck`` (directories, statuses, what crashes left) and ``ResultCheck``
+/// (checksums), repairs from the findings and from the queue's own recovery. Looking changes nothing and needs no lock;
+/// mending takes the spool as a daemon does.
 struct Fsck: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check a spool, and every model and checkpoint in it.",
@@ -52,6 +55,7 @@ struct Fsck: ParsableCommand {
 
     // MARK: - Looking
 
+    /// Looks once, or beside a daemon twice.
     private func look(_ layout: SpoolLayout, _ storage: LocalStorage) throws -> FsckReport {
         var report = FsckReport(layout, try SpoolSurvey(layout, storage))
         if !report.findings.isEmpty, SpoolClient(layout).hasDaemon() == true {
@@ -65,7 +69,12 @@ struct Fsck: ParsableCommand {
 
     // MARK: - Mending
 
+    /// In this order: look, take the spool, make each repair, have the queue recover, look again. A repair that fails
+    /// is told and keeps no other from being made; what is found again after all of it was left.
+    ///
+    /// By the daemon's user only: a file that another user makes could not be used by the daemon afterwards.
     private func mend(_ layout: SpoolLayout, _ storage: LocalStorage) throws -> FsckReport {
+        // `accepting/` is the daemon's alone, whoever shares the rest.
         if let owner = try storage.status(of: layout.accepting)?.owner, owner != geteuid() {
             let name = getpwuid(owner).map { String(cString: $0.pointee.pw_name) } ?? "#\(owner)"
             throw Failure(
@@ -80,6 +89,7 @@ struct Fsck: ParsableCommand {
         }
         var report = FsckReport(layout, first)
         for finding in first.findings {
+            // Those the recovery below makes, as at any start of a daemon.
             guard let repair = finding.repair, repair != .recover else { continue }
             do throws(StorageError) {
                 try repair.perform(layout, on: storage)
@@ -106,6 +116,8 @@ struct Fsck: ParsableCommand {
 }
 
 /// All that was found in a spool, and how much was looked at.
+///
+/// - Note: A spool that was never used has nothing in which to look for results.
 private struct SpoolSurvey {
     var findings: [SpoolFinding]
     var jobs = 0
@@ -146,6 +158,7 @@ private struct FsckReport: Encodable {
         looked = counts.map { "\($0) \($1)\($0 == 1 ? "" : "s")" }.joined(separator: ", ")
     }
 
+    /// 0, 1 or 2, as the help says; notes alone are 0.
     var status: Int32 {
         guard findings.contains(where: { $0.weight == .damage }) else { return 0 }
         guard let left else { return 2 }
@@ -162,11 +175,14 @@ private struct FsckReport: Encodable {
     }
 
     /// Names that nobody checked, and reasons with their own full stops, as one line.
+    ///
+    /// The caller adds a full stop.
     private static func oneLine(_ text: String) -> String {
         let line = Terminal.harmless(text).split(separator: "\n").joined(separator: " ")
         return line.hasSuffix(".") ? String(line.dropLast()) : line
     }
 
+    /// How many things are wrong, and what became of them: the end of the last line.
     private var verdict: String {
         let damage = findings.filter { $0.weight == .damage }.count
         guard damage > 0 else { return "nothing is wrong" }
@@ -189,6 +205,7 @@ private struct FsckReport: Encodable {
 
     private enum Key: String, CodingKey { case spool, looked, findings, repairs, left }
 
+    /// A finding in JSON: its repair in words, for that is a value with paths in it.
     private struct Row: Encodable {
         var weight: String
         var path: String
@@ -220,6 +237,8 @@ extension SpoolFinding {
 
 extension SpoolEvent {
     /// What the queue's recovery has done, for a person who asked for a repair.
+    ///
+    /// nil: nothing that was mended. Each is a sentence without its full stop.
     fileprivate var repair: String? {
         switch self {
         case .accepted(let job, let sequence, _, _): "\(job): accepted as number \(sequence)"

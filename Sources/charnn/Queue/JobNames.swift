@@ -3,6 +3,9 @@ import CharnnStorage
 import SystemPackage
 
 /// The jobs of a spool and the runs outside the queue, for a shell that completes a word.
+///
+/// A shell waits for the answer while somebody types: nothing is said of errors, and an empty list is an answer. Names
+/// that a terminal would not show as they are are left out.
 enum JobNames {
     /// - Parameter words: The command line so far, of which `--spool` counts.
     static func all(_ words: [String]) -> [String] {
@@ -30,16 +33,20 @@ enum JobNames {
         return jobs + names(of: runs(layout).filter { !$0.isFormer && hasModel($0.folder) }, besides: jobs)
     }
 
+    /// They lie in the person's own spool, also where the jobs are the system's.
     private static func runs(_ layout: SpoolLayout) -> [RunFolders.Run] {
         (try? RunFolders(besides: layout).list()) ?? []
     }
 
     /// A job of the same name would be found first.
+    ///
+    /// So such a run is offered by its title, which says where it lies.
     private static func names(of runs: [RunFolders.Run], besides jobs: [String]) -> [String] {
         let jobs = Set(jobs)
         return runs.map { jobs.contains($0.name) ? $0.title : $0.name }
     }
 
+    /// The spool that the command would take: the last `--spool` counts, as for the parser.
     private static func layout(_ words: [String]) throws -> SpoolLayout {
         let index = words.lastIndex(of: "--spool")
         let named =

@@ -6,6 +6,8 @@ import CharnnWords
 import FoundationEssentials
 import SystemPackage
 
+/// `charnn list`: a row a job, of jobs and runs by the same ``JobRow``. In a terminal the table is as wide as that, and
+/// what matters less goes first; elsewhere it is as wide as it wants to be, for `grep` and `cut`.
 struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List the jobs: running, waiting, held, ended.",
@@ -36,6 +38,7 @@ struct List: ParsableCommand {
             if runs { return try listRuns(client, storage) }
             let jobs = SpoolClient.withoutMended(try client.list())
             let people = People.system
+            // A column of owners says nothing where there is one.
             let isShared = try layout.sharing(on: storage) == .group
             let reasons = client.waitingReasons(jobs)
             if json { return Terminal.line(try JobRow.json(jobs.map { JobRow($0, people, reasons) })) }
@@ -73,6 +76,7 @@ struct List: ParsableCommand {
         }
     }
 
+    /// The runs of this user, wherever their jobs are.
     private func listRuns(_ client: SpoolClient, _ storage: LocalStorage) throws {
         let folders = try client.runs()
         let runs = try folders.list()
@@ -92,6 +96,9 @@ struct List: ParsableCommand {
 }
 
 /// A job as `list` shows it.
+///
+/// What is told of a job in the table and by `--json`, whose keys are the names in snake case and do not change. Losses
+/// are nats; the table shows bits.
 private struct JobRow: Encodable {
     var name: String
     var owner: String?
@@ -106,6 +113,7 @@ private struct JobRow: Encodable {
     var evaluationLoss: Double?
     var secondsLeft: Double?
     var reason: String?
+    // For the curve and the colour: not in the JSON.
     private var losses: [Double] = []
     private var place: JobState
 
@@ -127,10 +135,12 @@ private struct JobRow: Encodable {
         bestValidationLoss = job.status?.bestValidationLoss
         evaluationLoss = job.status?.evaluationLoss
         secondsLeft = job.state == .active ? job.status?.secondsLeft : nil
+        // Why it waits now, before what the status says of the past.
         reason = (job.state == .queue ? reasons.reason(of: job) : nil) ?? job.status?.reason
         self.losses = losses
     }
 
+    /// An array, empty where there are no jobs: programs then find nothing, and no sentence.
     static func json(_ rows: [JobRow]) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -170,11 +180,14 @@ private struct JobRow: Encodable {
     ]
 
     /// How far it is. A job that is done has all that it wanted, also where it stopped early.
+    ///
+    /// Nothing for a job whose steps are not known yet, or that trains nothing.
     private var part: String {
         guard let step, let totalSteps, totalSteps > 0 else { return "" }
         return percent(place == .done ? totalSteps : min(step, totalSteps), of: totalSteps)
     }
 
+    /// In the order of the columns.
     func cells(isShared: Bool) -> [Table.Cell] {
         // What is known of the text trained on is no measure beside a validation.
         let mark = bestValidationLoss == nil && evaluationLoss == nil ? " train" : ""

@@ -4,6 +4,8 @@ import CharnnSpool
 import CharnnStorage
 import Glibc
 
+/// `charnn pause`: the daemon is asked for it, and does it within a moment; where none works the next one begins with
+/// it.
 struct Pause: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start no more jobs for now; what runs writes a checkpoint.",
@@ -46,6 +48,7 @@ struct Pause: ParsableCommand {
     }
 }
 
+/// `charnn resume`: the other half of `pause`, and the end of one that was to last longer.
 struct Resume: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Let a paused queue go on.",
@@ -69,6 +72,9 @@ struct Resume: ParsableCommand {
 }
 
 /// Points in time as people name them.
+///
+/// Hours are local and without a date, as people say them in the evening; the instant is fixed here, and kept as
+/// seconds since 1970.
 enum Moment {
     /// Seconds since 1970 of `22:00`, its next coming by the local clock, or of `+2h`; nil for what is neither.
     ///
@@ -83,6 +89,7 @@ enum Moment {
         var time = (now / 60).rounded(.down) * 60
         var before = local(time)
         // At most two days and an hour: the clock may be set back in between.
+        // Minute by minute: only the C library knows when the clock is set forward or back.
         for _ in 0..<(49 * 60) {
             time += 60
             let current = local(time)
@@ -103,6 +110,7 @@ enum Moment {
         return String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
+    /// The day of the year, and the minute of that day, by the local clock.
     private static func local(_ time: Double) -> (day: Int, minute: Int) {
         var seconds = time_t(time)
         var parts = tm()

@@ -8,6 +8,9 @@ import Glibc
 import SystemPackage
 
 /// `NAME`, for commands about one job.
+///
+/// What can be asked of a job is done by ``SpoolClient``: in a spool of one's own at once, by moving the file, in a
+/// shared one by a request to the daemon. The commands below differ in what they call and in what they say of it.
 struct JobArgument: ParsableArguments {
     @Argument(
         help: ArgumentHelp("The job's name.", valueName: "name"),
@@ -16,9 +19,15 @@ struct JobArgument: ParsableArguments {
 
     @OptionGroup var spool: SpoolOptions
 
+    /// - Throws: Where there is no spool, or none that this user may use.
     func client() throws -> SpoolClient { SpoolClient(try spool.existing(LocalStorage())) }
 
     /// Asks something of the job and says in one line what comes of it.
+    ///
+    /// - Parameters:
+    ///   - request: Moves the job, or leaves a request.
+    ///   - word: What the job is to be, for a request.
+    ///   - answer: A sentence on what was done; what the job does next is in it.
     func ask(
         _ request: (SpoolClient) -> (String) throws -> SpoolClient.Job, _ word: String,
         _ answer: (SpoolClient.Job) -> String
@@ -28,12 +37,14 @@ struct JobArgument: ParsableArguments {
             let result = try request(client)(name)
             if result.isAsked { return Terminal.line(Terminal.oneLine(Asked.line(result.name, word, client))) }
             let line = answer(result)
+            // It is done all the same; only its effect waits.
             let remedy = client.hasDaemon() == false ? " No daemon works here now. \(client.startRemedy)" : ""
             Terminal.line(Terminal.oneLine(line + remedy))
         }
     }
 }
 
+/// `charnn cancel`: nothing that it has made is lost; `retry` lets it go on.
 struct Cancel: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Cancel a job; a running one ends with a checkpoint.",
@@ -53,6 +64,7 @@ struct Cancel: ParsableCommand {
     }
 }
 
+/// `charnn hold`: keeps its place in the queue, and other jobs go before.
 struct Hold: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Let a job wait until it is released; a running one ends with a checkpoint.",
@@ -72,6 +84,7 @@ struct Hold: ParsableCommand {
     }
 }
 
+/// `charnn release`: also of a job that the daemon holds, after its reason was mended.
 struct Release: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Let a held job run.",
@@ -89,6 +102,7 @@ struct Release: ParsableCommand {
     }
 }
 
+/// `charnn retry`: of one that is done, failed or cancelled; by the same name, in the same folder.
 struct Retry: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Let a job that ended go on from its newest checkpoint.",
@@ -112,6 +126,7 @@ struct Retry: ParsableCommand {
     }
 }
 
+/// `charnn end`: asks the run's process, which it finds by what it left in its folder, and waits for its checkpoint.
 struct End: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "End a run outside the queue that is at work, with a checkpoint.",
@@ -137,6 +152,7 @@ struct End: ParsableCommand {
         try reporting {
             let client = SpoolClient(try spool.existing(LocalStorage()))
             let runs = try client.runs()
+            // A run is meant first, as the command is for runs.
             if try runs.find(name) == nil, let job = try client.find(name) {
                 throw Failure(
                     "\(job.name) is a job of the queue; `charnn cancel \(job.name)` ends it", status: Failure.usage)
@@ -150,6 +166,7 @@ struct End: ParsableCommand {
                         "\(run.title) was asked to end and still works at its checkpoint; `charnn list --runs` shows it."
                     )
                 }
+                // The lock of the run's folder is looked at; it ends with the process.
                 usleep(50_000)
             }
             // It may have come to its end by itself.
@@ -158,6 +175,7 @@ struct End: ParsableCommand {
     }
 }
 
+/// `charnn clean`: removes folders for good, and so nothing without an age: given, or configured by the administrator.
 struct Clean: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Remove ended jobs, and runs outside the queue that ended or were stopped, with their folders.",
@@ -211,6 +229,7 @@ struct Clean: ParsableCommand {
             }
             return age
         }
+        // The administrator's `keep_jobs` holds for jobs, and is a good answer for runs, too.
         let path = ServiceConfiguration.standardPath
         let bytes = try LocalStorage().contents(of: path) ?? []
         guard let age = try ServiceConfiguration.parse(bytes, fileName: path.string).retention else {

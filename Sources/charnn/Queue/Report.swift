@@ -5,6 +5,7 @@ import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
+/// `charnn report`: the same ``MorningReport`` as the spool's page, collected now and with this user's rights.
 struct Report: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "The morning report: what ran since yesterday, what failed and why, what comes next.",
@@ -36,6 +37,7 @@ struct Report: ParsableCommand {
             let now = SpoolClock.system.wall()
             let report = try MorningReport.collect(
                 try spool.existing(storage), storage: storage, now: now, since: now - span)
+            // Reasons in it are other people's texts.
             guard let html else { return Terminal.line(Terminal.harmless(report.text)) }
             try storage.swap(FilePath(html).absolute, with: MorningPage(report).bytes)
             Terminal.line("Written: \(html)")

@@ -5,6 +5,7 @@ import CharnnStorage
 import CharnnWords
 import SystemPackage
 
+/// `charnn show`: what the status says, a line a fact, those that are known.
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show how one job, or one run outside the queue, stands.",
@@ -25,6 +26,7 @@ struct Show: ParsableCommand {
             let client = try job.client()
             let found = try client.named(job.name)
             guard let found, let status = found.status else { throw Failure(try client.why(job.name), status: 66) }
+            // As it is kept, for programs; it ends with its own line's end.
             if json { return Terminal.write(String(decoding: status.encoded, as: UTF8.self)) }
             let (state, folder) = (found.state, found.folder(in: client.layout))
             let losses = Sparkline.losses(of: folder.appending(.metrics), in: storage)
@@ -41,11 +43,13 @@ struct Show: ParsableCommand {
         }
     }
 
+    /// A fact in one line, whoever wrote it.
     private func line(_ name: String, _ value: String, _ colour: Terminal.Colour?) {
         let label = Terminal.dim(DisplayWidth.padded(name, to: 12))
         Terminal.line(label + Terminal.coloured(Terminal.oneLine(value), colour))
     }
 
+    /// - Parameter state: Where the job's file lies, which may be newer than the status.
     private func facts(_ status: JobStatus, _ state: JobState) -> [(String, String?)] {
         [
             ("owner", status.owner ?? status.submitter.map { People.system.name(of: $0) }),
@@ -70,6 +74,7 @@ struct Show: ParsableCommand {
         guard Terminal.isInteractive, Terminal.isUnicode, losses.count > 1, let low = losses.min(),
             let high = losses.max()
         else { return [] }
+        // Highest and lowest, for the picture has no axis.
         let range = "  \(fixed(high, 2)) to \(fixed(low, 2))"
         let width = min(60, Terminal.width - 12 - range.count - 1)
         return width < 8 ? [] : [("curve", Sparkline.text(losses, width: width) + range)]

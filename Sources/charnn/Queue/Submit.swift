@@ -4,6 +4,8 @@ import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
+/// `charnn submit`: three passes over all files (read and check, copy what they need, hand over), each complete before
+/// the next, so that of ten files with a mistake in one nothing is handed over.
 struct Submit: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Hand job files to the daemon.",
@@ -42,6 +44,7 @@ struct Submit: ParsableCommand {
             }
             try tellOfRuns(given.map(\.job), client)
             for (file, job, bytes) in ready {
+                // What fails from here on leaves those before it handed over.
                 let name = try client.submit(bytes, fileName: job.path.lastComponent?.string ?? "")
                 Terminal.line("\(file): handed over as \(name)\(try whoHasTheName(job.name, client, storage))")
             }
@@ -54,6 +57,8 @@ struct Submit: ParsableCommand {
     }
 
     /// What a person is told where the job will get a number.
+    ///
+    /// Words behind the sentence, or nothing. The number itself the daemon gives.
     private func whoHasTheName(_ name: String, _ client: SpoolClient, _ storage: LocalStorage) throws -> String {
         guard try storage.status(of: client.layout.folder(of: name)) != nil else { return "" }
         let former = try client.runs().list().first { $0.isFormer && $0.name == name }
@@ -65,6 +70,8 @@ struct Submit: ParsableCommand {
     }
 
     /// Says where a job names a run outside the queue as if it were one of the queue: it will wait for a job of that name.
+    ///
+    /// A warning only: a job of that name may be about to come.
     private func tellOfRuns(_ jobs: [NamedJobFile], _ client: SpoolClient) throws {
         let names = Set(jobs.map(\.name))
         let runs = try client.runs()
@@ -82,6 +89,8 @@ struct Submit: ParsableCommand {
 }
 
 /// Does something for all elements, and throws all that went wrong as one failure.
+///
+/// The status is that of the first.
 private func forAll<Element, Result>(_ all: [Element], _ work: (Element) throws -> Result) throws -> [Result] {
     var (results, failures): ([Result], [Failure]) = ([], [])
     for element in all {

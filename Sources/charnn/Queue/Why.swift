@@ -5,6 +5,8 @@ import CharnnStorage
 import CharnnWords
 import Glibc
 
+/// `charnn why`: the reason is ``SpoolClient``'s, in words; here is added what runs before, and when its turn would
+/// come. The hour is a guess, and says so.
 struct Why: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say why a job is where it is: what runs before it, and when it would start.",
@@ -31,6 +33,7 @@ struct Why: ParsableCommand {
                 let more = place.before.count > 10 ? " and \(place.before.count - 10) more" : ""
                 Terminal.line("Runs before it: \(shown)\(more).")
             }
+            // Nothing runs before it, or nobody will start it: the reason above says all.
             guard place.running != nil || !place.before.isEmpty, client.hasDaemon() != false else { return }
             guard let seconds = place.secondsUntilStart else {
                 return Terminal.line("When it would start cannot be told yet: no job here has run to its end.")
@@ -41,6 +44,8 @@ struct Why: ParsableCommand {
     }
 
     /// The local time so many seconds from now, such as `Tue 04:30`.
+    ///
+    /// With a date, where the day of the week could be another week's.
     private static func clock(in seconds: Double) -> String {
         var time = time_t(min(SpoolClock.system.wall() + seconds, 4e9))
         var parts = tm()

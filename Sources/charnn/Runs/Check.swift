@@ -11,6 +11,9 @@ import CharnnWords
 import Glibc
 import SystemPackage
 
+/// `charnn check`: what ``JobInspection`` finds, in words, and how long it would take, measured with ``Benchmark`` and
+/// ``TrainingCosts``. It writes nothing but for a temporary folder; 65 where anything is wrong, and 0 where something
+/// is not there yet.
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say what the daemon would say of a job file: errors, parameters, memory, steps, time.",
@@ -48,16 +51,19 @@ struct Check: ParsableCommand {
                     Terminal.error(message.hasPrefix(file) ? message : "\(file): \(message)")
                 }
             }
+            // Whatever was wrong: a script asks whether the files are valid.
             if bad > 0 { throw ExitCode(65) }
         }
     }
 
+    /// Each file by itself; what is wrong with one is thrown, all of it in one message.
     private func check(_ file: String) throws {
         let storage = LocalStorage()
         let given = try NamedJobFile(file, in: storage)
         let layout = try spool.layout
         let job = try FilesBeside(folder: given.path.removingLastComponent(), storage: storage)
             .located(try JobFile.parse(given.bytes, fileName: file))
+        // With this user's rights, and the daemon's caps: whether the daemon may read it all, only the daemon knows.
         var environment = JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil)
         environment.configuration.caps.all = ServiceConfiguration.caps(of: getuid(), in: layout, on: storage)
         let client = SpoolClient(layout, storage: storage)
@@ -66,6 +72,7 @@ struct Check: ParsableCommand {
         // Nothing is called valid before all of it has been looked at.
         var inspection = JobInspection(job, environment, storage: storage, engines: Engines())
         let outline = inspection.inspect(in: client)
+        // What its owner may not ask for is wrong in this spool, though not with the file.
         let broken = environment.configuration.caps.all.violation(of: try JobFile.requirements(given.bytes, file))
         let isOwn = try job.after.contains(given.name) && client.find(given.name) == nil
         let circle = isOwn ? "after: \(given.name) is this job, which would wait for itself; leave it out" : nil
@@ -91,6 +98,7 @@ struct Check: ParsableCommand {
         lines.forEach(Terminal.line)
     }
 
+    /// What the training comes to, a line each; without an engine that has the room, the text alone.
     private func description(of outline: TrainingOutline, _ section: TrainSection, _ caps: Caps) throws -> [String] {
         let (training, validation) = (outline.split.training.count, outline.split.validation.count)
         var lines = [
@@ -107,6 +115,7 @@ struct Check: ParsableCommand {
         return lines
     }
 
+    /// How long it takes here and now. What else the machine does meanwhile makes it longer.
     private func forecast(
         of outline: TrainingOutline, _ section: TrainSection, _ choice: EngineChoice, _ caps: Caps
     ) throws -> [String] {

@@ -5,6 +5,8 @@ import SystemPackage
 
 /// Shows a job that runs in the foreground: a live bar on a terminal, a line now and then elsewhere, and all of it in
 /// the job's `log.txt`.
+///
+/// The log has what a daemon would have written there; the bar is drawn from the status.
 final class ConsoleReporter: JobReporter {
     private let log: (any StorageFile)?
     private let bar = LiveLine()
@@ -13,6 +15,7 @@ final class ConsoleReporter: JobReporter {
     /// What is shown of the log: everything but debugging and lines about progress, which the bar shows.
     private let isQuiet: Bool
 
+    /// - Parameter isQuiet: Whether only notices and warnings are shown, as for a demonstration.
     init(log path: FilePath, storage: any Storage, isQuiet: Bool) {
         log = try? storage.openForAppending(path, mode: 0o640)
         self.isQuiet = isQuiet
@@ -22,6 +25,7 @@ final class ConsoleReporter: JobReporter {
         // A log that cannot be written is no reason to stop a run that can.
         try? log?.append(
             Array("\(JobStatus.time(SpoolClock.system.wall())) \(event.level.rawValue) \(event.message)\n".utf8))
+        // The reason why it failed is the last that a person reads, and belongs to standard error.
         if event.kind == .failed {
             clear()
             return Terminal.error("charnn: \(event.message)")

@@ -5,6 +5,12 @@ import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
+/// `charnn demo`: the first thing that many do with the program. It needs nothing that a fresh Debian has not, is done
+/// in about a minute, and ends with what to try next. The sizes in its job file were chosen for that minute on two
+/// cores.
+///
+/// It is a run like any other: a job file, a folder in `runs/`, the same code. Each time has a new name, so that
+/// nothing of an earlier one is lost and two can be compared.
 struct Demo: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Train a small model in about a minute and let it write.",
@@ -78,6 +84,7 @@ struct Demo: ParsableCommand {
                 layout: layout, runs: runs, beside: corpus.removingLastComponent(), storage: storage,
                 command: "\(Terminal.program) run\(spoolOption) \(folder.appending(.jobFile))", isQuiet: true
             ).run()
+            // Stopped on purpose is no failure, and has a status of its own.
             guard exit == .done else { throw ExitCode(exit == .checkpointed ? exit.rawValue : 1) }
             let written = try storage.contents(of: folder.appending(.generated).appending("1.txt")) ?? []
             Terminal.line()
@@ -105,8 +112,10 @@ struct Demo: ParsableCommand {
         }
     }
 
+    /// So that what is to be tried next finds the same spool.
     private var spoolOption: String { spool.spool.map { " --spool \($0)" } ?? "" }
 
+    /// Commands that can be pasted as they stand.
     private func farewell(_ name: String, _ folder: FilePath) {
         let option = spoolOption
         Terminal.line(Terminal.bold("Everything lies in \(folder)"))

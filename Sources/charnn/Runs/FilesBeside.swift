@@ -4,6 +4,9 @@ import CharnnStorage
 import SystemPackage
 
 /// The texts and models beside a job file, where a person's own commands look for them first.
+///
+/// A person who names `kjv.txt` means the one beside the file. For the daemon the same name begins in `corpora/`; so
+/// `run` and `check` look here first, and `submit` copies what it finds here.
 struct FilesBeside {
     /// The job file's folder.
     var folder: FilePath
@@ -29,6 +32,7 @@ struct FilesBeside {
         return try storage.status(of: found) != nil
     }
 
+    /// As messages call it.
     enum Kind: String { case text, model }
 
     /// Whether a relative path that names nothing beside the job file may name something in the spool.

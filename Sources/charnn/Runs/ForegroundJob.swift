@@ -6,8 +6,21 @@ import Glibc
 import SystemPackage
 
 /// A job run by a person's own process, with a person's own rights.
+///
+/// For `run` and `demo`. The work itself is ``JobRunner``'s, as in a daemon's worker; here is what the daemon does
+/// otherwise:
+///
+/// 1. Predecessors that are not there are refused: nobody would wait for them.
+/// 2. The folder's lock is taken, and ends with this process, whatever ends it.
+/// 3. Whether the folder is that of this run is looked at before anything in it is changed: it may be a job's, or of
+///    other settings.
+/// 4. `process` in the folder says who is at it, for `charnn end`; it is removed at the end.
+/// 5. Signals that would end a program end this one with a checkpoint. When it has ended the status says "stopped", and
+///    the same command goes on.
 struct ForegroundJob {
+    /// The run's, and of its folder unless a person has named another.
     var name: String
+    /// The job file as given; it is kept as `job.yaml`.
     var bytes: [UInt8]
     var fileName: String
     var folder: FilePath
@@ -17,6 +30,8 @@ struct ForegroundJob {
     var beside: FilePath
     var storage: any Storage
     /// What goes on with it.
+    ///
+    /// Told where a person could go on, or begin anew; it must be one that can be pasted.
     var command: String
     /// Whether what it wrote before is removed first.
     var isFresh = false
@@ -24,6 +39,7 @@ struct ForegroundJob {
 
     private static let stop = StopFlag()
 
+    /// - Throws: What refuses the run before it has begun; what ends it later is in the exit and was told.
     func run() throws -> WorkerExit {
         let job = try FilesBeside(folder: beside, storage: storage)
             .located(try JobFile.parse(bytes, fileName: fileName))
@@ -36,6 +52,7 @@ struct ForegroundJob {
             throw Failure("another worker is at \(folder); wait for it, or give --output another folder", status: 75)
         }
         var status = try formerStatus(jobFolder) ?? JobStatus(job: name, state: .active)
+        // Counted here, since no daemon does.
         status.attempts += 1
         status.startedAt = JobStatus.time(SpoolClock.system.wall())
         // A person who runs a job again gives it its time again.
@@ -52,16 +69,19 @@ struct ForegroundJob {
             try runner.requireSameRun()
         }
         try tellWhoseModels(job)
+        // Only now: a run that was refused leaves the file of the one that lies there.
         try storage.replace(jobFolder.jobFile, with: bytes)
         Self.listen()
         try ProcessIdentity.current?.save(folder.appending(.process), on: storage)
         let exit = runner.run()
         reporter.clear()
         settle(jobFolder)
+        // Without this the compiler may let go of the lock at its last use, which is where it was taken.
         withExtendedLifetime(lock) {}
         return exit
     }
 
+    /// A person's own: no roots, and models of their runs beside those of the queue.
     private var environment: JobEnvironment {
         var environment = JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil)
         environment.runs = runs.home.runs
@@ -110,6 +130,7 @@ struct ForegroundJob {
         // nohup has it ignored, so that the run outlasts its terminal.
         var hangup = sigaction()
         sigaction(SIGHUP, nil, &hangup)
+        // Handlers are functions of C, which cannot be compared; their addresses can.
         if unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) != unsafeBitCast(SIG_IGN, to: Int.self) {
             signal(SIGHUP) { _ in ForegroundJob.stop.set() }
         }

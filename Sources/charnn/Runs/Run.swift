@@ -6,6 +6,8 @@ import CharnnSpool
 import CharnnStorage
 import SystemPackage
 
+/// `charnn run`: finds the job file and its folder, has ``ForegroundJob`` do the work, and says how to go on. Exit
+/// statuses: 0 done, 1 failed, 75 to be tried again, 85 stopped with a checkpoint.
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a job here and now, without a daemon, in the same output layout.",
@@ -47,6 +49,7 @@ struct Run: ParsableCommand {
             let (layout, runs) = try spool.preparedForRuns(storage)
             let folder = output.map { FilePath($0).absolute } ?? runs.home.folder(ofRun: given.name)
             if output == nil { try tellOfFormerRun(given.name, runs, storage) }
+            // What was given is given again in the command that goes on.
             let options = [("--output", output), ("--spool", spool.spool)]
                 .map { name, value in value.map { " \(name) \($0)" } ?? "" }.joined()
             let exit = try ForegroundJob(
@@ -62,6 +65,7 @@ struct Run: ParsableCommand {
                 Terminal.line("Stopped with a checkpoint. To go on: \(Terminal.program) run \(file)\(options)")
                 throw ExitCode(exit.rawValue)
             default:
+                // The reason was told when it ended.
                 throw ExitCode(exit == .temporary ? exit.rawValue : 1)
             }
         }
@@ -80,6 +84,7 @@ struct Run: ParsableCommand {
     /// So many of the texts that were asked for are printed; all lie in the folder.
     private static let mostTexts = 3
 
+    /// What `generate` asked for, as far as a person reads it in a terminal.
     private func printTexts(of folder: FilePath, _ storage: LocalStorage) {
         let record = JobRecord("", folder: folder, in: storage)
         for text in record.generated.prefix(Self.mostTexts) {

@@ -7,17 +7,23 @@ import Glibc
 import SystemPackage
 
 /// `--spool`, for every command that looks into one.
+///
+/// A command takes the spool by what it wants to do: ``existing(_:)`` to look or to ask, ``prepared(_:)`` to hand
+/// something over, ``preparedForRuns(_:)`` to work itself. None of them makes a spool where somebody only looks.
 struct SpoolOptions: ParsableArguments {
     @Option(
         name: .long, help: ArgumentHelp("The spool folder.", discussion: spoolHelp, valueName: "dir"),
         completion: .directory)
     var spool: String?
 
+    /// Where the spool is, whether it is there or not: the option, the environment, the system's, or one's own.
     var layout: SpoolLayout {
         get throws { try SpoolLayout.choose(spool.map { FilePath($0) }, isDaemon: false) }
     }
 
     /// A spool that is there already: looking into one does not make it, for its name may be mistyped.
+    ///
+    /// - Throws: ``Failure``, where there is none, or it is not this user's to look at.
     func existing(_ storage: any Storage) throws -> SpoolLayout {
         let layout = try layout
         guard try whereAllowed(layout, { try storage.status(of: layout.incoming)?.kind == .directory }) else {
@@ -40,6 +46,7 @@ struct SpoolOptions: ParsableArguments {
     func preparedForRuns(_ storage: any Storage) throws -> (SpoolLayout, RunFolders) {
         let layout = try prepared(storage)
         let runs = try RunFolders(besides: layout, storage: storage)
+        // In the system's spool nobody has runs: they lie in the person's own.
         if runs.home != layout {
             try whereAllowed(runs.home) { try runs.home.requireLocal(on: storage) }
             _ = try made(runs.home, storage)
@@ -71,6 +78,8 @@ struct SpoolOptions: ParsableArguments {
 }
 
 /// A job file that a person names.
+///
+/// It is read as a whole and once: what was checked is what is run or handed over, whatever happens to the file.
 struct NamedJobFile {
     /// The job's name.
     var name: String
@@ -93,6 +102,8 @@ struct NamedJobFile {
 
 extension FilePath {
     /// The path with every link on its way followed, or as it is if nothing is there.
+    ///
+    /// For a person's own files only: in a spool links are not followed.
     var real: FilePath {
         guard let resolved = realpath(string, nil) else { return self }
         defer { free(resolved) }
@@ -100,6 +111,8 @@ extension FilePath {
     }
 
     /// The path made absolute from the current folder.
+    ///
+    /// Links on the way stay; `..` is taken as written.
     var absolute: FilePath {
         guard isRelative, let current = getcwd(nil, 0) else { return lexicallyNormalized() }
         defer { free(current) }

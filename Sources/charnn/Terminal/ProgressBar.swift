@@ -3,6 +3,8 @@ import CharnnSpool
 import CharnnWords
 
 /// One line that tells how far a job is.
+///
+/// For `run` and `follow` alike, from the status alone.
 enum ProgressBar {
     /// As much as fits: a bar, per cent, loss, bits per character, rate, time left; what matters less goes first.
     ///
@@ -34,6 +36,7 @@ enum ProgressBar {
         }
     }
 
+    /// With blocks it moves by an eighth of a column, so that one sees it move.
     private static func bar(_ part: Double, _ length: Int, _ isUnicode: Bool) -> String {
         guard isUnicode else {
             let done = Int(part * Double(length))

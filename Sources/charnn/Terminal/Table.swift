@@ -1,7 +1,12 @@
 import CharnnReports
 
 /// Rows of cells in aligned columns, as wide as there is room.
+///
+/// Widths are those of a terminal, not counts of characters. In a narrow window columns give way in the order of
+/// ``Column/giving``: each is cut down to what it can be read at, then left out, until the line fits. Nothing is ever
+/// wrapped.
 struct Table {
+    /// One line, whatever it was made of.
     struct Cell {
         var text: String
         var colour: Terminal.Colour?
@@ -12,6 +17,7 @@ struct Table {
         }
     }
 
+    /// A title, and what becomes of the column where there is no room.
     struct Column {
         var title: String
         var isRight: Bool
@@ -32,8 +38,10 @@ struct Table {
     var columns: [Column]
     var rows: [[Cell]]
 
+    // Spaces between two columns.
     private static let gap = 2
 
+    /// - Parameter room: Columns that a line may take; `.max` where lines do not go to a terminal.
     func text(room: Int) -> String {
         let widths = widths(room)
         let shown = columns.indices.filter { widths[$0] > 0 }

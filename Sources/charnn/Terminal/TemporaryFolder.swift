@@ -3,6 +3,9 @@ import Glibc
 import SystemPackage
 
 /// A folder that goes away with the value, and all that it holds.
+///
+/// The program's own scratch, such as an encoded text to be scored. A program that is killed leaves it to the system,
+/// which empties such places.
 final class TemporaryFolder {
     let path: FilePath
 

@@ -4,6 +4,10 @@ import CharnnSpool
 import Glibc
 
 /// What the program knows of the terminal it talks to.
+///
+/// All output of the commands goes through it, so that three things need no thought elsewhere: nothing but text reaches
+/// a pipe, nothing of another person's reaches the terminal as a command to it, and a reader that has gone away ends no
+/// work.
 enum Terminal {
     /// Whether standard output is a terminal.
     static let isTerminal = isatty(1) == 1
@@ -36,11 +40,13 @@ enum Terminal {
         guard called.contains("/"), let current = getcwd(nil, 0) else { return called }
         defer { free(current) }
         let folder = String(cString: current) + "/"
+        // A path below the current folder works from here as it is, and is shorter.
         return called.hasPrefix(folder) ? String(called.dropFirst(folder.count)) : called
     }()
 
     private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
+    /// As it is: what others wrote must have been made harmless before.
     static func write(_ text: String) { StandardOutput.write(text.utf8) }
 
     static func line(_ text: String = "") { write(text + "\n") }
@@ -63,6 +69,7 @@ enum Terminal {
         case cyan = "36"
     }
 
+    /// nil, or a terminal without colours: the text alone.
     static func coloured(_ text: String, _ colour: Colour?) -> String {
         colour.map { styled(text, $0.rawValue) } ?? text
     }
@@ -84,6 +91,8 @@ enum Terminal {
 }
 
 /// A line at the end of a terminal's output that is drawn again and again.
+///
+/// It is cleared before anything else is written, and where there is no terminal it is never there.
 final class LiveLine {
     private var isShown = false
 

@@ -2,10 +2,14 @@
 /// shown as a sign for it (Unicode's control pictures).
 ///
 /// Models write what they learned from, and may have learned from anything.
+///
+/// C0 controls become their pictures, C1 controls the replacement character; line ends and tabs pass. Bytes that are no
+/// UTF-8 pass too, and are the terminal's to show.
 struct TerminalFilter {
     /// The first byte of C1 control characters in UTF-8, held back until the second is known.
     private var hasLead = false
 
+    /// - Returns: What can be shown now; a byte may be held back until the next call.
     mutating func pass(_ bytes: [UInt8]) -> [UInt8] {
         var passed: [UInt8] = []
         passed.reserveCapacity(bytes.count)
