@@ -343,7 +343,7 @@ final class MainLoop {
     private var statusText: String {
         StatusLine.text(
             running: running.all.filter { $0.end == nil }.map { running in
-                (running.job, keeper.isPrivate(running.job) ? nil : running.status)
+                (running.job, keeper.isPrivate(running.job) ? StatusLine.closed(running.job) : running.status)
             },
             counts: (keeper.count(.queue), keeper.count(.held), keeper.count(.failed)), pause: keeper.pause,
             shortage: shortage,

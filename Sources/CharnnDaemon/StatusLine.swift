@@ -23,6 +23,13 @@ enum StatusLine {
         return (running.map(progress) + [rest]).joined(separator: "; ")
     }
 
+    /// All that is told of a job that is its owner's alone.
+    static func closed(_ job: String) -> JobStatus {
+        var status = JobStatus(job: job, state: .active)
+        status.phase = "running"
+        return status
+    }
+
     private static func progress(of job: String, _ status: JobStatus?) -> String {
         var parts = ["\(job): \(status?.phase ?? "starting")"]
         if let step = status?.step {

@@ -84,6 +84,9 @@ struct StatusLineTests {
         #expect(
             StatusLine.text(running: [("kjv", status)], counts: (7, 1, 0))
                 == "kjv: training, step 120/4000 (3 %), loss 1.920, 2 h 13 min left; 7 queued, 1 held, 0 failed")
+        #expect(
+            StatusLine.text(running: [("own", StatusLine.closed("own"))], counts: (0, 0, 0))
+                == "own: running; 0 queued, 0 held, 0 failed")
         #expect(StatusLine.text(running: [], counts: (0, 0, 2)) == "Idle; 0 queued, 0 held, 2 failed")
     }
 }

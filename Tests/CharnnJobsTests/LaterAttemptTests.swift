@@ -1,3 +1,4 @@
+import CharnnCheckpoint
 import CharnnCorpus
 import CharnnJobs
 import CharnnModel
@@ -100,6 +101,22 @@ import Testing
         if second["1.txt"]?.starts(with: Array("line".utf8)) == true {
             #expect(third["attempt-2/1.txt"] == second["1.txt"] && third["attempt-2/2.txt"] == second["2.txt"])
         }
+    }
+
+    @Test func `a job that asks for another network is refused before anything of its run is changed`() throws {
+        fixture.onEvent = { [unowned fixture] in if $0.kind == .checkpointSaved { fixture.stop.set() } }
+        #expect(try fixture.run("a", JobFixture.training) == .checkpointed)
+        fixture.onEvent = nil
+        // One that is damaged is swept by a run that goes on.
+        try fixture.storage.replace(output.checkpoints.file(step: 9999), with: [1, 2, 3])
+        func found() throws -> [String] {
+            try fixture.storage.list(output.path.appending(.checkpoints)).sorted()
+        }
+        let before = try found()
+        let other = JobFixture.training.replacing("hidden_size: 24", with: "hidden_size: 32")
+        #expect(try fixture.run("a", other) == .badJob)
+        #expect(try found() == before)
+        #expect(try fixture.run("a", JobFixture.training) == .done)
     }
 
     @Test func `an edited text is told of, and the job goes on with the text as it was`() throws {

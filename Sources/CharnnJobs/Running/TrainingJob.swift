@@ -74,6 +74,8 @@ final class TrainingJob {
         try runner.storage.createDirectories(folder.path, mode: 0o750)
         let (newest, damaged) = try folder.checkpoints.newest()
         try requireEngine(resuming: newest)
+        // Before anything of the run that the folder holds is changed.
+        if let newest { try RunIdentity.check(section, against: newest, remedy: runner.environment.startingAnew) }
         for (_, error) in damaged {
             keeper.event(.checkpointDamaged, .warning, "A checkpoint is passed over: \(error)")
         }
