@@ -102,17 +102,17 @@ public struct SpoolClient: Sendable {
         }
         do throws(StorageError) {
             // Nobody can take the name before, who does not know it.
-            let temporary = layout.incoming.appending(".\(UInt64.random(in: 0 ... .max)).\(file).partial")
-            let writing = try storage.create(temporary, mode: 0o644)
+            let aside = try FileAside(
+                layout.incoming.appending(".\(UInt64.random(in: 0 ... .max)).\(file).partial"), mode: 0o644, in: storage
+            )
             // The daemon is another user in a shared spool and must be able to read it, whatever this user's mask.
-            try storage.setMode(0o644, of: temporary)
-            try writing.append(bytes)
-            try writing.synchronize()
+            try storage.setMode(0o644, of: aside.path)
+            try aside.file.append(bytes)
             var number = 1
             while true {
                 let name = "\(JobFileName(name: file.name.numbered(number), ending: file.ending))"
                 do {
-                    try storage.rename(temporary, to: layout.incoming.appending(name), replacing: false)
+                    try aside.publish(as: layout.incoming.appending(name), replacing: false)
                     // incoming/ of a shared spool cannot be opened by submitters, and so not synced by them; what
                     // the daemon accepts, it syncs.
                     try? storage.synchronizeDirectory(layout.incoming)
