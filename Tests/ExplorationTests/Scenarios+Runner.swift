@@ -113,7 +113,8 @@ extension Scenario {
         ).acting { night in
             night.turn()
             night.look(for: "runs/t")
-            try? JobFolder(Night.layout.folder(ofRun: "t"), in: night.disk).removeOutput()
+            try? JobFolder(Night.layout.folder(ofRun: "t"), in: night.disk).removeOutput(
+                beginning: JobStatus(job: "t", state: .active))
             _ = try? night.client.runs().clean(endedBefore: 4e9)
             night.runNext()
             night.settle()
