@@ -116,4 +116,69 @@ import Testing
         #expect(try spool.charnn("run", "another.yaml", "--fresh", "--output", folder).status == 0)
         #expect(try spool.runStatus("tale")?.job == "another")
     }
+
+    // MARK: - What is damaged
+
+    @Test func `all that tells of a run with a damaged status says what can be done`() throws {
+        #expect(try spool.charnn("run", "tale.yaml").status == 0)
+        try spool.storage.replace(spool.run("tale").appending(.status), with: Array("{".utf8))
+        for command in ["show", "why", "follow"] {
+            let end = try spool.charnn(command, "tale")
+            let words = end.output + end.error
+            #expect(words.contains("). `charnn run --fresh` with its job file"), "\(command): \(words)")
+            #expect(!words.contains("goes on from there"), "\(command): \(words)")
+        }
+        let checked = try spool.charnn("fsck")
+        #expect(checked.status == 2 && checked.output.contains("status.json: it cannot be read"), "\(checked.output)")
+        #expect(checked.output.contains("`charnn run --fresh`"), "\(checked.output)")
+        let refused = try spool.charnn("run", "tale.yaml")
+        #expect(refused.status == 65 && refused.error.contains("--fresh"), "\(refused.error)")
+        #expect(try spool.charnn("run", "tale.yaml", "--fresh").status == 0)
+        #expect(try spool.charnn("fsck").status == 0)
+    }
+
+    @Test func `a run is told to be run again, and no job`() throws {
+        #expect(try spool.charnn("run", "tale.yaml").status == 0)
+        try spool.storage.replace(spool.run("tale").appending(.model), with: Array("no model".utf8))
+        let checked = try spool.charnn("fsck")
+        #expect(checked.output.contains("or `charnn run --fresh` with its job file"), "\(checked.output)")
+        #expect(!checked.output.contains("drop the job"))
+        try write("tale.yaml", "time_limit: 1s\n" + QueueTests.training.replacing("epochs: 2", with: "epochs: 200000"))
+        let ended = try spool.charnn("run", "--fresh", "tale.yaml")
+        #expect(ended.status == 1 && ended.error.contains("Raise time_limit and run it again"), "\(ended.error)")
+    }
+
+    // MARK: - How it is named
+
+    @Test(.endsWhatHangs) func `a run in a folder of one's own is shown and ended by its path`() throws {
+        try write("tale.yaml", QueueTests.training.replacing("epochs: 2", with: "epochs: 200000"))
+        let folder = spool.folder.path.appending("mine")
+        for word in ["mine", "./mine", folder.string] {
+            let run = try spool.start(.charnn, ["run", "tale.yaml", "--output", "mine"])
+            try eventually("it trains") {
+                let status = try JobStatus.read(folder.appending(.status), on: spool.storage)
+                return run.hasEnded || (status?.state == .active && status?.phase == "training")
+            }
+            let shown = try spool.charnn("show", word)
+            #expect(shown.output.contains("run         \(folder)\nstate       active"), "\(shown.output)\(shown.error)")
+            #expect(try spool.charnn("why", word).output.contains("`charnn end \(folder)`"))
+            let ended = try spool.charnn("end", word)
+            #expect(
+                ended.output.contains("is stopped") && ended.output.contains("`charnn run --output \(folder)`"),
+                "\(ended.output)\(ended.error)")
+            #expect(try run.end().status == 85)
+        }
+        #expect(try spool.charnn("show", "./nothing").status == 66)
+        #expect(try spool.charnn("end", ".").status == 66)
+    }
+
+    @Test func `the path of a run in the spool, and of a job, means that run and no other`() throws {
+        #expect(try spool.charnn("run", "tale.yaml").status == 0)
+        try spool.drop("tale.yaml", QueueTests.training)
+        try spool.corpus("tale.txt", Corpus.tale(6000))
+        #expect(try spool.once().status == 0)
+        #expect(try spool.charnn("show", spool.run("tale").string).output.contains("run         runs/tale\n"))
+        #expect(try spool.charnn("show", "./tale").status == 66)
+        #expect(try spool.charnn("end", spool.output("tale").string).status == 66)
+    }
 }

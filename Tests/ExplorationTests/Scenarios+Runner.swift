@@ -162,7 +162,7 @@ extension Night {
         let jobs = (try? client.list()) ?? []
         if let runs = try? client.runs() {
             _ = try? runs.list()
-            _ = try? runs.end(job)
+            if let run = try? runs.find(job) { try? runs.end(run) }
         }
         for name in jobs.map(\.name) + [job] { _ = try? client.why(name) }
         _ = Sparkline.losses(of: JobFolder(layout.folder(of: job), in: disk).metrics, in: disk)

@@ -9,6 +9,8 @@ struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show how one job, or one run outside the queue, stands.",
         discussion: """
+            A run outside the queue that was begun with --output is named by the path of its folder.
+
             Example, with the job of `charnn submit --help`:
               charnn show night
               charnn show night --json
@@ -23,7 +25,7 @@ struct Show: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let client = try job.client()
-            let found = try client.named(job.name)
+            let found = try client.found(job.name)
             guard let found, let status = found.status else { throw Failure(try client.why(job.name), status: 66) }
             if json { return Terminal.write(String(decoding: status.encoded, as: UTF8.self)) }
             let (state, folder) = (found.state, found.folder(in: client.layout))

@@ -15,7 +15,7 @@ struct Run: ParsableCommand {
             goes on from there, --fresh begins anew, once all that the job reads has been looked at.
 
             With --output it lies in another folder, which is new, empty, or has the same run: a folder with files that no run \
-            wrote is refused.
+            wrote is refused. No list knows of it; `charnn show` and `charnn end` take the folder's path.
 
             Texts and models are looked for beside the job file first, then in the spool: texts in corpora/, models that \
             model: or from: names by a job of the queue, else by a run of yours. What is not \
