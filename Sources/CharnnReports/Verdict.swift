@@ -101,7 +101,7 @@ public enum Verdict: Equatable, Sendable {
             return "The validation loss is still falling. "
                 + (isRunning
                     ? "More epochs than it has may pay."
-                    : "More training would help: raise epochs and retry the job; it goes on from here.")
+                    : "More training would help: raise epochs and let it run again; it goes on from here.")
         case .flat:
             return "The validation loss has become flat: more of the same brings little. A lower learning rate at the "
                 + "end (lr_schedule: cosine), a larger network or more text may."

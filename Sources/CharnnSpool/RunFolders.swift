@@ -39,25 +39,49 @@ public struct RunFolders: Sendable {
         public var status: JobStatus?
         /// Why the status cannot be read.
         public var problem: String?
+        public var place: Place
         /// Whether it lies in `jobs/`.
-        public var isFormer: Bool
+        public var isFormer: Bool { place == .jobs }
         /// What names it and no job.
-        public var title: String { isFormer ? name : RunFolders.prefix + name }
+        public var title: String {
+            switch place {
+            case .runs: RunFolders.prefix + name
+            case .jobs: name
+            case .elsewhere: folder.string
+            }
+        }
 
         /// How it stands, and what to do about it.
         public var sentence: String {
             let step = status?.step.flatMap { step in status?.totalSteps.map { " at step \(step) of \($0)" } } ?? ""
-            let reason = (status?.reason ?? problem).map { ": \($0)" } ?? "."
+            let reason = (status?.reason ?? problem).map { ": \($0)\($0.hasSuffix(".") ? "" : ".")" } ?? "."
+            let option = place == .runs ? "" : " --output \(folder)"
+            let further =
+                problem == nil
+                ? "`charnn run\(option)` with its job file goes on from there." : "\(RunFolders.beginningAnew)."
             let how =
                 switch state {
                 case .active: "is running\(step); `charnn end \(title)` ends it with a checkpoint."
                 case .done: "is done."
                 case .failed: "failed\(reason)"
-                default: "is stopped\(step)\(reason) `charnn run` with its job file goes on from there."
+                default: "is stopped\(step)\(reason) \(further)"
                 }
             return "\(title) is a run outside the queue and \(how)"
         }
     }
+
+    /// Where a run's folder lies.
+    public enum Place: Sendable {
+        /// In `runs/`.
+        case runs
+        /// In `jobs/`, where version 0.1.0 put it.
+        case jobs
+        /// Where a person wanted it; no list knows of it.
+        case elsewhere
+    }
+
+    /// What to do where a run in `runs/` cannot go on, without a full stop.
+    public static let beginningAnew = "`charnn run --fresh` with its job file begins anew, and removes what it made"
 
     // MARK: - Looking
 
@@ -68,7 +92,7 @@ public struct RunFolders: Sendable {
             for name in try names(in: home.runs) {
                 let folder = home.folder(ofRun: name)
                 guard try storage.status(of: folder)?.kind == .directory else { continue }
-                runs.append(run(name, folder, isFormer: false))
+                runs.append(run(name, folder, place: .runs))
             }
             for layout in former { runs += try formerRuns(in: layout) }
             return runs.sorted { ($0.name, $0.folder.string) < ($1.name, $1.folder.string) }
@@ -85,12 +109,12 @@ public struct RunFolders: Sendable {
         do throws(StorageError) {
             let born = SpoolLayout.bornName(of: plain, in: home.runs, on: storage)
             let folder = home.folder(ofRun: born)
-            if try storage.status(of: folder)?.kind == .directory { return run(born, folder, isFormer: false) }
+            if try storage.status(of: folder)?.kind == .directory { return run(born, folder, place: .runs) }
             guard !isMarked else { return nil }
             for layout in former {
                 let born = SpoolLayout.bornName(of: plain, in: layout.jobs, on: storage)
                 if try formerStatus(born, layout) != nil {
-                    return run(born, layout.folder(of: born), isFormer: true)
+                    return run(born, layout.folder(of: born), place: .jobs)
                 }
             }
             return nil
@@ -99,13 +123,36 @@ public struct RunFolders: Sendable {
         }
     }
 
+    /// The run whose output lies in a folder, such as that of `charnn run --output`; nil if there is none.
+    ///
+    /// - Parameter folder: An absolute path, with links followed.
+    public func find(at folder: FilePath) throws(SpoolClientError) -> Run? {
+        let directory = folder.removingLastComponent()
+        guard let name = folder.lastComponent?.string else { return nil }
+        if directory == home.runs { return try find(Self.prefix + name) }
+        do throws(StorageError) {
+            if let layout = former.first(where: { $0.jobs == directory }) {
+                return try formerStatus(name, layout).map { _ in run(name, folder, place: .jobs) }
+            }
+            guard let status = try JobStatus.read(folder.appending(.status), on: storage), status.isOfRun else {
+                return nil
+            }
+            return run(status.job, folder, place: .elsewhere)
+        } catch {
+            throw SpoolClientError(error)
+        }
+    }
+
+    /// A run as it is by now.
+    public func again(_ run: Run) -> Run { self.run(run.name, run.folder, place: run.place) }
+
     private func names(in directory: FilePath) throws(StorageError) -> [String] {
         guard try storage.status(of: directory) != nil else { return [] }
         return try storage.list(directory).filter { JobName($0) != nil }
     }
 
     /// A run as its folder tells; one that cannot be read keeps none of the others from being told of.
-    private func run(_ name: String, _ folder: FilePath, isFormer: Bool) -> Run {
+    private func run(_ name: String, _ folder: FilePath, place: Place) -> Run {
         var (status, problem): (JobStatus?, String?)
         do throws(StorageError) {
             status = try JobStatus.read(folder.appending(.status), on: storage)
@@ -127,7 +174,7 @@ public struct RunFolders: Sendable {
             status?.phase = nil
             status?.secondsLeft = nil
         }
-        return Run(name: name, folder: folder, state: state, status: status, problem: problem, isFormer: isFormer)
+        return Run(name: name, folder: folder, state: state, status: status, problem: problem, place: place)
     }
 
     /// The runs among a spool's job folders.
@@ -142,7 +189,7 @@ public struct RunFolders: Sendable {
         var runs: [Run] = []
         for name in try names(in: layout.jobs) where !jobs.contains(name) {
             guard try formerStatus(name, layout) != nil else { continue }
-            runs.append(run(name, layout.folder(of: name), isFormer: true))
+            runs.append(run(name, layout.folder(of: name), place: .jobs))
         }
         return runs
     }
@@ -165,11 +212,8 @@ public struct RunFolders: Sendable {
 
     /// Asks a run that works to end with a checkpoint.
     ///
-    /// - Returns: The run as it was.
-    public func end(_ name: String) throws(SpoolClientError) -> Run {
-        guard let run = try find(name) else {
-            throw SpoolClientError(.notFound, "there is no run named \(name); `charnn list --runs` shows all")
-        }
+    /// - Parameter run: As it was found.
+    public func end(_ run: Run) throws(SpoolClientError) {
         guard run.state == .active else {
             throw SpoolClientError(.wrongState, "nothing is to be ended: \(run.sentence)")
         }
@@ -179,7 +223,6 @@ public struct RunFolders: Sendable {
                 "the process that works at \(run.title) is not known here: end it where it was started, with Ctrl-C or kill"
             )
         }
-        return run
     }
 
     /// Whether somebody works at a run.

@@ -2,6 +2,7 @@ import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
 import Foundation
+import Glibc
 import SystemPackage
 import Testing
 
@@ -134,5 +135,21 @@ import Testing
         #expect(end.output.contains("epochs: 48 would do"), "\(end.output)")
         let more = try check(Self.training.replacing("epochs: 1", with: "epochs: 48"))
         #expect(!more.output.contains("would do"))
+    }
+
+    @Test(.endsWhatHangs, arguments: [SIGTERM, SIGHUP, SIGINT])
+    func `what it measures with goes away with it when a signal ends it`(number: Int32) throws {
+        let parent = spool.folder.path.appending("tmp")
+        try spool.storage.createDirectory(parent, mode: 0o755)
+        let job = Self.training.replacing("hidden_size: 8", with: "hidden_size: 1024")
+        try spool.storage.replace(spool.folder.path.appending("job.yaml"), with: Array(job.utf8))
+        let check = try spool.start(.charnn, ["check", "job.yaml"], ["TMPDIR": parent.string])
+        try eventually("it writes") {
+            let folders = try spool.storage.list(parent)
+            return try check.hasEnded || folders.contains { try !spool.storage.list(parent.appending($0)).isEmpty }
+        }
+        check.signal(number)
+        #expect(try check.end().status == 128 + number)
+        #expect(try spool.storage.list(parent) == [])
     }
 }

@@ -52,6 +52,24 @@ struct FullDiskTests {
         try spool.expectResults("a", equal: expected)
     }
 
+    @Test func `a check without room to measure in counts the steps alone, and calls no job bad for it`() throws {
+        let spool = try TestSpool()
+        try spool.corpus("tale.txt", Corpus.tale(20000))
+        let folder = spool.folder.path.appending("small")
+        try spool.storage.createDirectory(folder, mode: 0o700)
+        let disk = try SmallDisk(at: folder, megabytes: 1)
+        defer { disk.unmount() }
+        let job = spool.folder.path.appending("big.yaml")
+        let large = Self.job.replacing("hidden_size: 96", with: "hidden_size: 512")
+        try spool.storage.replace(job, with: Array(large.utf8))
+        let end = try spool.charnn("check", "big.yaml", with: ["TMPDIR": folder.string])
+        #expect(end.status == 0 && end.output.hasPrefix("big.yaml: valid\n"), "\(end.output)\(end.error)")
+        #expect(end.output.contains("the steps alone") && end.output.contains("No space left"), "\(end.output)")
+        #expect(try spool.storage.list(folder) == [])
+        let none = try spool.charnn("check", "big.yaml", with: ["TMPDIR": "/nowhere"])
+        #expect(none.status == 0 && none.output.contains("set TMPDIR"), "\(none.output)\(none.error)")
+    }
+
     @Test func `a disk without inodes pauses the queue until files are removed`() throws {
         let spool = try TestSpool()
         let disk = try SmallDisk(at: spool.layout.root, megabytes: 64, inodes: 400)

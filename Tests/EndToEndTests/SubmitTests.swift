@@ -143,4 +143,44 @@ import Testing
         #expect(try spool.charnn("run", "text.yaml").status == 1)
         #expect(try spool.storage.list(spool.layout.incoming) == [])
     }
+
+    @Test(.endsWhatHangs) func `texts of one name that are submitted at once each get a name of their own`() throws {
+        let count = 8
+        for number in 1...count {
+            // Each so long that the others come while it is copied.
+            try write("p\(number)/own.txt", String(repeating: "\(number) owls. ", count: 500_000))
+            try write("p\(number)/night\(number).yaml", job("own.txt"))
+        }
+        let submits = try (1...count).map { try spool.start(.charnn, ["submit", "p\($0)/night\($0).yaml"]) }
+        for submit in submits {
+            let end = try submit.end()
+            #expect(end.status == 0, "\(end.error)")
+        }
+        #expect(try texts().count == count)
+        for number in 1...count {
+            let text = try spool.text(spool.layout.incoming.appending("night\(number).yaml"))
+            let named = try #require(
+                try texts().first { text.contains("corpus: \($0)\n") || text.contains("\"\($0)\"") })
+            #expect(try spool.text(spool.layout.corpora.appending(named)).hasPrefix("\(number) owls"))
+        }
+    }
+
+    @Test func `an empty text and a model that is none are refused before anything is copied`() throws {
+        try write("good.txt", Corpus.tale(3000))
+        try write("good.yaml", job("good.txt"))
+        try write("empty.txt", "")
+        try write("none.safetensors", "")
+        let path = spool.folder.path.appending("empty.txt").string
+        let bad: [(String, says: String)] = [
+            (job("empty.txt"), "there is no text in"), (job(path), "there is no text in"),
+            ("evaluate: {model: ./none.safetensors, corpus: good.txt}\n", "none.safetensors"),
+        ]
+        for (text, says) in bad {
+            try write("bad.yaml", text)
+            let end = try spool.charnn("submit", "good.yaml", "bad.yaml")
+            #expect(end.status == 65 && end.error.contains("bad.yaml: ") && end.error.contains(says), "\(end.error)")
+            #expect(end.error.contains("nothing was handed over") && !end.output.contains("copied"))
+            #expect(try texts() == [] && spool.storage.list(spool.layout.incoming) == [])
+        }
+    }
 }

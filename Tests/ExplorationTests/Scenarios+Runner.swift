@@ -113,7 +113,8 @@ extension Scenario {
         ).acting { night in
             night.turn()
             night.look(for: "runs/t")
-            try? JobFolder(Night.layout.folder(ofRun: "t"), in: night.disk).removeOutput()
+            try? JobFolder(Night.layout.folder(ofRun: "t"), in: night.disk).removeOutput(
+                beginning: JobStatus(job: "t", state: .active))
             _ = try? night.client.runs().clean(endedBefore: 4e9)
             night.runNext()
             night.settle()
@@ -161,7 +162,7 @@ extension Night {
         let jobs = (try? client.list()) ?? []
         if let runs = try? client.runs() {
             _ = try? runs.list()
-            _ = try? runs.end(job)
+            if let run = try? runs.find(job) { try? runs.end(run) }
         }
         for name in jobs.map(\.name) + [job] { _ = try? client.why(name) }
         _ = Sparkline.losses(of: JobFolder(layout.folder(of: job), in: disk).metrics, in: disk)

@@ -1,7 +1,7 @@
 import CharnnCorpus
 import CharnnModel
 import CharnnSpool
-import CharnnStorage
+public import CharnnStorage
 import Glibc
 public import SystemPackage
 
@@ -22,6 +22,8 @@ public struct JobEnvironment: Sendable {
     public var runs: FilePath?
     /// How a person begins anew whose file asks for another run than the checkpoints are of.
     public var startingAnew = "drop the file under another name (with from: to begin with these weights)"
+    /// What a person does to have the job go on, once that is mended which ended it.
+    public var tryingAgain = "retry"
     /// Folders that corpora and models must lie below; nil: anywhere, as for a person's own command.
     public var roots: [FilePath]?
     /// The numeric user id of who dropped the job. Where there are ``roots`` and nobody knows it, nothing is read.
@@ -70,6 +72,13 @@ public struct JobEnvironment: Sendable {
             let path = SpoolLayout.model(at: FilePath(text), jobs: jobs, corpora: corpora, on: storage)
             return try allowed(FilePath(text), at: path, what: "model", in: storage)
         }
+    }
+
+    /// All texts and models that a job reads, where they lie.
+    public func files(readBy job: JobFile, in storage: any Storage) throws(JobError) -> [FilePath] {
+        var files = try corpusFiles(job.textPaths, in: storage)
+        for reference in job.modelReferences { files.append(try modelFile(reference, in: storage)) }
+        return files.map(\.path)
     }
 
     /// Whether a job has a model by now.

@@ -124,21 +124,28 @@ public struct JobFolder: Sendable {
 
     /// Removes all that a run wrote here, so that it begins anew; what others put here stays.
     ///
-    /// Checkpoints go first and the status last: what a crash leaves begins anew too, and is still known for a run.
+    /// Checkpoints go first, then the status is replaced: what a crash leaves begins anew too, is always known for a run,
+    /// and has no record of results that are gone.
     ///
     /// Only what has a name of ours is removed: a person may have named a folder with other things in it.
-    public func removeOutput() throws(StorageError) {
-        let others = JobFolderFile.allCases.filter { ![.checkpoints, .status, .lock].contains($0) }
-        for file in [.checkpoints] + others + [.status] {
-            let path = path.appending(file)
-            try storage.discard(path.partial)
-            switch try storage.status(of: path)?.kind {
-            case nil: continue
-            case .directory: try storage.removeTree(path)
-            default: try storage.discard(path)
-            }
-        }
+    ///
+    /// - Parameter status: Of the run that begins.
+    public func removeOutput(beginning status: JobStatus) throws(StorageError) {
+        try remove(.checkpoints)
         try storage.synchronizeDirectory(path)
+        try status.save(statusFile, on: storage)
+        for file in JobFolderFile.allCases where ![.checkpoints, .status, .lock].contains(file) { try remove(file) }
+        try storage.synchronizeDirectory(path)
+    }
+
+    private func remove(_ file: JobFolderFile) throws(StorageError) {
+        let path = path.appending(file)
+        try storage.discard(path.partial)
+        switch try storage.status(of: path)?.kind {
+        case nil: return
+        case .directory: try storage.removeTree(path)
+        default: try storage.discard(path)
+        }
     }
 
     func exists(_ file: FilePath) -> Bool { (try? storage.status(of: file)) != nil }

@@ -203,13 +203,14 @@ public final class JobRunner {
         if let cap = brokenCap() {
             return JobError(
                 .badData,
-                "\(cap); the best model so far and a checkpoint are kept. An administrator can raise the cap; then retry"
+                "\(cap); the best model so far and a checkpoint are kept. An administrator can raise the cap; then "
+                    + environment.tryingAgain
             )
         }
         return JobError(
             .badData,
             "the job's time_limit is over; the best model so far and a checkpoint are kept. "
-                + "Raise time_limit and retry to go on")
+                + "Raise time_limit and \(environment.tryingAgain) to go on")
     }
 
     func engineChoice(precision: PrecisionChoice) -> EngineChoice {

@@ -203,8 +203,8 @@ final class TrainingJob {
             throw JobError(
                 .badData,
                 "\(folder.model) is not what this run wrote: it was changed or damaged, and no checkpoint from before step "
-                    + "\(bestStep) is left to write it again. Put it back from a copy and retry; or remove it and retry, "
-                    + "and the run goes on without the best model so far")
+                    + "\(bestStep) is left to write it again. Put it back from a copy, or remove it, and "
+                    + "\(runner.environment.tryingAgain): without it the run goes on without the best model so far")
         }
         keeper.warn(
             "model.safetensors was changed or damaged since the run wrote it at step \(bestStep); the run goes back to "
@@ -444,8 +444,8 @@ final class TrainingJob {
                 : "is not what this run wrote: it was changed or damaged while it ran"
             throw JobError(
                 .badData,
-                "\(folder.model) \(what). Remove it and retry: the run goes on from its newest checkpoint, without the "
-                    + "best model so far")
+                "\(folder.model) \(what). Remove it and \(runner.environment.tryingAgain): the run goes on from its newest "
+                    + "checkpoint, without the best model so far")
         }
         var last = model
         last.parameters = try engine.parameters()

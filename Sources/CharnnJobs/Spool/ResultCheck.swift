@@ -31,7 +31,8 @@ public struct ResultCheck {
         for directory in [layout.jobs, layout.runs] where try storage.status(of: directory)?.kind == .directory {
             for name in try storage.list(directory).sorted() where !name.hasPrefix(".") {
                 let folder = directory.appending(name)
-                if try storage.status(of: folder)?.kind == .directory { try lookAt(JobFolder(folder, in: storage)) }
+                guard try storage.status(of: folder)?.kind == .directory else { continue }
+                try lookAt(JobFolder(folder, in: storage), isRun: directory == layout.runs)
             }
         }
         guard try storage.status(of: layout.corpora)?.kind == .directory else { return }
@@ -45,8 +46,14 @@ public struct ResultCheck {
     }
 
     /// Compares what a job's record lists, and opens what it does not.
-    private mutating func lookAt(_ folder: JobFolder) throws(StorageError) {
-        let status = folder.status()
+    private mutating func lookAt(_ folder: JobFolder, isRun: Bool) throws(StorageError) {
+        let status = isRun ? statusOfRun(folder) : folder.status()
+        let isFormerRun = !isRun && status?.isOfRun == true
+        let remedy =
+            isRun
+            ? RunFolders.beginningAnew
+            : isFormerRun
+                ? "`charnn run` with its job file makes it again" : "drop the job again under another name"
         // A worker changes these files; each is whole when it is there, but none stays.
         if status?.state == .active, try storage.isLocked(folder.path.appending(.lock)) { return }
         // Of a job that goes on the record says what was, and files have changed since.
@@ -55,7 +62,7 @@ public struct ResultCheck {
         for result in isResult ? status?.results ?? [] : [] {
             let path = folder.path.pushing(FilePath(result.path))
             compared.insert(path)
-            lookAt(result, at: path, in: folder.path)
+            lookAt(result, at: path, in: folder.path, remedy)
             guard path == folder.manifest else { continue }
             let listed = (try? storage.contents(of: path)).flatMap { $0 }.flatMap(JobFolder.listed)
             guard let listed else {
@@ -65,7 +72,7 @@ public struct ResultCheck {
             for (name, sha256) in listed {
                 lookAt(
                     JobStatus.Result(path: name, sha256: sha256, bytes: -1), at: folder.path.pushing(FilePath(name)),
-                    in: folder.path)
+                    in: folder.path, remedy)
             }
         }
         for path in [folder.model, folder.lastModel] where !compared.contains(path) && folder.exists(path) {
@@ -82,9 +89,22 @@ public struct ResultCheck {
         try lookAt(folder.checkpoints)
     }
 
-    private mutating func lookAt(_ result: JobStatus.Result, at path: FilePath, in folder: FilePath) {
+    /// The status of a run outside the queue, of which the check of the spool knows nothing.
+    private mutating func statusOfRun(_ folder: JobFolder) -> JobStatus? {
+        do throws(StorageError) {
+            return try JobStatus.read(folder.statusFile, on: storage)
+        } catch {
+            tell(folder.statusFile, "it cannot be read (\(error)); \(RunFolders.beginningAnew)")
+            return nil
+        }
+    }
+
+    /// - Parameter remedy: How the result is made again.
+    private mutating func lookAt(
+        _ result: JobStatus.Result, at path: FilePath, in folder: FilePath, _ remedy: String
+    ) {
         results += 1
-        let advice = "take it from a copy of the spool, or drop the job again under another name"
+        let advice = "take it from a copy of the spool, or \(remedy)"
         do throws(StorageError) {
             let file = try storage.open(path, beneath: folder)
             let size = try file.status().size

@@ -56,7 +56,7 @@ extension JobRecord {
         named name: String, in layout: SpoolLayout, _ storage: any Storage, includingTexts: Bool
     ) throws {
         let client = SpoolClient(layout, storage: storage)
-        guard let found = try client.named(name), case let folder = found.folder(in: layout),
+        guard let found = try client.found(name), case let folder = found.folder(in: layout),
             try storage.status(of: folder)?.kind == .directory
         else { throw Failure(try client.why(name), status: 66) }
         self.init(

@@ -1,4 +1,5 @@
 import CharnnJobs
+import CharnnModel
 import CharnnSpool
 import CharnnStorage
 import SystemPackage
@@ -36,6 +37,42 @@ struct FileProvider {
     /// outside the folders that jobs may read.
     /// - Returns: The job file's contents, as they are to be handed over.
     func provide(for bytes: [UInt8], fileName: String, beside file: FilePath) throws -> [UInt8] {
+        while true {
+            let (changed, copies) = try plan(for: bytes, fileName: fileName, beside: file)
+            do {
+                for planned in copies { try copy(planned) }
+                return changed
+            } catch let error as StorageError where error.code == .alreadyExists {
+                // Somebody else took the name meanwhile: the next one, then. What was copied is found to be there.
+                continue
+            }
+        }
+    }
+
+    /// Refuses what ``provide(for:fileName:beside:)`` would refuse, and files beside the job file that no job can use; nothing
+    /// is copied.
+    func check(_ bytes: [UInt8], fileName: String, beside file: FilePath) throws {
+        _ = try plan(for: bytes, fileName: fileName, beside: file)
+        let job = try JobFile.parse(bytes, fileName: fileName)
+        let beside = FilesBeside(folder: file.removingLastComponent(), storage: storage)
+        for source in try Set(job.textPaths).sorted().compactMap({ try source(of: $0, beside) }) {
+            guard try storage.open(source, beneath: nil).status().size == 0 else { continue }
+            throw Failure("\(fileName): there is no text in \(source); name a file that has some", status: 65)
+        }
+        for source in try Set(job.modelPaths).sorted().compactMap({ try source(of: $0, beside) }) {
+            do {
+                _ = try Model(reading: source, in: storage)
+            } catch {
+                let failure = Failure(error)
+                throw Failure("\(fileName): \(failure.message)", status: failure.status)
+            }
+        }
+    }
+
+    /// What the job file is to say, and what is to be copied before.
+    private func plan(
+        for bytes: [UInt8], fileName: String, beside file: FilePath
+    ) throws -> (bytes: [UInt8], copies: [Copy]) {
         let job = try JobFile.parse(bytes, fileName: fileName)
         let beside = FilesBeside(folder: file.removingLastComponent(), storage: storage)
         var copies: [Copy] = []
@@ -59,8 +96,7 @@ struct FileProvider {
             }
             changed = result
         }
-        for planned in copies { try copy(planned) }
-        return changed
+        return (changed, copies)
     }
 
     // MARK: - What is to be copied
@@ -91,6 +127,11 @@ struct FileProvider {
         // Without either it would be a job's name.
         let isPath = kind == .text || found.components.count > 1 || found.extension == "safetensors"
         return isPath ? found.string : "./\(found)"
+    }
+
+    /// The file that goes along with a job; nil: there is none, or jobs read it where it lies.
+    private func source(of text: String, _ beside: FilesBeside) throws -> FilePath? {
+        FilePath(text).isAbsolute && isReadable(FilePath(text)) ? nil : try beside.find(text)
     }
 
     /// The first name in `corpora/` that the file has already, or that is free for it.

@@ -23,7 +23,7 @@ struct Follow: ParsableCommand {
     func run() throws {
         try reporting {
             let client = try job.client()
-            guard let named = try client.named(job.name) else { throw Failure(try client.why(job.name), status: 66) }
+            guard let named = try client.found(job.name) else { throw Failure(try client.why(job.name), status: 66) }
             let bar = LiveLine()
             var log = FollowedLog(named.folder(in: client.layout).appending(.log), LocalStorage())
             // A job that waits may do so for long: why it does is told, on standard error, since it is not in the log.
@@ -32,7 +32,7 @@ struct Follow: ParsableCommand {
                 // It would follow for nobody.
                 if StandardOutput.hasFailed { return }
                 // Looked at before the log, which is then whole where it has ended.
-                guard let found = try client.named(job.name) else {
+                guard let found = try client.found(job.name) else {
                     throw Failure(try client.why(job.name), status: 66)
                 }
                 let news = log.news()

@@ -44,6 +44,15 @@ struct JobArgument: ParsableArguments {
     }
 }
 
+extension SpoolClient {
+    /// What a person's word means: a job or run of that name, else the run whose output lies in a folder of that path.
+    func found(_ word: String) throws -> Named? {
+        let isPath = FilePath.Component(word) == nil && !word.hasPrefix(RunFolders.prefix)
+        if !isPath, let named = try named(word) { return named }
+        return try runs().find(at: FilePath(word).absolute.real).map(Named.run)
+    }
+}
+
 /// `charnn cancel`: nothing that it has made is lost; `retry` lets it go on.
 struct Cancel: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -132,7 +141,7 @@ struct End: ParsableCommand {
         abstract: "End a run outside the queue that is at work, with a checkpoint.",
         discussion: """
             As Ctrl-C does where it was started: `charnn run` with its job file goes on from there. A job of the queue is \
-            ended by `charnn cancel`.
+            ended by `charnn cancel`. A run with --output is named by the path of its folder.
 
             Example:
               charnn run --fresh gpl.yaml & sleep 3; charnn end gpl; wait
@@ -153,11 +162,8 @@ struct End: ParsableCommand {
             let client = SpoolClient(try spool.existing(LocalStorage()))
             let runs = try client.runs()
             // A run is meant first, as the command is for runs.
-            if try runs.find(name) == nil, let job = try client.find(name) {
-                throw Failure(
-                    "\(job.name) is a job of the queue; `charnn cancel \(job.name)` ends it", status: Failure.usage)
-            }
-            let run = try runs.end(name)
+            let run = try find(in: runs, client)
+            try runs.end(run)
             let clock = SpoolClock.system
             let limit = clock.monotonic() + Self.patience
             while try runs.isAtWork(run) {
@@ -170,7 +176,22 @@ struct End: ParsableCommand {
                 usleep(50_000)
             }
             // It may have come to its end by itself.
-            Terminal.line(Terminal.oneLine(try runs.find(run.title)?.sentence ?? "\(run.title) has ended."))
+            Terminal.line(Terminal.oneLine(runs.again(run).sentence))
+        }
+    }
+
+    /// A run goes before a job of its name, which cannot be meant.
+    private func find(in runs: RunFolders, _ client: SpoolClient) throws -> RunFolders.Run {
+        if let run = try runs.find(name) { return run }
+        switch try client.found(name) {
+        case .run(let run): return run
+        case .job(let job):
+            throw Failure(
+                "\(job.name) is a job of the queue; `charnn cancel \(job.name)` ends it", status: Failure.usage)
+        case nil:
+            throw Failure(
+                "there is no run named \(name), nor in a folder of that name; `charnn list --runs` shows those of your spool",
+                status: 66)
         }
     }
 }

@@ -10,6 +10,8 @@ struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show how one job, or one run outside the queue, stands.",
         discussion: """
+            A run outside the queue that was begun with --output is named by the path of its folder.
+
             Example, with the job of `charnn submit --help`:
               charnn show night
               charnn show night --json
@@ -24,7 +26,7 @@ struct Show: ParsableCommand {
         try reporting {
             let storage = LocalStorage()
             let client = try job.client()
-            let found = try client.named(job.name)
+            let found = try client.found(job.name)
             guard let found, let status = found.status else { throw Failure(try client.why(job.name), status: 66) }
             // As it is kept, for programs; it ends with its own line's end.
             if json { return Terminal.write(String(decoding: status.encoded, as: UTF8.self)) }

@@ -10,7 +10,8 @@ struct Submit: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Hand job files to the daemon.",
         discussion: """
-            The same as copying them into the spool's incoming/. Each is checked first. Texts and models beside the job \
+            The same as copying them into the spool's incoming/. Each is checked first, and so is that the texts beside it are \
+            not empty and the models are such; `charnn check` looks at more. Texts and models beside the job \
             file, and others that the daemon could not see, such as those in your home folder, are copied into the \
             spool's corpora/. Where another of that name lies there the copy gets a number, and the job handed over says \
             so.
@@ -32,13 +33,13 @@ struct Submit: ParsableCommand {
             let storage = LocalStorage()
             let layout = try spool.prepared(storage)
             let client = SpoolClient(layout, storage: storage)
+            let provider = FileProvider(layout: layout, storage: storage)
             // All are checked, and have their files, before any is handed over.
             let given = try forAll(files) { file in
                 let job = try NamedJobFile(file, in: storage)
-                _ = try JobFile.parse(job.bytes, fileName: file)
+                try provider.check(job.bytes, fileName: file, beside: job.path)
                 return (file: file, job: job)
             }
-            let provider = FileProvider(layout: layout, storage: storage)
             let ready = try forAll(given) { file, job in
                 (file: file, job: job, bytes: try provider.provide(for: job.bytes, fileName: file, beside: job.path))
             }

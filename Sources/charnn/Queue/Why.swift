@@ -22,7 +22,14 @@ struct Why: ParsableCommand {
     func run() throws {
         try reporting {
             let client = try job.client()
-            Terminal.line(Terminal.harmless(try client.why(job.name)))
+            let sentence: String
+            do throws(SpoolClientError) {
+                sentence = try client.why(job.name)
+            } catch {
+                guard error.code == .notFound, let run = try client.found(job.name)?.run else { throw error }
+                return Terminal.line(Terminal.harmless(run.sentence))
+            }
+            Terminal.line(Terminal.harmless(sentence))
             guard let place = try client.place(of: job.name) else { return }
             if let running = place.running {
                 let left = place.runningSecondsLeft.map { ", \(duration($0)) left" } ?? ""

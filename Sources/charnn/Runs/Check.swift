@@ -124,17 +124,24 @@ struct Check: ParsableCommand {
             sequenceLength: section.settings.sequenceLength, choice: choice)
         let measured = try benchmark.training(seconds: 2)
         var costs = TrainingCosts()
-        // Of a folder on a disk, as a job's is; without one the steps alone are counted.
-        if let folder = try? TemporaryFolder(in: "/var/tmp") {
+        let each: String
+        do {
+            // Of a folder on a disk, as a job's is.
+            let folder = try TemporaryFolder(in: "/var/tmp")
             costs = try TrainingCosts.measured(
                 outline, with: try benchmark.makeEngine(), in: folder.path, LocalStorage(),
                 now: SpoolClock.system.monotonic)
+            each =
+                "\(milliseconds(costs.evaluation)) an evaluation, \(milliseconds(costs.improvement)) a better model, "
+                + "\(milliseconds(costs.sample)) a sample, \(milliseconds(costs.checkpoint)) a checkpoint"
+        } catch {
+            // It says nothing against the job, whose files lie elsewhere.
+            each = "the steps alone, for what comes with each epoch cannot be measured (\(Failure(error).message))"
         }
         let seconds = costs.total(of: outline, section.settings, secondsPerStep: measured.secondsPerStep)
         var lines = [
             "  about \(duration(seconds)) of training on \(measured.engine.deviceName): "
-                + "\(milliseconds(measured.secondsPerStep)) a step, \(milliseconds(costs.evaluation)) an evaluation, "
-                + "\(milliseconds(costs.improvement)) a better model, \(milliseconds(costs.sample)) a sample, \(milliseconds(costs.checkpoint)) a checkpoint"
+                + "\(milliseconds(measured.secondsPerStep)) a step, \(each)"
         ]
         if let cap = caps.time, seconds > cap.value {
             lines.append(

@@ -43,31 +43,34 @@ struct ForegroundJob {
     func run() throws -> WorkerExit {
         let job = try FilesBeside(folder: beside, storage: storage)
             .located(try JobFile.parse(bytes, fileName: fileName))
-        var predecessors = JobInspection(job, environment, storage: storage, engines: Engines())
-        predecessors.lookForPredecessors(in: SpoolClient(layout, storage: storage))
-        try predecessors.refuse()
+        // Before anything is put there; and again when nobody else can be at work.
+        _ = try formerStatus(of: job)
+        try inspect(job)
         let jobFolder = JobFolder(folder, in: storage)
         try storage.createDirectories(folder, mode: 0o750)
         guard let lock = try storage.lock(folder.appending(.lock)) else {
             throw Failure("another worker is at \(folder); wait for it, or give --output another folder", status: 75)
         }
-        var status = try formerStatus(jobFolder) ?? JobStatus(job: name, state: .active)
+        let former = try formerStatus(of: job)
+        var status = former ?? JobStatus(job: name, state: .active)
         // Counted here, since no daemon does.
         status.attempts += 1
         status.startedAt = JobStatus.time(SpoolClock.system.wall())
         // A person who runs a job again gives it its time again.
         if ![.active, .stopped].contains(status.state) { status.elapsedSeconds = nil }
 
+        if isFresh {
+            try jobFolder.removeOutput(beginning: status)
+        } else if former == nil {
+            // By it the folder is known for a run's, whatever happens next.
+            try status.save(jobFolder.statusFile, on: storage)
+        }
         let reporter = ConsoleReporter(log: jobFolder.log, storage: storage, isQuiet: isQuiet)
         let runner = JobRunner(
             job, status: status, folder: jobFolder, environment: environment, storage: storage, engines: Engines(),
             reporter: reporter, stop: Self.stop)
-        if isFresh {
-            try jobFolder.removeOutput()
-        } else {
-            // A file that does not fit to what was written must not change what is told of it.
-            try runner.requireSameRun()
-        }
+        // A file that does not fit to what was written must not change what is told of it.
+        try runner.requireSameRun()
         try tellWhoseModels(job)
         // Only now: a run that was refused leaves the file of the one that lies there.
         try storage.replace(jobFolder.jobFile, with: bytes)
@@ -82,32 +85,26 @@ struct ForegroundJob {
     }
 
     /// A person's own: no roots, and models of their runs beside those of the queue.
-    private var environment: JobEnvironment {
+    var environment: JobEnvironment {
         var environment = JobEnvironment(corpora: layout.corpora, jobs: layout.jobs, roots: nil)
         environment.runs = runs.home.runs
         environment.startingAnew = "begin anew with `\(command) --fresh`, which removes what lies in \(folder)"
+        environment.tryingAgain = "run it again"
         return environment
     }
 
-    /// How an earlier run in the folder ended; nil: there was none, or it is to be forgotten.
-    private func formerStatus(_ jobFolder: JobFolder) throws -> JobStatus? {
-        let known: JobStatus?
-        do throws(StorageError) {
-            known = try JobStatus.read(jobFolder.statusFile, on: storage)
-        } catch {
-            // In a folder that a person named it may be a job's.
-            guard error.code == .damaged, folder == runs.home.folder(ofRun: name) else { throw error }
-            guard isFresh else {
-                throw Failure("\(error); `\(command) --fresh` begins anew and removes what lies there", status: 65)
-            }
-            known = nil
+    /// Looks at what the job reads. One that goes on needs no more of it than was kept; one that begins anew is looked at
+    /// as a whole, before anything is removed.
+    private func inspect(_ job: JobFile) throws {
+        var inspection = JobInspection(job, environment, storage: storage, engines: Engines())
+        let client = SpoolClient(layout, storage: storage)
+        guard isFresh else {
+            inspection.lookForPredecessors(in: client)
+            return try inspection.refuse()
         }
-        guard known?.isOfRun != false else {
-            throw Failure(
-                "\(folder) belongs to a job of the queue; give --output another folder, or the file another name",
-                status: 73)
-        }
-        return isFresh ? nil : known
+        _ = inspection.inspect(in: client)
+        try inspection.refuse()
+        try requireKept(environment.files(readBy: job, in: storage))
     }
 
     /// Says which of two is meant, where a job of the queue and a run have the name that the file gives for a model.
@@ -126,14 +123,7 @@ struct ForegroundJob {
     private static func listen() {
         _ = stop.isSet
         signal(SIGPIPE, SIG_IGN)
-        for number in [SIGINT, SIGTERM] { signal(number) { _ in ForegroundJob.stop.set() } }
-        // nohup has it ignored, so that the run outlasts its terminal.
-        var hangup = sigaction()
-        sigaction(SIGHUP, nil, &hangup)
-        // Handlers are functions of C, which cannot be compared; their addresses can.
-        if unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) != unsafeBitCast(SIG_IGN, to: Int.self) {
-            signal(SIGHUP) { _ in ForegroundJob.stop.set() }
-        }
+        EndingSignals.handle { _ in ForegroundJob.stop.set() }
     }
 
     /// Says durably that nobody works at it any more.

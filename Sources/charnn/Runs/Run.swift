@@ -14,7 +14,10 @@ struct Run: ParsableCommand {
         discussion: """
             It is no job of the queue: it lies in runs/ of your own spool, `charnn list --runs` shows it, and no queued job \
             refers to it. Ctrl-C, `charnn end`, and a terminal that goes away stop it with a checkpoint; the same command \
-            goes on from there, --fresh begins anew.
+            goes on from there, --fresh begins anew, once all that the job reads has been looked at.
+
+            With --output it lies in another folder, which is new, empty, or has the same run: a folder with files that no run \
+            wrote is refused. No list knows of it; `charnn show` and `charnn end` take the folder's path.
 
             Texts and models are looked for beside the job file first, then in the spool: texts in corpora/, models that \
             model: or from: names by a job of the queue, else by a run of yours. What is not \
