@@ -96,13 +96,14 @@ final class TestSpool: Sendable {
 
     func exists(_ path: FilePath) -> Bool { FileManager.default.fileExists(atPath: path.string) }
 
-    /// All that a job leaves behind that must be the same whatever happened on the way, by file; of the metrics the
-    /// columns that tell no times.
+    /// All that a job leaves behind that must be the same whatever happened on the way, by file, but for texts of earlier
+    /// attempts; of the metrics the columns that tell no times.
     func results(_ job: String) throws -> [String: [UInt8]] { try results(in: output(job)) }
 
     private func results(in folder: FilePath) throws -> [String: [UInt8]] {
         var results: [String: [UInt8]] = [:]
-        for result in try #require(try JobStatus.read(folder.appending(.status), on: storage)?.results) {
+        for result in try #require(try JobStatus.read(folder.appending(.status), on: storage)?.results)
+        where !result.path.hasPrefix("generated/attempt-") {
             results[result.path] = try bytes(folder.pushing(FilePath(result.path)))
         }
         if let metrics = results["metrics.csv"] {
