@@ -137,6 +137,30 @@ import Testing
         #expect(shut?.reason.replacing("shut.txt", with: "none.txt") == none?.reason && none != nil)
     }
 
+    @Test func `a job that was interrupted does not wait again for a text that it had`() throws {
+        do {
+            let keeper = try spool.open()
+            put("text.txt")
+            keeper.textArrived(corpora.appending("text.txt"))
+            spool.drop("a.yaml", "text: text.txt")
+            try keeper.settle()
+            spool.disk.change { [now] in $0.time = now }
+            put("text.txt")
+            keeper.textArrived(corpora.appending("text.txt"))
+            spool.time.pass(1)
+            #expect(try claim(keeper) == "a")
+            spool.time.pass(2)
+        }
+        let keeper = try spool.open()
+        try keeper.settle()
+        #expect(try spool.status("a").state == .queue)
+        #expect(try claim(keeper) == "a")
+        // One that has changed since is another matter.
+        put("text.txt")
+        try keeper.workerEnded("a", .exited(85), wasStopped: true, lastWords: "")
+        #expect(try claim(keeper) == nil)
+    }
+
     @Test func `a job with a checkpoint waits for no text`() throws {
         let keeper = try spool.open()
         spool.drop("a.yaml", "text: gone.txt")

@@ -18,7 +18,8 @@ internal import SystemPackage
 /// 3. Since when a text is missing stands in the status, from the instant at which the job's turn first came. A restart
 ///    of the daemon gives no new grace; a person's hold, edit or retry does.
 /// 4. A job that has a checkpoint has its text: it waits for none.
-/// 5. What cannot be judged here, such as a text outside the folders that jobs may read, is the worker's to tell.
+/// 5. A text that has not changed since a worker last had the job was complete then, and is now.
+/// 6. What cannot be judged here, such as a text outside the folders that jobs may read, is the worker's to tell.
 ///
 /// What was seen closed is memory only: after a crash a text counts as complete when it has not changed for a while.
 final class TextGuard: SpoolRoom {
@@ -69,6 +70,7 @@ final class TextGuard: SpoolRoom {
     /// Whether a job is to wait; then that is recorded and told.
     func holdsBack(_ job: String, _ entry: SpoolIndex.Entry) throws(StorageError) -> Bool {
         guard try files.newestCheckpoint(of: job) == nil, let found = try firstAwaited(job, entry) else { return false }
+        if let changed = found.changed, try wasBegun(job, entry, after: changed) { return false }
         let now = clock.wall()
         var awaited = AwaitedText(text: found.text)
         if found.isMissing {
@@ -89,8 +91,8 @@ final class TextGuard: SpoolRoom {
         let seconds = found.secondsLeft.map { max(0.5, min($0, pause)) } ?? pause
         records.index.update(job) { $0.nextLook = min(now + seconds, awaited.failsAt ?? .infinity) }
         waiting[Self.key(found.path), default: []].insert(job)
-        if nearFolders.count >= Self.mostFolders { nearFolders = [] }
-        nearFolders.insert(found.path.removingLastComponent())
+        // Of more folders the texts are looked at now and then, and not watched.
+        if nearFolders.count < Self.mostFolders { nearFolders.insert(found.path.removingLastComponent()) }
         return true
     }
 
@@ -114,6 +116,15 @@ final class TextGuard: SpoolRoom {
         var isMissing: Bool
         /// Until it counts as complete, if it does not change.
         var secondsLeft: Double?
+        /// When it was, seconds since 1970.
+        var changed: Double?
+    }
+
+    /// Whether a worker has had the job since its text last changed: it was complete then.
+    private func wasBegun(_ job: String, _ entry: SpoolIndex.Entry, after changed: Double) throws(StorageError) -> Bool
+    {
+        guard entry.hasBegun, let last = try records.status(of: job)?.worked?.last else { return false }
+        return changed < last.from
     }
 
     /// The first text that is missing, else the first that may still be written.
@@ -152,7 +163,7 @@ final class TextGuard: SpoolRoom {
         guard let status = try status(of: path, below: root, for: submitter) else { return missing }
         guard status.kind == .regular else { return nil }
         guard let left = try secondsUntilComplete(path, root, status) else { return nil }
-        return Found(text: text, path: path, isMissing: false, secondsLeft: left)
+        return Found(text: text, path: path, isMissing: false, secondsLeft: left, changed: status.changed)
     }
 
     /// nil where there is none, or none for the submitter.
