@@ -1,6 +1,7 @@
 import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
+import Glibc
 import Synchronization
 import SystemPackage
 import Testing
@@ -44,7 +45,15 @@ final class SpoolFixture {
     }
 
     func drop(_ name: String, _ text: String = "priority: 0") throws {
-        try disk.replace(layout.incoming.appending(name), with: Array(text.utf8))
+        let path = layout.incoming.appending(name)
+        try disk.replace(path, with: Array(text.utf8))
+        // A process that another test started just now has the file open too until its program begins, and then the
+        // keeper rightly takes it for half written.
+        var tries = 0
+        while try disk.open(path, beneath: nil).isOpenForWriting() == true, tries < 1000 {
+            usleep(5000)
+            tries += 1
+        }
     }
 
     func move(_ file: String, _ from: JobState, _ to: JobState) throws {

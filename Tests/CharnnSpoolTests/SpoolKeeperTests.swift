@@ -45,7 +45,7 @@ struct SpoolKeeperTests {
         let keeper = try accepted(("a.yaml", "priority: 0"))
         // What it says is valid, and cut off it would be, too.
         let large = Array("priority: 0\n".utf8) + [UInt8](repeating: 10, count: 1 << 20)
-        try spool.disk.replace(spool.layout.incoming.appending("b.yaml"), with: large)
+        try spool.drop("b.yaml", String(decoding: large, as: UTF8.self))
         try keeper.settle()
         #expect(try spool.files(.rejected) == ["b.yaml", "b.yaml.reason.txt"])
         try spool.disk.replace(spool.layout.file("a.yaml", in: .queue), with: large)
