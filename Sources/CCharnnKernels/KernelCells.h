@@ -164,3 +164,14 @@ INLINE void rnn_backward(const CharnnCellBackward *a, int relu) {
 
 static void rnn_tanh_backward(const CharnnCellBackward *a) { rnn_backward(a, 0); }
 static void rnn_relu_backward(const CharnnCellBackward *a) { rnn_backward(a, 1); }
+
+// What the table of kernels has of them.
+#define CELL_KERNELS                      \
+    .lstmForward = lstm_forward,          \
+    .gruForward = gru_forward,            \
+    .rnnTanhForward = rnn_tanh_forward,   \
+    .rnnReluForward = rnn_relu_forward,   \
+    .lstmBackward = lstm_backward,        \
+    .gruBackward = gru_backward,          \
+    .rnnTanhBackward = rnn_tanh_backward, \
+    .rnnReluBackward = rnn_relu_backward,

@@ -16,13 +16,14 @@ extension CPUEngine {
         _ architecture: Architecture, batchSize: Int, sequenceLength: Int, threads: Int? = nil,
         precision: Precision = .fp32
     ) -> UInt64 {
+        guard architecture.isConceivable else { return .max }
+        let plan = NetworkPlan(architecture)
         let (V, E, H) =
             (Size(architecture.vocabularySize), Size(architecture.embeddingSize), Size(architecture.hiddenSize))
-        let gH = Size(architecture.cell.gates) * H
-        let upper = Size(architecture.layerCount - 1) * gH * (H + H + Size(2))
-        let parameters = V * E + gH * (E + H + Size(2)) + upper + V * H + V
+        let gH = Size(plan.gates) * H
+        let parameters = plan.tensors.reduce(Size(0)) { $0 + $1.shape.reduce(Size(1)) { $0 * Size($1) } }
         let workspace = WorkspaceSize(
-            architecture, batchSize: batchSize, sequenceLength: sequenceLength, packsWeights: true)
+            plan, batchSize: batchSize, sequenceLength: sequenceLength, packsWeights: true)
         let state = Size(architecture.layerCount) * Size(batchSize) * H * Size(4)
         let library = Size(threads ?? usableProcessorCount()) * Size(libraryBytesPerThread)
         // Packed are all weights, for both ways and, with bf16, for scoring; and the right operands of the weights' gradients.
@@ -30,7 +31,7 @@ extension CPUEngine {
         let inputs = Size(architecture.layerCount - 1) * H + E
         let operands = Size(architecture.layerCount) * H + inputs
         let packed = workspace.rows * operands * Size(precision == .bf16 ? 2 : 4)
-        let total = network + workspace.trainingBytes(architecture) + packed + state * Size(4) + library
+        let total = network + workspace.trainingBytes(plan) + packed + state * Size(4) + library
         guard precision == .bf16 else { return total.value }
         let atHand = Size(workspace.shardCount * PackedWorkspace.chunkRows) * (gH + E + V) * Size(2)
         return (total + atHand).value

@@ -6,7 +6,8 @@ public import CharnnEngine
 /// What it computes depends on the kernels and the library, never on the number of threads: a batch is split into
 /// shards by its size alone, and whatever is summed over shards is summed in their order.
 public final class CPUEngine: Engine {
-    public let architecture: Architecture
+    public var architecture: Architecture { plan.architecture }
+    private let plan: NetworkPlan
     public let configuration: EngineConfiguration
     public var stepsInFlight: Int { 1 }
 
@@ -23,14 +24,15 @@ public final class CPUEngine: Engine {
     private let products: CharnnProductKernels?
     private let tasks: WeightGradients
     private let gradient: Buffer<Float>
-    private let firstMoment: Buffer<Float>
-    private let secondMoment: Buffer<Float>
+    /// In ``ParameterLayout``.
+    private let moments: [EngineBuffer: Buffer<Float>]
     private let partialNorms: Buffer<Double>
-    /// Whether the moments have ever been other than zero.
-    private var hasFirstMoment = false
-    private var hasSecondMoment = false
-    /// `[L, B, H]`, nil: zero for any `B`.
-    private var state: (streams: Int, hidden: Buffer<Float>, cell: Buffer<Float>?)?
+    /// The parameters in pieces of which a task updates one.
+    private let updates: [(range: Range<Int>, decays: Bool)]
+    /// Moments that have ever been other than zero.
+    private var usedMoments: Set<EngineBuffer> = []
+    /// nil: zero for any `B`.
+    private var state: RecurrentState?
     private var workspace: Workspace?
     private var outcomes: [StepOutcome] = []
     private var hasFailed = false
@@ -46,12 +48,21 @@ public final class CPUEngine: Engine {
     ///   - precision: Of training; scorers and predictors take fp32 always.
     /// - Throws: ``EngineError/Code/unavailable`` without OpenBLAS or where the processor lacks the kernels,
     ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/outOfMemory`` without memory.
-    public init(
+    public convenience init(
         architecture: Architecture, parameters: [Float], threads: Int? = nil, kernels: KernelLevel? = nil,
         usesLibraryOnly: Bool = false, precision: Precision = .fp32
     ) throws(EngineError) {
-        let dimensions = Dimensions(architecture)
-        self.architecture = architecture
+        try self.init(
+            NetworkPlan(architecture), parameters: parameters, threads: threads, kernels: kernels,
+            usesLibraryOnly: usesLibraryOnly, precision: precision)
+    }
+
+    package init(
+        _ plan: NetworkPlan, parameters: [Float], threads: Int? = nil, kernels: KernelLevel? = nil,
+        usesLibraryOnly: Bool = false, precision: Precision = .fp32
+    ) throws(EngineError) {
+        let dimensions = Dimensions(plan)
+        self.plan = plan
         compute = try Compute(threads: threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly)
         products = precision == .bf16 ? try Self.bf16Products() : compute.products
         configuration = EngineConfiguration(
@@ -60,10 +71,15 @@ public final class CPUEngine: Engine {
         weights = try Weights(dimensions)
         tasks = WeightGradients(dimensions)
         gradient = try Buffer(dimensions.parameterCount)
-        firstMoment = try Buffer(dimensions.parameterCount)
-        secondMoment = try Buffer(dimensions.parameterCount)
+        var moments: [EngineBuffer: Buffer<Float>] = [:]
+        for moment in EngineBuffer.moments { moments[moment] = try Buffer(dimensions.parameterCount) }
+        self.moments = moments
+        let layout = ParameterLayout(plan)
+        updates = layout.decayRanges.flatMap { piece in
+            pieces(of: piece.range, by: CPUEngine.chunk).map { ($0, piece.decays) }
+        }
         partialNorms = try Buffer(CPUEngine.chunks(dimensions.parameterCount))
-        try ParameterLayout(architecture).requireCount(parameters.count, of: "parameters")
+        try layout.requireCount(parameters.count, of: "parameters")
         weights.parameters.fill(parameters)
     }
 
@@ -79,30 +95,23 @@ public final class CPUEngine: Engine {
     }
 
     public func install(_ state: EngineState) throws(EngineError) {
-        try state.requireFit(architecture)
-        let width = architecture.layerCount * architecture.hiddenSize
-        if state.hidden.isEmpty {
-            self.state = nil
-        } else {
-            let streams = state.hidden.count / width
-            try allocateState(streams: streams)
-            self.state?.hidden.fill(state.hidden)
-            self.state?.cell?.fill(state.cell)
-        }
+        try state.requireFit(plan)
+        let streams = state.streams(of: plan)
+        let recurrent = streams == 0 ? nil : try RecurrentState(plan, streams: streams)
+        for (part, buffer) in zip(plan.state, recurrent?.buffers ?? []) { buffer.fill(state[part.name]) }
+        self.state = recurrent
         weights.parameters.fill(state.parameters)
-        firstMoment.fill(state.firstMoment)
-        secondMoment.fill(state.secondMoment)
-        hasFirstMoment = !state.firstMoment.isEmpty
-        hasSecondMoment = !state.secondMoment.isEmpty
+        for (moment, buffer) in moments { buffer.fill(state[moment]) }
+        usedMoments = Set(moments.keys.filter { !state[$0].isEmpty })
         hasFailed = false
         parametersChanged()
     }
 
     public func snapshot() throws(EngineError) -> EngineState {
-        EngineState(
-            parameters: weights.parameters.array, firstMoment: hasFirstMoment ? firstMoment.array : [],
-            secondMoment: hasSecondMoment ? secondMoment.array : [], hidden: state?.hidden.array ?? [],
-            cell: state?.cell?.array ?? [])
+        var snapshot = EngineState(parameters: weights.parameters.array)
+        for moment in usedMoments { snapshot[moment] = moments[moment]?.array ?? [] }
+        for (part, buffer) in zip(plan.state, state?.buffers ?? []) { snapshot[part.name] = buffer.array }
+        return snapshot
     }
 
     public func parameters() throws(EngineError) -> [Float] { weights.parameters.array }
@@ -158,12 +167,12 @@ public final class CPUEngine: Engine {
                 throw EngineError(
                     .mismatch, "The recurrent state is of \(state.streams) streams, but the step has \(streams).")
             }
-            workspace.setState(state.hidden.base, state.cell?.base, units: architecture.hiddenSize)
+            workspace.setState(state)
         } else {
-            workspace.setState(nil, nil, units: architecture.hiddenSize)
+            workspace.setState(nil)
         }
         var pass = try Pass(compute, weights, workspace, products, isTraining: true)
-        if architecture.dropout > 0 { pass.dropout = (step.seed, UInt64(step.number)) }
+        if !plan.masks.isEmpty { pass.dropout = (step.seed, UInt64(step.number)) }
         compute.pool.run(workspace.shards.count) { shard in
             pass.forward(shard)
             pass.head(shard, isTraining: true)
@@ -183,14 +192,9 @@ public final class CPUEngine: Engine {
     }
 
     private func keepState(streams: Int) throws(EngineError) {
-        if state?.streams != streams { try allocateState(streams: streams) }
+        if state?.streams != streams { state = try RecurrentState(plan, streams: streams) }
         guard let state, let workspace else { return }
-        workspace.copyState(to: state.hidden.base, state.cell?.base, units: architecture.hiddenSize)
-    }
-
-    private func allocateState(streams: Int) throws(EngineError) {
-        let count = architecture.layerCount * streams * architecture.hiddenSize
-        state = (streams, try Buffer(count), architecture.hasCellState ? try Buffer(count) : nil)
+        workspace.copyState(to: state)
     }
 
     private static let chunk = 1 << 16
@@ -208,22 +212,23 @@ public final class CPUEngine: Engine {
         return sum.squareRoot()
     }
 
-    private func update(by rule: OptimizerStep, norm: Double) {
-        let clip = rule.clipNorm > 0 ? min(1, rule.clipNorm / (norm + 1e-6)) : 1
-        let update = CharnnUpdate(rule, clip: clip, parameters: weights.parameters, gradient, firstMoment, secondMoment)
-        let kernel = compute.kernels.update(rule.kind)
-        compute.pool.run(CPUEngine.chunks(gradient.count)) { task in
-            let first = task * CPUEngine.chunk
+    private func update(by step: OptimizerStep, norm: Double) {
+        guard let first = moments[.firstMoment], let second = moments[.secondMoment] else { return }
+        let update = CharnnUpdate(
+            step.constants, clip: step.clipFactor(norm: norm), parameters: weights.parameters, gradient, first, second)
+        let kernel = compute.kernels.update(step.optimizer.kind)
+        compute.pool.run(updates.count) { task in
+            let (range, decays) = updates[task]
             var part = update
-            part.count = min(CPUEngine.chunk, gradient.count - first)
-            part.parameters += first
-            part.gradient += first
-            part.first += first
-            part.second += first
+            part.count = range.count
+            part.parameters += range.lowerBound
+            part.gradient += range.lowerBound
+            part.first += range.lowerBound
+            part.second += range.lowerBound
+            if !decays { part.weightDecay = 0 }
             kernel(&part)
         }
-        hasFirstMoment = hasFirstMoment || rule.usesFirstMoment
-        hasSecondMoment = hasSecondMoment || rule.usesSecondMoment
+        usedMoments.formUnion(step.optimizer.moments)
         parametersChanged()
     }
 

@@ -18,7 +18,7 @@ final class CPUPredictor: Predictor {
     /// `[L, streams, H]`, before and after a step in turn: a cell may not write what it still reads.
     private var hidden: (now: Buffer<Float>, next: Buffer<Float>)
     private var cell: (now: Buffer<Float>, next: Buffer<Float>)
-    /// `[streams, gH]`, `[streams, gH]`, `[streams, H]`, `[streams, E]`
+    /// `[streams, gH]`, `[streams, gH]`, `[streams, H]` for each gate that stands apart, `[streams, E]`
     private let gates: Buffer<Float>
     private let recurrent: Buffer<Float>
     private let candidate: Buffer<Float>
@@ -32,11 +32,11 @@ final class CPUPredictor: Predictor {
         kernels = engine.compute.kernels
         usesTable = d.symbols * d.gateUnits <= 16 << 20
         hidden = (try Buffer(count), try Buffer(count))
-        let cells = d.architecture.hasCellState ? count : 0
+        let cells = d.plan.has(.cell) ? count : 0
         cell = (try Buffer(cells), try Buffer(cells))
         gates = try Buffer(streams * d.gateUnits)
         recurrent = try Buffer(streams * d.gateUnits)
-        candidate = try Buffer(streams * d.units)
+        candidate = try Buffer(streams * d.apartUnits.count)
         embedded = try Buffer(streams * d.embedding)
     }
 
@@ -92,15 +92,14 @@ final class CPUPredictor: Predictor {
             input = UnsafePointer(embedded.base)
         }
         multiply(Products(layer: layer, input: table == nil ? input : nil, hidden: hidden.now.base + place))
-        let isGRU = d.architecture.cell == .gru
         var step = CharnnCellForward(
             rows: streams, units: d.units, input: table.map { UnsafePointer($0.base) } ?? UnsafePointer(gates.base),
             symbols: table == nil ? nil : symbols, recurrent: recurrent.base,
             bias: weights.bias.base + layer * d.gateUnits,
-            candidateBias: isGRU ? weights.candidateBias(layer) : nil, gates: gates.base, candidate: candidate.base,
+            candidateBias: weights.candidateBias(layer), gates: gates.base, candidate: candidate.base,
             hiddenBefore: hidden.now.base + place, cellBefore: cell.now.base + (cell.now.count == 0 ? 0 : place),
             hidden: hidden.next.base + place, cell: cell.next.base + (cell.next.count == 0 ? 0 : place))
-        kernels.forward(d.architecture)(&step)
+        kernels.forward(d.plan.architecture)(&step)
     }
 
     /// The products of one layer: all its weights with every stream's vector.

@@ -5,33 +5,26 @@ final class CPUScorer: Scorer {
     let streams: Int
     private let engine: CPUEngine
     private let workspace: Workspace
-    private let hidden: Buffer<Float>
-    private let cell: Buffer<Float>?
+    private let state: RecurrentState
 
     init(engine: CPUEngine, streams: Int) throws(EngineError) {
         let dimensions = engine.weights.dimensions
-        let count = dimensions.layerCount * streams * dimensions.units
         self.engine = engine
         self.streams = streams
         // Enough rows for the products to be large, few enough for little memory.
         workspace = try Workspace(
             dimensions, streams: streams, capacity: max(1, min(128, 4096 / streams)), isTraining: false,
             engine.compute, engine.compute.products)
-        hidden = try Buffer(count)
-        cell = dimensions.architecture.hasCellState ? try Buffer(count) : nil
+        state = try RecurrentState(dimensions.plan, streams: streams)
     }
 
-    func reset() {
-        hidden.fill([])
-        cell?.fill([])
-    }
+    func reset() { state.clear() }
 
     func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
         guard starts.count == streams else {
             throw EngineError(.mismatch, "\(starts.count) starts were given for \(streams) streams.")
         }
         let compute = engine.compute
-        let units = engine.architecture.hiddenSize
         let pass = try Pass(compute, engine.weights, workspace, compute.products, isTraining: false)
         var sums = [Double](repeating: 0, count: streams)
         for first in stride(from: 0, to: length, by: workspace.capacity) {
@@ -39,12 +32,12 @@ final class CPUScorer: Scorer {
             try workspace.load(
                 text, starts: starts.map { $0 + first }, steps: steps,
                 vocabularySize: engine.architecture.vocabularySize)
-            workspace.setState(hidden.base, cell?.base, units: units)
+            workspace.setState(state)
             compute.pool.run(workspace.shards.count) { shard in
                 pass.forward(shard)
                 pass.head(shard, isTraining: false)
             }
-            workspace.copyState(to: hidden.base, cell?.base, units: units)
+            workspace.copyState(to: state)
             workspace.addLosses(to: &sums)
         }
         return sums

@@ -10,26 +10,30 @@ struct Dimensions {
         let recurrentBias: Int
     }
 
-    let architecture: Architecture
+    let plan: NetworkPlan
     /// `V`, `E`, `H`, `L`, `gH`
     let symbols: Int
     let embedding: Int
     let units: Int
     let layerCount: Int
     let gateUnits: Int
+    /// The rows of a layer's weights whose recurrent sums are added to the input's; behind them come those that stand
+    /// apart.
+    let addedUnits: Int
     let layers: [Layer]
     let headWeight: Int
     let headBias: Int
     let parameterCount: Int
 
-    init(_ architecture: Architecture) {
-        let layout = ParameterLayout(architecture)
-        self.architecture = architecture
+    init(_ plan: NetworkPlan) {
+        let (layout, architecture) = (ParameterLayout(plan), plan.architecture)
+        self.plan = plan
         symbols = architecture.vocabularySize
         embedding = architecture.embeddingSize
         units = architecture.hiddenSize
         layerCount = architecture.layerCount
-        gateUnits = architecture.cell.gates * architecture.hiddenSize
+        gateUnits = plan.gateUnits
+        addedUnits = plan.rowsBeforeApart
         layers = (0..<architecture.layerCount).map { layer in
             Layer(
                 inputSize: architecture.inputSize(ofLayer: layer),
@@ -42,6 +46,9 @@ struct Dimensions {
         headBias = layout[.headBias].offset
         parameterCount = layout.count
     }
+
+    /// Those whose recurrent sums stand apart.
+    var apartUnits: Range<Int> { addedUnits..<gateUnits }
 }
 
 /// The rows of a batch that are computed together, from the first time step to the last.
@@ -70,6 +77,7 @@ struct WorkspaceSize {
     let usesTable: Bool
     let gates: Size
     let hidden: Size
+    let candidate: Size
     let units: Size
     let outputGradient: Size
     let embedded: Size
@@ -81,13 +89,15 @@ struct WorkspaceSize {
     let chunkRows: Int
     let shardCount: Int
 
-    init(_ architecture: Architecture, batchSize: Int, sequenceLength: Int, packsWeights: Bool) {
+    init(_ plan: NetworkPlan, batchSize: Int, sequenceLength: Int, packsWeights: Bool) {
+        let architecture = plan.architecture
         let (B, T, H) = (Size(batchSize), Size(sequenceLength), Size(architecture.hiddenSize))
         let (V, E) = (Size(architecture.vocabularySize), Size(architecture.embeddingSize))
-        let gH = Size(architecture.cell.gates) * H
+        let gH = Size(plan.gates) * H
         rows = B * T
         usesTable = V.value < rows.value
-        gates = rows * gH
+        gates = rows * Size(plan.width(ofSaved: .gates)) * H
+        candidate = rows * Size(plan.width(ofSaved: .candidate)) * H
         hidden = (rows + B) * H
         units = rows * H
         outputGradient = rows * Size(max(architecture.hiddenSize, usesTable ? 0 : architecture.embeddingSize))
@@ -104,16 +114,14 @@ struct WorkspaceSize {
     }
 
     /// Bytes of a training workspace.
-    func trainingBytes(_ architecture: Architecture) -> Size {
+    func trainingBytes(_ plan: NetworkPlan) -> Size {
+        let architecture = plan.architecture
         let (L, H, V) = (
             Size(architecture.layerCount), Size(architecture.hiddenSize), Size(architecture.vocabularySize)
         )
-        var layer = gates + hidden
-        if architecture.hasCellState { layer = layer + hidden }
-        if architecture.cell == .gru { layer = layer + units }
-        var floats = L * layer + outputGradient + embedded + table + table
-        if architecture.dropout > 0 { floats = floats + Size(architecture.layerCount - 1) * units }
-        let biases = L * Size(architecture.cell.gates + 1) * H
+        let layer = gates + candidate + Size(plan.state.count) * hidden
+        var floats = L * layer + outputGradient + embedded + table + table + Size(plan.masks.count) * units
+        let biases = L * Size(plan.gates + plan.gatesApart.count) * H
         let shard = recurrent + stateGradient + stateGradient + logits + V * H + V + biases
         floats = floats + Size(shardCount) * shard + rows + rows + rows
         return floats * Size(4)

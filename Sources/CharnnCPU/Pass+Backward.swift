@@ -23,18 +23,18 @@ extension Pass {
         let hidden = buffers.hidden.base + place.firstState * H
         scratch.hiddenGradient.base.update(repeating: 0, count: R * H)
         scratch.cellGradient.base.update(repeating: 0, count: R * H)
-        let retreat = kernels.backward(d.architecture)
+        let retreat = kernels.backward(d.plan.architecture)
         var step = CharnnCellBackward(
             rows: R, units: H, gates: gates, candidate: nil, hiddenBefore: hidden, hidden: hidden, cellBefore: nil,
             cell: nil, outputGradient: outputGradient(place), hiddenGradient: scratch.hiddenGradient.base,
             cellGradient: scratch.cellGradient.base, biasGradient: scratch.biasGradient.base + layer * gH,
-            candidateBiasGradient: scratch.candidateBiasGradient.base + layer * H)
+            candidateBiasGradient: scratch.candidateBiasGradient.base + layer * d.apartUnits.count)
         for t in (0..<workspace.steps).reversed() {
             step.gates = gates + t * R * gH
             step.hiddenBefore = UnsafePointer(hidden + t * R * H)
             step.hidden = UnsafePointer(hidden + (t + 1) * R * H)
             step.outputGradient = UnsafePointer(outputGradient(place) + t * R * H)
-            if let candidate = buffers.candidate { step.candidate = candidate.base + (place.first + t * R) * H }
+            step.candidate = buffers.candidate.map { $0.base + (place.first + t * R) * d.apartUnits.count }
             if let cell = buffers.cell {
                 step.cellBefore = UnsafePointer(cell.base + (place.firstState + t * R) * H)
                 step.cell = UnsafePointer(cell.base + (place.firstState + (t + 1) * R) * H)
@@ -46,13 +46,14 @@ extension Pass {
 
     /// The gradient of the hidden state before a time step, from the gradient of its gates.
     private func backwardToHidden(_ layer: Int, _ place: Place, _ step: CharnnCellBackward) {
-        let (H, gH) = (d.units, d.gateUnits)
-        guard let candidate = step.candidate else {
-            return addToHidden(layer, place, step, step.gates, columns: 0..<gH, stride: gH, accumulates: false)
-        }
-        // The kernel has left what passes beside the weights; n's gradient is that inside the reset product.
-        addToHidden(layer, place, step, step.gates, columns: 0..<2 * H, stride: gH, accumulates: true)
-        addToHidden(layer, place, step, candidate, columns: 2 * H..<gH, stride: H, accumulates: true)
+        // Where a part passes beside the weights, the kernel has left its gradient there.
+        addToHidden(
+            layer, place, step, step.gates, columns: 0..<d.addedUnits, stride: d.gateUnits,
+            accumulates: d.plan.passesHidden)
+        guard let candidate = step.candidate else { return }
+        // The gradient inside the product, such as that with a GRU's reset gate.
+        addToHidden(
+            layer, place, step, candidate, columns: d.apartUnits, stride: d.apartUnits.count, accumulates: true)
     }
 
     /// The product of gradients and those rows of the recurrent weights that belong to them.

@@ -88,12 +88,12 @@ struct Pass {
             if layer == 0 { embed(place) }
             inputProduct(layer, place, into: gates)
         }
-        let advance = kernels.forward(d.architecture)
+        let advance = kernels.forward(d.plan.architecture)
         var step = CharnnCellForward(
             rows: R, units: H, input: gates, symbols: nil, recurrent: scratch.recurrent.base,
             bias: weights.bias.base + layer * gH, candidateBias: nil, gates: gates, candidate: nil,
             hiddenBefore: hidden, cellBefore: nil, hidden: hidden, cell: nil)
-        if d.architecture.cell == .gru { step.candidateBias = weights.candidateBias(layer) }
+        step.candidateBias = weights.candidateBias(layer)
         for t in 0..<workspace.steps {
             let before = hidden + t * R * H
             recurrentProduct(layer, place, before, into: scratch.recurrent.base)
@@ -103,7 +103,7 @@ struct Pass {
                 step.input = UnsafePointer(table.base)
                 step.symbols = UnsafePointer(workspace.inputs.base + place.first + t * R)
             }
-            if let candidate = buffers.candidate { step.candidate = candidate.base + (place.first + t * R) * H }
+            step.candidate = buffers.candidate.map { $0.base + (place.first + t * R) * d.apartUnits.count }
             if let cell = buffers.cell {
                 step.cellBefore = UnsafePointer(cell.base + (place.firstState + t * R) * H)
                 step.cell = cell.base + (place.firstState + (t + 1) * R) * H
@@ -161,14 +161,13 @@ struct Pass {
     func drop(
         _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, layer: Int, time: Int, _ place: Place
     ) {
-        guard let dropout else { return }
-        let probability = d.architecture.dropout
+        guard let dropout, let mask = d.plan.mask(ofOutput: layer) else { return }
         kernels.dropout(
             target, source, place.rows * d.units,
             UInt64((time * workspace.streams + place.shard.first) * d.units), dropout.seed,
             UInt32(truncatingIfNeeded: dropout.step),
-            UInt32(truncatingIfNeeded: dropout.step >> 32) << 16 | UInt32(layer), Philox.Purpose.dropout.rawValue,
-            DropoutMask.threshold(probability), Float(1 / (1 - probability)))
+            UInt32(truncatingIfNeeded: dropout.step >> 32) << 16 | UInt32(mask.counter),
+            Philox.Purpose.dropout.rawValue, DropoutMask.threshold(mask.probability), Float(1 / (1 - mask.probability)))
     }
 
     // MARK: - Loss
@@ -217,26 +216,6 @@ struct Pass {
         } else {
             compute.product(
                 rows, d.symbols, d.units, hidden, weights: weights.parameters.base + d.headWeight, into: logits)
-        }
-    }
-}
-
-extension CharnnKernels {
-    func forward(_ architecture: Architecture) -> @convention(c) (UnsafePointer<CharnnCellForward>) -> Void {
-        switch (architecture.cell, architecture.nonlinearity) {
-        case (.lstm, _): lstmForward
-        case (.gru, _): gruForward
-        case (.rnn, .tanh): rnnTanhForward
-        case (.rnn, .relu): rnnReluForward
-        }
-    }
-
-    func backward(_ architecture: Architecture) -> @convention(c) (UnsafePointer<CharnnCellBackward>) -> Void {
-        switch (architecture.cell, architecture.nonlinearity) {
-        case (.lstm, _): lstmBackward
-        case (.gru, _): gruBackward
-        case (.rnn, .tanh): rnnTanhBackward
-        case (.rnn, .relu): rnnReluBackward
         }
     }
 }

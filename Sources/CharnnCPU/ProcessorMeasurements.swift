@@ -58,7 +58,7 @@ public final class ProcessorMeasurements {
     public func products(
         of architecture: Architecture, batchSize: Int, sequenceLength: Int
     ) throws(EngineError) -> [(name: String, gflops: Double)] {
-        let (H, gH) = (architecture.hiddenSize, architecture.cell.gates * architecture.hiddenSize)
+        let (H, gH) = (architecture.hiddenSize, NetworkPlan(architecture).gateUnits)
         let rows = Shard.partition(batchSize, isFine: compute.products != nil).map(\.count).max() ?? 1
         let total = rows * sequenceLength
         let largest = max(total, gH) * gH

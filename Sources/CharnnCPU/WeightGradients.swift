@@ -7,7 +7,7 @@ import CharnnEngine
 /// architecture alone.
 struct WeightGradients {
     enum Task {
-        /// Rows of a layer's weights, the recurrent and the input's; of a GRU either within r and z or within n.
+        /// Rows of a layer's weights, the recurrent and the input's; either of gates that stand apart or of the others.
         case layer(Int, rows: Range<Int>)
         case biases
         /// Rows of the head's weights.
@@ -20,11 +20,9 @@ struct WeightGradients {
     let last: [Task]
 
     init(_ d: Dimensions) {
-        let (H, gH) = (d.units, d.gateUnits)
         var tasks: [Task] = []
         for layer in (0..<d.layerCount).reversed() {
-            let parts = d.architecture.cell == .gru ? [0..<2 * H, 2 * H..<gH] : [0..<gH]
-            for part in parts {
+            for part in [0..<d.addedUnits, d.apartUnits] {
                 tasks += pieces(of: part, by: PackedWorkspace.block.columns).map { .layer(layer, rows: $0) }
             }
         }
@@ -35,7 +33,7 @@ struct WeightGradients {
     }
 }
 
-private func pieces(of range: Range<Int>, by length: Int) -> [Range<Int>] {
+func pieces(of range: Range<Int>, by length: Int) -> [Range<Int>] {
     stride(from: range.lowerBound, to: range.upperBound, by: length).map {
         $0..<min($0 + length, range.upperBound)
     }
@@ -79,13 +77,14 @@ extension Pass {
     private func looksUp(_ layer: Int) -> Bool { layer == 0 && workspace.usesTable }
 
     /// What the gradients of so many rows of the recurrent weights are products of: columns of the gates' gradients, but
-    /// of n's recurrent part for a GRU's n.
+    /// of the recurrent part for gates that stand apart.
     private func recurrentOperand(_ layer: Int, _ rows: Range<Int>) -> (Buffer<Float>, columns: Int, Range<Int>) {
         let buffers = workspace.layers[layer]
-        guard let candidate = buffers.candidate, rows.lowerBound >= 2 * d.units else {
+        let first = d.addedUnits
+        guard let candidate = buffers.candidate, rows.lowerBound >= first else {
             return (buffers.gates, d.gateUnits, rows)
         }
-        return (candidate, d.units, rows.lowerBound - 2 * d.units..<rows.upperBound - 2 * d.units)
+        return (candidate, d.apartUnits.count, rows.lowerBound - first..<rows.upperBound - first)
     }
 
     private func packedGradients(
@@ -166,16 +165,17 @@ extension Pass {
     }
 
     private func biasGradients(_ gradient: UnsafeMutablePointer<Float>) {
-        let (H, V, gH) = (d.units, d.symbols, d.gateUnits)
+        let (V, gH, apart) = (d.symbols, d.gateUnits, d.apartUnits)
         for (l, layer) in d.layers.enumerated() {
             let target = gradient + layer.inputBias
             target.update(repeating: 0, count: gH)
             for scratch in workspace.scratch { kernels.add(target, scratch.biasGradient.base + l * gH, gH) }
             (gradient + layer.recurrentBias).update(from: target, count: gH)
-            guard d.architecture.cell == .gru else { continue }
-            let candidate = gradient + layer.recurrentBias + 2 * H
-            candidate.update(repeating: 0, count: H)
-            for scratch in workspace.scratch { kernels.add(candidate, scratch.candidateBiasGradient.base + l * H, H) }
+            let candidate = gradient + layer.recurrentBias + apart.lowerBound
+            candidate.update(repeating: 0, count: apart.count)
+            for scratch in workspace.scratch {
+                kernels.add(candidate, scratch.candidateBiasGradient.base + l * apart.count, apart.count)
+            }
         }
         (gradient + d.headBias).update(repeating: 0, count: V)
         for scratch in workspace.scratch { kernels.add(gradient + d.headBias, scratch.headBiasGradient.base, V) }

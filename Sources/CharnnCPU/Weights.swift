@@ -6,7 +6,7 @@ final class Weights {
     let dimensions: Dimensions
     /// In ``ParameterLayout``. Whoever writes calls ``touch()``.
     let parameters: Buffer<Float>
-    /// `[L, gH]`: both biases added; a GRU's n has the input's alone.
+    /// `[L, gH]`: both biases added; gates that stand apart have the input's alone.
     let bias: Buffer<Float>
     /// `[V, gH]`: the first layer's input product for every symbol. Allocated when first asked for.
     private(set) var table: Buffer<Float>?
@@ -68,18 +68,18 @@ final class Weights {
 
     private func prepareBias() {
         let d = dimensions
-        let added = d.architecture.cell == .gru ? 2 * d.units : d.gateUnits
         for (l, layer) in d.layers.enumerated() {
             for j in 0..<d.gateUnits {
-                let recurrent = j < added ? parameters.base[layer.recurrentBias + j] : 0
+                let recurrent = j < d.addedUnits ? parameters.base[layer.recurrentBias + j] : 0
                 bias.base[l * d.gateUnits + j] = parameters.base[layer.inputBias + j] + recurrent
             }
         }
     }
 
-    /// `[H]`: the recurrent bias of a GRU's n.
-    func candidateBias(_ layer: Int) -> UnsafePointer<Float> {
-        UnsafePointer(parameters.base + dimensions.layers[layer].recurrentBias + 2 * dimensions.units)
+    /// The recurrent bias of the gates that stand apart, such as a GRU's n; nil: there are none.
+    func candidateBias(_ layer: Int) -> UnsafePointer<Float>? {
+        guard !dimensions.apartUnits.isEmpty else { return nil }
+        return UnsafePointer(parameters.base + dimensions.layers[layer].recurrentBias + dimensions.addedUnits)
     }
 }
 

@@ -10,11 +10,12 @@ final class Workspace {
     struct Layer {
         /// `[B T, gH]`. In turn: the product of the input, the activated gates, their gradient before activation.
         let gates: Buffer<Float>
-        /// `[B T, H]`, GRU: the recurrent part of n, then its gradient.
+        /// `[B T, H]` for each gate that stands apart: its recurrent sum, then the gradient of that.
         let candidate: Buffer<Float>?
-        /// `[B (T + 1), H]`
+        /// `[B (T + 1), H]` each, in the order of ``NetworkPlan/state``.
+        let states: [Buffer<Float>]
+        /// Of these the hidden one, and the cell state where there is one.
         let hidden: Buffer<Float>
-        /// `[B (T + 1), H]`, LSTM.
         let cell: Buffer<Float>?
         /// `[B T, H]`: the output after dropout; none where nothing is dropped.
         let dropped: Buffer<Float>?
@@ -29,7 +30,7 @@ final class Workspace {
         let cellGradient: Buffer<Float>
         /// `[chunk, V]`
         let logits: Buffer<Float>
-        /// `[L, gH]` and, for a GRU, `[L, H]`
+        /// `[L, gH]`, and `[L, H]` for each gate that stands apart
         let biasGradient: Buffer<Float>
         let candidateBiasGradient: Buffer<Float>
         /// `[V, H]`, `[V]`
@@ -49,6 +50,7 @@ final class Workspace {
     let targets: Buffer<Int32>
     let losses: Buffer<Float>
     let layers: [Layer]
+    private let stateWidths: [Int]
     let scratch: [ShardScratch]
     /// `[B T, E]`, where the first layer's input product is not a table look-up.
     let embedded: Buffer<Float>
@@ -63,9 +65,9 @@ final class Workspace {
         _ dimensions: Dimensions, streams: Int, capacity: Int, isTraining: Bool, _ compute: Compute,
         _ products: CharnnProductKernels?
     ) throws(EngineError) {
-        let architecture = dimensions.architecture
+        let plan = dimensions.plan
         let size = WorkspaceSize(
-            architecture, batchSize: streams, sequenceLength: capacity, packsWeights: products != nil)
+            plan, batchSize: streams, sequenceLength: capacity, packsWeights: products != nil)
         func buffer(_ size: Size, _ isNeeded: Bool = true) throws(EngineError) -> Buffer<Float> {
             try Buffer(isNeeded ? Int(clamping: size.value) : 0)
         }
@@ -90,14 +92,18 @@ final class Workspace {
         tableGradient = try buffer(size.table, isTraining)
         var layers: [Layer] = []
         for layer in 0..<dimensions.layerCount {
-            let drops = isTraining && architecture.dropout > 0 && layer < dimensions.layerCount - 1
+            let drops = isTraining && plan.mask(ofOutput: layer) != nil
+            var states: [Buffer<Float>] = []
+            for _ in plan.state { states.append(try buffer(size.hidden)) }
             layers.append(
                 Layer(
-                    gates: try buffer(size.gates), candidate: architecture.cell == .gru ? try buffer(size.units) : nil,
-                    hidden: try buffer(size.hidden), cell: architecture.hasCellState ? try buffer(size.hidden) : nil,
+                    gates: try buffer(size.gates),
+                    candidate: dimensions.apartUnits.isEmpty ? nil : try buffer(size.candidate), states: states,
+                    hidden: states[0], cell: plan.state.firstIndex { $0.name == .cell }.map { states[$0] },
                     dropped: drops ? try buffer(size.units) : nil))
         }
         self.layers = layers
+        stateWidths = plan.state.map(\.width)
         var scratch: [ShardScratch] = []
         let (H, V, L) = (dimensions.units, dimensions.symbols, dimensions.layerCount)
         for _ in shards {
@@ -105,7 +111,8 @@ final class Workspace {
                 ShardScratch(
                     recurrent: try buffer(size.recurrent), hiddenGradient: try buffer(size.stateGradient, isTraining),
                     cellGradient: try buffer(size.stateGradient, isTraining), logits: try buffer(size.logits),
-                    biasGradient: try Buffer(L * dimensions.gateUnits), candidateBiasGradient: try Buffer(L * H),
+                    biasGradient: try Buffer(L * dimensions.gateUnits),
+                    candidateBiasGradient: try Buffer(L * dimensions.apartUnits.count),
                     headWeightGradient: try Buffer(isTraining ? V * H : 0), headBiasGradient: try Buffer(V)))
         }
         self.scratch = scratch
@@ -140,24 +147,12 @@ final class Workspace {
         }
     }
 
-    /// Sets the state before the sequence.
-    ///
-    /// - Parameters:
-    ///   - hidden: `[L, B, H]`, or nil for zero.
-    ///   - cell: The same for an LSTM.
-    func setState(_ hidden: UnsafePointer<Float>?, _ cell: UnsafePointer<Float>?, units: Int) {
-        for (l, layer) in layers.enumerated() {
-            for shard in shards {
-                let place = shard.first * (capacity + 1) * units
-                let source = (l * streams + shard.first) * units
-                let count = shard.count * units
-                set(layer.hidden.base + place, hidden.map { $0 + source }, count)
-                if let buffer = layer.cell { set(buffer.base + place, cell.map { $0 + source }, count) }
-            }
-        }
-        func set(_ target: UnsafeMutablePointer<Float>, _ source: UnsafePointer<Float>?, _ count: Int) {
-            if let source {
-                target.update(from: source, count: count)
+    /// Sets the state before the sequence; nil: zero.
+    func setState(_ state: RecurrentState?) {
+        forEachState { index, buffer, stream, shard, width in
+            let (target, count) = (buffer.base + shard.first * (capacity + 1) * width, shard.count * width)
+            if let state {
+                target.update(from: state.buffers[index].base + stream * width, count: count)
             } else {
                 target.update(repeating: 0, count: count)
             }
@@ -165,16 +160,53 @@ final class Workspace {
     }
 
     /// Copies the state after the sequence.
-    func copyState(to hidden: UnsafeMutablePointer<Float>, _ cell: UnsafeMutablePointer<Float>?, units: Int) {
+    func copyState(to state: RecurrentState) {
+        forEachState { index, buffer, stream, shard, width in
+            let source = buffer.base + (shard.first * (capacity + 1) + steps * shard.count) * width
+            (state.buffers[index].base + stream * width).update(from: source, count: shard.count * width)
+        }
+    }
+
+    /// - Parameter body: Gets the number of a state, its buffer of a layer, and a shard's first place in `[L, B]` of
+    ///   states between sequences.
+    private func forEachState(
+        _ body: (_ index: Int, _ buffer: Buffer<Float>, _ stream: Int, _ shard: Shard, _ width: Int) -> Void
+    ) {
         for (l, layer) in layers.enumerated() {
-            for shard in shards {
-                let place = (shard.first * (capacity + 1) + steps * shard.count) * units
-                let target = (l * streams + shard.first) * units
-                (hidden + target).update(from: layer.hidden.base + place, count: shard.count * units)
-                if let cell, let source = layer.cell {
-                    (cell + target).update(from: source.base + place, count: shard.count * units)
-                }
+            for (index, buffer) in layer.states.enumerated() {
+                for shard in shards { body(index, buffer, l * streams + shard.first, shard, stateWidths[index]) }
             }
         }
+    }
+}
+
+/// The recurrent state of some streams between two sequences.
+struct RecurrentState {
+    let streams: Int
+    /// `[L, B, width]` each, in the order of ``NetworkPlan/state``.
+    let buffers: [Buffer<Float>]
+
+    /// Zero.
+    init(_ plan: NetworkPlan, streams: Int) throws(EngineError) {
+        self.streams = streams
+        var buffers: [Buffer<Float>] = []
+        for state in plan.state { buffers.append(try Buffer(plan.architecture.layerCount * streams * state.width)) }
+        self.buffers = buffers
+    }
+
+    func clear() {
+        for buffer in buffers { buffer.fill([]) }
+    }
+}
+
+extension Workspace {
+    /// The mean of the rows' losses, summed by shard, time and stream.
+    var meanLoss: Double {
+        var sum = 0.0
+        for shard in shards {
+            let first = shard.first * capacity
+            for row in first..<first + steps * shard.count { sum += Double(losses.base[row]) }
+        }
+        return sum / Double(steps * streams)
     }
 }

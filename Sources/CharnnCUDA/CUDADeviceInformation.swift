@@ -45,19 +45,21 @@ extension CUDAEngine {
     ) -> UInt64 {
         // What nothing could hold is not counted exactly: products of absurd sizes do not fit into an integer.
         let rows = Double(batchSize) * Double(sequenceLength)
+        guard architecture.isConceivable else { return .max }
+        let plan = NetworkPlan(architecture)
         let width =
-            Double(architecture.cell.gates) * Double(architecture.hiddenSize) + Double(architecture.vocabularySize)
+            Double(plan.gates) * Double(architecture.hiddenSize) + Double(architecture.vocabularySize)
         let depth = Double(architecture.hiddenSize) + Double(architecture.embeddingSize)
         guard width * (depth + rows) * Double(architecture.layerCount) < 0x1p50 else { return .max }
-        let sizes = Sizes(architecture, precision, streams: batchSize, steps: sequenceLength)
-        let states = sizes.architecture.hasCellState ? 2 : 1
+        let sizes = Sizes(plan, precision, streams: batchSize, steps: sequenceLength)
         let network =
-            3 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + states * sizes.state * 4
+            3 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + plan.state.count
+            * sizes.state * 4
         // Which plan is the fastest is not known yet.
         let workspaces = StepWays.allCases.map { ways in
             TrainingWorkspace.bytes(
                 Sizes(
-                    architecture, precision, streams: batchSize, steps: sequenceLength, tuning: Tuning(steps: ways)),
+                    plan, precision, streams: batchSize, steps: sequenceLength, tuning: Tuning(steps: ways)),
                 multiprocessors: multiprocessors)
         }
         return UInt64(network + (workspaces.max() ?? 0))

@@ -19,7 +19,7 @@ public import CharnnEngine
 /// The driver is opened at run time; nothing else is needed. Sums run in a fixed order: the same device gives the same
 /// bits.
 public final class CUDAEngine: Engine {
-    public let architecture: Architecture
+    public var architecture: Architecture { weights.architecture }
     public private(set) var configuration: EngineConfiguration
     /// Steps run on the device while the host prepares the next ones.
     public var stepsInFlight: Int { Self.slots }
@@ -72,15 +72,14 @@ public final class CUDAEngine: Engine {
         architecture: Architecture, parameters: [Float], precision: Precision = .fp16, ordinal: Int = 0
     ) throws(EngineError) {
         try self.init(
-            CUDADevice.shared(ordinal: ordinal), architecture: architecture, parameters: parameters,
+            CUDADevice.shared(ordinal: ordinal), NetworkPlan(architecture), parameters: parameters,
             precision: precision)
     }
 
     init(
-        _ device: CUDADevice, architecture: Architecture, parameters: [Float], precision: Precision,
+        _ device: CUDADevice, _ network: NetworkPlan, parameters: [Float], precision: Precision,
         tuning: Tuning = Tuning()
     ) throws(EngineError) {
-        self.architecture = architecture
         self.device = device
         self.precision = precision
         self.tuning = tuning
@@ -89,7 +88,7 @@ public final class CUDAEngine: Engine {
             kernels: "\(device.kernelOrigin), \(device.multiprocessors) SMs, arithmetic \(Arithmetic.version)",
             threads: 1)
         try device.enter()
-        weights = try CUDAWeights(device, architecture)
+        weights = try CUDAWeights(device, network)
         state = TrainingState(weights)
         status = try DeviceBuffer(device, bytes: MemoryLayout<CharnnStatus>.stride)
         outcomes = try DeviceBuffer(device, bytes: MemoryLayout<CharnnOutcome>.stride * Self.slots)
@@ -99,7 +98,7 @@ public final class CUDAEngine: Engine {
 
     public func install(_ state: EngineState) throws(EngineError) {
         try device.enter()
-        try state.requireFit(architecture)
+        try state.requireFit(weights.network)
         try settle()
         workspace?.forgetRecording()
         try self.state.install(state)
@@ -220,7 +219,7 @@ public final class CUDAEngine: Engine {
         let (streams, steps) = (step.starts.count, step.sequenceLength)
         if let workspace, workspace.sizes.streams == streams, workspace.sizes.steps == steps { return workspace }
         workspace = nil  // Freed before the new one is allocated.
-        let sizes = Sizes(architecture, precision, streams: streams, steps: steps, tuning: tuning)
+        let sizes = Sizes(weights.network, precision, streams: streams, steps: steps, tuning: tuning)
         let new = try TrainingWorkspace(weights, sizes)
         workspace = new
         return new
@@ -234,7 +233,7 @@ public final class CUDAEngine: Engine {
             try state.makeRecurrent(streams: step.starts.count)
         }
         let workspace = try workspace(for: step)
-        let moments = try state.moments(of: step.optimizer)
+        let moments = try state.moments(of: step.optimizer.optimizer)
         try write(step, flight.text, scale: usableScales[flight.scale], slot: slot, to: workspace)
         guard let recurrent = state.recurrent else { return }
         try workspace.run(

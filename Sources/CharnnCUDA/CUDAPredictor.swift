@@ -21,7 +21,7 @@ final class CUDAPredictor: Predictor {
             weights,
             // Fused whatever the number of streams, on which otherwise a stream's sums would depend.
             Sizes(
-                weights.architecture, .fp32, streams: streams, steps: 1,
+                weights.network, .fp32, streams: streams, steps: 1,
                 tuning: Tuning(steps: StepWays(forward: .fused, backward: .fused))),
             isTraining: false)
         work = RepeatedWork(on: weights.device)

@@ -20,7 +20,7 @@ final class CUDAScorer: Scorer {
         // Enough rows for the products to be large, few enough for little memory.
         let steps = max(1, min(128, 8192 / streams))
         pass = try ForwardPass(
-            weights, Sizes(weights.architecture, .fp32, streams: streams, steps: steps), isTraining: false)
+            weights, Sizes(weights.network, .fp32, streams: streams, steps: steps), isTraining: false)
     }
 
     func reset() { isFresh = true }

@@ -7,7 +7,7 @@ import CharnnEngine
 /// A network's parameters on a device, and what follows from them.
 final class CUDAWeights {
     let device: CUDADevice
-    let architecture: Architecture
+    let network: NetworkPlan
     let layout: ParameterLayout
     /// In ``ParameterLayout``, fp32.
     let parameters: DeviceBuffer
@@ -20,11 +20,13 @@ final class CUDAWeights {
     /// That of which `bias` and `table` are.
     private var preparedGeneration = -1
 
-    init(_ device: CUDADevice, _ architecture: Architecture) throws(EngineError) {
+    var architecture: Architecture { network.architecture }
+
+    init(_ device: CUDADevice, _ network: NetworkPlan) throws(EngineError) {
         self.device = device
-        self.architecture = architecture
-        layout = ParameterLayout(architecture)
-        let rows = architecture.cell.gates * architecture.hiddenSize
+        self.network = network
+        layout = ParameterLayout(network)
+        let (architecture, rows) = (network.architecture, network.gateUnits)
         parameters = try DeviceBuffer(device, bytes: layout.count * 4)
         bias = try DeviceBuffer(device, bytes: architecture.layerCount * rows * 4)
         table = try DeviceBuffer(device, bytes: architecture.vocabularySize * rows * 4)
@@ -40,7 +42,7 @@ final class CUDAWeights {
 
     /// The bias of a layer's input product, `[gH]`.
     func bias(ofLayer layer: Int) -> DeviceAddress {
-        bias.address + UInt64(layer * architecture.cell.gates * architecture.hiddenSize * 4)
+        bias.address + UInt64(layer * network.gateUnits * 4)
     }
 
     /// Brings bias and table up to date if they are not.
@@ -52,13 +54,13 @@ final class CUDAWeights {
 
     /// Works bias and table out anew.
     func enqueuePreparation() throws(EngineError) {
-        let rows = architecture.cell.gates * architecture.hiddenSize
+        let rows = network.gateUnits
         for layer in 0..<architecture.layerCount {
             try device.addBiases(
                 input: address(.inputBias(layer: layer)), recurrent: address(.recurrentBias(layer: layer)),
                 to: bias(ofLayer: layer), count: rows,
-                // The candidate's recurrent bias of a GRU lies inside the reset product.
-                both: architecture.cell == .gru ? 2 * architecture.hiddenSize : rows)
+                // That of gates that stand apart lies inside a product, such as that with a GRU's reset gate.
+                both: network.rowsBeforeApart)
         }
         try device.multiply(
             .floatNT, m: architecture.vocabularySize, n: rows, k: architecture.embeddingSize,

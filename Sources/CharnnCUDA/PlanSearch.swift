@@ -13,7 +13,7 @@ struct PlanSearch {
 
     init(_ weights: CUDAWeights, _ precision: CUDAPrecision, streams: Int, steps: Int) {
         self.weights = weights
-        sizes = Sizes(weights.architecture, precision, streams: streams, steps: steps)
+        sizes = Sizes(weights.network, precision, streams: streams, steps: steps)
     }
 
     private var name: String {
@@ -65,7 +65,7 @@ struct PlanSearch {
     }
 
     private func sizes(_ tuning: Tuning) -> Sizes {
-        Sizes(sizes.architecture, sizes.precision, streams: sizes.streams, steps: sizes.steps, tuning: tuning)
+        Sizes(sizes.network, sizes.precision, streams: sizes.streams, steps: sizes.steps, tuning: tuning)
     }
 
     /// The time of two steps there and back.

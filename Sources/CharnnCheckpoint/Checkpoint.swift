@@ -40,16 +40,13 @@ public struct Checkpoint: Sendable {
         self.model.validationLoss = state.progress.lastValidationLoss
     }
 
-    private static let moments = ["state.first_moment", "state.second_moment"]
-    private static let recurrent = ["state.hidden", "state.cell"]
+    private static func name(of buffer: EngineBuffer) -> String { "state.\(buffer.rawValue)" }
 
     private var sources: [SafeTensors.Source] {
         var sources = Model.sources(of: state.engine.parameters, architecture: model.architecture)
-        let arrays = [
-            state.engine.firstMoment, state.engine.secondMoment, state.engine.hidden, state.engine.cell,
-        ]
-        for (name, values) in zip(Self.moments + Self.recurrent, arrays) {
-            sources.append(SafeTensors.Source(name: name, shape: [values.count], values: values[...]))
+        for buffer in EngineBuffer.allCases {
+            let values = state.engine[buffer]
+            sources.append(SafeTensors.Source(name: Self.name(of: buffer), shape: [values.count], values: values[...]))
         }
         return sources
     }
@@ -114,16 +111,13 @@ public struct Checkpoint: Sendable {
                 let engine = file.metadata["state.engine"],
                 let configuration = try? JSONDecoder().decode(EngineConfiguration.self, from: Data(engine.utf8))
             else { throw ModelError(.damaged, "\(path) is a model but no checkpoint") }
-            var arrays: [[Float]] = []
-            for name in Self.moments + Self.recurrent { arrays.append(try file.floats(name)) }
-            guard arrays.prefix(2).allSatisfy({ $0.isEmpty || $0.count == model.parameters.count }) else {
+            var state = EngineState(parameters: model.parameters)
+            for buffer in EngineBuffer.allCases { state[buffer] = try file.floats(Self.name(of: buffer)) }
+            let moments = EngineBuffer.moments.map { state[$0].count }
+            guard moments.allSatisfy({ $0 == 0 || $0 == model.parameters.count }) else {
                 throw ModelError(.damaged, "the moments in \(path) do not belong to its weights")
             }
-            state = TrainingCheckpoint(
-                progress: progress,
-                engine: EngineState(
-                    parameters: model.parameters, firstMoment: arrays[0], secondMoment: arrays[1], hidden: arrays[2],
-                    cell: arrays[3]))
+            self.state = TrainingCheckpoint(progress: progress, engine: state)
             self.model = model
             self.identity = identity
             self.configuration = configuration

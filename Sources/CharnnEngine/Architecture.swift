@@ -3,18 +3,6 @@ public enum Cell: String, Sendable, CaseIterable, Codable {
     case rnn
     case gru
     case lstm
-
-    /// The number of gates `g`: how many rows of `[H]` a layer's weight matrices stack.
-    ///
-    /// Gate order is PyTorch's: `i, f, g, o` for LSTM; `r, z, n` for GRU, whose reset gate multiplies the
-    /// recurrent product after its bias was added.
-    public var gates: Int {
-        switch self {
-        case .rnn: 1
-        case .gru: 3
-        case .lstm: 4
-        }
-    }
 }
 
 /// The activation of a plain RNN cell; the other cells ignore it.
@@ -56,9 +44,11 @@ public struct Architecture: Hashable, Sendable {
         self.dropout = dropout
     }
 
+    /// Whether some machine might hold it. Only of such a network can a ``NetworkPlan`` be made.
+    public var isConceivable: Bool {
+        layerCount <= 1 << 16 && [vocabularySize, embeddingSize, hiddenSize].allSatisfy { $0 <= 1 << 40 }
+    }
+
     /// The width of what a layer reads: `E` for the first, `H` for the others.
     public func inputSize(ofLayer layer: Int) -> Int { layer == 0 ? embeddingSize : hiddenSize }
-
-    /// Whether a layer's recurrent state has a second half, the cell state.
-    public var hasCellState: Bool { cell == .lstm }
 }

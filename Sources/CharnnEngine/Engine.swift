@@ -133,56 +133,6 @@ public struct TrainingStep: Sendable {
     }
 }
 
-/// The rules by which gradients change parameters, as PyTorch's `torch.optim` defines them.
-public enum OptimizerKind: String, Sendable, CaseIterable, Codable {
-    /// `torch.optim.Adam`; weight decay is added to the gradient.
-    case adam
-    /// `torch.optim.AdamW`; weight decay is decoupled.
-    case adamw
-    /// `torch.optim.RMSprop` with `alpha` = the second of `betas`, not centred; momentum as there.
-    case rmsprop
-    /// `torch.optim.SGD`; momentum without damping or Nesterov.
-    case sgd
-}
-
-/// The numbers of one optimiser update.
-public struct OptimizerStep: Sendable, Hashable {
-    /// Decides which of the numbers below are read.
-    public var kind: OptimizerKind
-    /// After warm-up and schedule.
-    public var learningRate: Double
-    /// See ``OptimizerKind``: Adam's alone.
-    public var beta1: Double
-    /// Adam's second, or the `alpha` of RMSprop.
-    public var beta2: Double
-    /// Added to the root of the mean square; not read by SGD.
-    public var epsilon: Double
-    /// Of RMSprop and SGD; 0: there is no buffer.
-    public var momentum: Double
-    /// In PyTorch's terms, not multiplied by the learning rate yet; 0: off.
-    public var weightDecay: Double
-    /// The global gradient norm above which gradients are scaled down, as `torch.nn.utils.clip_grad_norm_` does
-    /// (the scale is `clipNorm / (norm + 1e-6)`); 0: never.
-    public var clipNorm: Double
-    /// The number of this update since the moments were zero, from 1.
-    public var updateNumber: Int
-
-    public init(
-        kind: OptimizerKind = .adam, learningRate: Double, beta1: Double = 0.9, beta2: Double = 0.999,
-        epsilon: Double = 1e-8, momentum: Double = 0, weightDecay: Double = 0, clipNorm: Double = 0, updateNumber: Int
-    ) {
-        self.kind = kind
-        self.learningRate = learningRate
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.epsilon = epsilon
-        self.momentum = momentum
-        self.weightDecay = weightDecay
-        self.clipNorm = clipNorm
-        self.updateNumber = updateNumber
-    }
-}
-
 /// How a step went.
 public struct StepOutcome: Sendable, Hashable {
     /// That of the ``TrainingStep``.
@@ -199,60 +149,6 @@ public struct StepOutcome: Sendable, Hashable {
         self.loss = loss
         self.gradientNorm = gradientNorm
         self.applied = applied
-    }
-}
-
-/// All that an engine remembers between steps.
-public struct EngineState: Sendable, Equatable {
-    /// In ``ParameterLayout``.
-    public var parameters: [Float]
-    /// In ``ParameterLayout``: Adam's mean, or the momentum buffer of RMSprop and SGD. Empty: zero.
-    public var firstMoment: [Float]
-    /// In ``ParameterLayout``: Adam's and RMSprop's mean square. Empty: zero.
-    public var secondMoment: [Float]
-    /// `[L, B, H]`, the training streams' hidden state; empty: zero for any `B`.
-    public var hidden: [Float]
-    /// `[L, B, H]`, the training streams' cell state, for LSTM; empty: zero.
-    public var cell: [Float]
-
-    public init(
-        parameters: [Float], firstMoment: [Float] = [], secondMoment: [Float] = [], hidden: [Float] = [],
-        cell: [Float] = []
-    ) {
-        self.parameters = parameters
-        self.firstMoment = firstMoment
-        self.secondMoment = secondMoment
-        self.hidden = hidden
-        self.cell = cell
-    }
-}
-
-extension EngineState {
-    /// Refuses a state of another network.
-    ///
-    /// - Throws: ``EngineError/Code/mismatch``.
-    public func requireFit(_ architecture: Architecture) throws(EngineError) {
-        let layout = ParameterLayout(architecture)
-        try layout.requireCount(parameters.count, of: "parameters")
-        if !firstMoment.isEmpty { try layout.requireCount(firstMoment.count, of: "first moments") }
-        if !secondMoment.isEmpty { try layout.requireCount(secondMoment.count, of: "second moments") }
-        let width = architecture.layerCount * architecture.hiddenSize
-        guard hidden.count % width == 0, cell.count == (architecture.hasCellState ? hidden.count : 0) else {
-            throw EngineError(.mismatch, "The recurrent state does not fit the architecture.")
-        }
-    }
-}
-
-extension ParameterLayout {
-    /// Refuses another number of values than there are parameters.
-    ///
-    /// - Parameter what: What the values are, in the plural.
-    /// - Throws: ``EngineError/Code/mismatch``.
-    public func requireCount(_ count: Int, of what: String) throws(EngineError) {
-        guard count == self.count else {
-            throw EngineError(
-                .mismatch, "The architecture has \(self.count) parameters, but \(count) \(what) were given.")
-        }
     }
 }
 

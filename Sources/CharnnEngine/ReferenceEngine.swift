@@ -3,15 +3,16 @@
 /// With `Real == Double` it is exact enough for finite differences; with `Float` it shows what single precision costs.
 /// It is not for training anything but tests.
 public final class ReferenceEngine<Real: ReferenceReal>: Engine {
-    public let architecture: Architecture
+    public var architecture: Architecture { plan.architecture }
+    let plan: NetworkPlan
     public let configuration: EngineConfiguration
     /// A step has ended when ``submit(_:of:)`` returns.
     public var stepsInFlight: Int { 1 }
 
     /// The parameters in ``ParameterLayout`` and full precision.
     public internal(set) var realParameters: [Real]
-    var firstMoment: [Real] = []
-    var secondMoment: [Real] = []
+    /// In ``ParameterLayout``; those that a rule has needed.
+    var moments: [EngineBuffer: [Real]] = [:]
     var state: ReferenceState<Real>
     private var outcomes: [StepOutcome] = []
     private var hasFailed = false
@@ -20,19 +21,23 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     ///
     /// - Parameter parameters: In ``ParameterLayout``.
     /// - Throws: ``EngineError/Code/mismatch`` when their number does not fit the architecture.
-    public init(architecture: Architecture, parameters: [Real]) throws(EngineError) {
-        self.architecture = architecture
+    public convenience init(architecture: Architecture, parameters: [Real]) throws(EngineError) {
+        try self.init(NetworkPlan(architecture), parameters: parameters)
+    }
+
+    package init(_ plan: NetworkPlan, parameters: [Real]) throws(EngineError) {
+        self.plan = plan
         self.configuration = EngineConfiguration(
             device: "cpu", deviceName: "reference", precision: Real.precisionName, kernels: "plain Swift loops",
             threads: 1)
         self.realParameters = parameters
         self.state = ReferenceState()
-        try ParameterLayout(architecture).requireCount(parameters.count, of: "parameters")
+        try ParameterLayout(plan).requireCount(parameters.count, of: "parameters")
     }
 
     /// Replaces the parameters, keeping moments and recurrent state.
     public func setParameters(_ parameters: [Real]) throws(EngineError) {
-        try ParameterLayout(architecture).requireCount(parameters.count, of: "parameters")
+        try ParameterLayout(plan).requireCount(parameters.count, of: "parameters")
         realParameters = parameters
     }
 
@@ -40,23 +45,21 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     ///
     /// - Throws: ``EngineError/Code/mismatch`` for a state of another network.
     public func install(_ state: EngineState) throws(EngineError) {
-        try state.requireFit(architecture)
-        let width = architecture.layerCount * architecture.hiddenSize
+        try state.requireFit(plan)
         realParameters = state.parameters.map { Real($0) }
-        firstMoment = state.firstMoment.map { Real($0) }
-        secondMoment = state.secondMoment.map { Real($0) }
+        for moment in EngineBuffer.moments { moments[moment] = state[moment].map { Real($0) } }
         self.state = ReferenceState(
-            streams: state.hidden.count / width, hidden: state.hidden.map { Real($0) },
-            cell: state.cell.map { Real($0) })
+            streams: state.streams(of: plan), hidden: state[.hidden].map { Real($0) },
+            cell: state[.cell].map { Real($0) })
         hasFailed = false
     }
 
     /// Rounded to single precision: what is installed again in an engine of `Double` is near, not equal.
     public func snapshot() throws(EngineError) -> EngineState {
-        EngineState(
-            parameters: realParameters.map { Float($0) }, firstMoment: firstMoment.map { Float($0) },
-            secondMoment: secondMoment.map { Float($0) }, hidden: state.hidden.map { Float($0) },
-            cell: state.cell.map { Float($0) })
+        var buffers = moments
+        (buffers[.hidden], buffers[.cell]) = (state.hidden, state.cell)
+        return EngineState(
+            parameters: realParameters.map { Float($0) }, buffers.mapValues { $0.map { Float($0) } })
     }
 
     public func parameters() throws(EngineError) -> [Float] { realParameters.map { Float($0) } }
@@ -106,7 +109,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
         ReferenceReader(engine: self, streams: streams)
     }
 
-    var network: ReferenceNetwork<Real> { ReferenceNetwork(architecture: architecture, parameters: realParameters) }
+    var network: ReferenceNetwork<Real> { ReferenceNetwork(plan, parameters: realParameters) }
 
     private func lossGradientState(
         of step: TrainingStep, of text: SymbolText
@@ -116,7 +119,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
             starts: step.starts, length: step.sequenceLength + 1, vocabularySize: architecture.vocabularySize)
         let inputs = Array(symbols.prefix(step.sequenceLength * streams))
         let targets = Array(symbols.dropFirst(streams))
-        var initial = ReferenceState<Real>.zero(architecture, streams: streams)
+        var initial = ReferenceState<Real>.zero(plan, streams: streams)
         if !step.resetsState && !state.hidden.isEmpty {
             guard state.streams == streams else {
                 throw EngineError(
@@ -124,7 +127,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
             }
             initial = state
         }
-        let dropout = architecture.dropout > 0 ? ReferenceDropout(seed: step.seed, step: step.number) : nil
+        let dropout = !plan.masks.isEmpty ? ReferenceDropout(seed: step.seed, step: step.number) : nil
         let trace = network.forward(inputs, from: initial, dropout: dropout)
         let (loss, gradient) = network.backward(trace, targets: targets, dropout: dropout)
         return (loss, gradient, trace.finalState)
@@ -155,11 +158,12 @@ struct ReferenceState<Real: ReferenceReal> {
     var streams = 0
     /// `[L, B, H]`; empty: zero.
     var hidden: [Real] = []
-    /// `[L, B, H]` for LSTM, else empty.
+    /// `[L, B, H]` where there is a cell state, else empty.
     var cell: [Real] = []
 
-    static func zero(_ architecture: Architecture, streams: Int) -> ReferenceState {
+    static func zero(_ plan: NetworkPlan, streams: Int) -> ReferenceState {
+        let architecture = plan.architecture
         let zeros = [Real](repeating: 0, count: architecture.layerCount * streams * architecture.hiddenSize)
-        return ReferenceState(streams: streams, hidden: zeros, cell: architecture.hasCellState ? zeros : [])
+        return ReferenceState(streams: streams, hidden: zeros, cell: plan.has(.cell) ? zeros : [])
     }
 }

@@ -2,15 +2,16 @@
 ///
 /// Time-major throughout: the row of stream `b` at time `t` is `t * B + b`.
 struct ReferenceNetwork<Real: ReferenceReal> {
-    let architecture: Architecture
+    let plan: NetworkPlan
     /// In ``ParameterLayout``.
     let parameters: [Real]
     let layout: ParameterLayout
+    var architecture: Architecture { plan.architecture }
 
-    init(architecture: Architecture, parameters: [Real]) {
-        self.architecture = architecture
+    init(_ plan: NetworkPlan, parameters: [Real]) {
+        self.plan = plan
         self.parameters = parameters
-        self.layout = ParameterLayout(architecture)
+        self.layout = ParameterLayout(plan)
     }
 
     /// What the forward pass of one layer leaves for the backward pass.
@@ -46,17 +47,17 @@ struct ReferenceNetwork<Real: ReferenceReal> {
         var layers: [LayerTrace] = []
         var final = ReferenceState<Real>(streams: B)
         for layer in 0..<architecture.layerCount {
-            if layer > 0, let dropout {
-                for i in input.indices { input[i] *= dropout.factor(i, layer: layer - 1, architecture.dropout) }
+            if let dropout, let mask = plan.mask(ofOutput: layer - 1) {
+                for i in input.indices { input[i] *= dropout.factor(i, mask) }
             }
             let slice = layer * B * H..<(layer + 1) * B * H
             var trace = LayerTrace(
                 input: input, hidden: Array(state.hidden[slice]),
-                cell: architecture.hasCellState ? Array(state.cell[slice]) : [])
+                cell: plan.has(.cell) ? Array(state.cell[slice]) : [])
             for row in 0..<symbols.count { advance(layer, row: row, &trace) }
             input = Array(trace.hidden.dropFirst(B * H))
             final.hidden += trace.hidden.suffix(B * H)
-            if architecture.hasCellState { final.cell += trace.cell.suffix(B * H) }
+            if plan.has(.cell) { final.cell += trace.cell.suffix(B * H) }
             layers.append(trace)
         }
         var logits: [Real] = []
@@ -131,8 +132,8 @@ struct ReferenceNetwork<Real: ReferenceReal> {
         }
         for layer in (0..<architecture.layerCount).reversed() {
             upper = backward(layer, trace.layers[layer], upper: upper, streams: B, &gradient)
-            if layer > 0, let dropout {
-                for i in upper.indices { upper[i] *= dropout.factor(i, layer: layer - 1, architecture.dropout) }
+            if let dropout, let mask = plan.mask(ofOutput: layer - 1) {
+                for i in upper.indices { upper[i] *= dropout.factor(i, mask) }
             }
         }
         let (E, embedding) = (architecture.embeddingSize, layout[.embedding].offset)

@@ -4,69 +4,56 @@ struct ReferenceDropout {
     let step: Int
 
     /// What element `index` of a layer's output is multiplied by: 0 or `1 / (1 - p)`.
-    func factor<Real: ReferenceReal>(_ index: Int, layer: Int, _ probability: Double) -> Real {
+    func factor<Real: ReferenceReal>(_ index: Int, _ mask: NetworkPlan.Mask) -> Real {
         let number = UInt64(step)
         let block = Philox(key: seed).block(
             UInt32(truncatingIfNeeded: index / 4), UInt32(truncatingIfNeeded: number),
-            UInt32(truncatingIfNeeded: number >> 32) << 16 | UInt32(layer), Philox.Purpose.dropout.rawValue)
-        return block[index % 4] >= DropoutMask.threshold(probability) ? Real(1 / (1 - probability)) : 0
+            UInt32(truncatingIfNeeded: number >> 32) << 16 | UInt32(mask.counter), Philox.Purpose.dropout.rawValue)
+        return block[index % 4] >= DropoutMask.threshold(mask.probability) ? Real(1 / (1 - mask.probability)) : 0
     }
 }
 
 extension ReferenceEngine {
     /// One update as `torch.nn.utils.clip_grad_norm_` and `torch.optim` make it.
-    func update(_ gradient: [Real], norm: Real, by rule: OptimizerStep) {
-        let (beta1, beta2) = (Real(rule.beta1), Real(rule.beta2))
-        let (rate, decay, momentum) = (Real(rule.learningRate), Real(rule.weightDecay), Real(rule.momentum))
-        let epsilon = Real(rule.epsilon)
-        let clip = rule.clipNorm > 0 ? min(1, Real(rule.clipNorm) / (norm + Real(1e-6))) : 1
-        var correction1: Real = 1
-        var correction2: Real = 1
-        for _ in 0..<rule.updateNumber { (correction1, correction2) = (correction1 * beta1, correction2 * beta2) }
-        (correction1, correction2) = (1 - correction1, 1 - correction2)
-
-        let zeros = [Real](repeating: 0, count: gradient.count)
-        if firstMoment.isEmpty && rule.usesFirstMoment { firstMoment = zeros }
-        if secondMoment.isEmpty && rule.usesSecondMoment { secondMoment = zeros }
-        for i in gradient.indices {
-            var g = gradient[i] * clip
-            if rule.kind == .adamw { realParameters[i] *= 1 - rate * decay } else { g += decay * realParameters[i] }
-            switch rule.kind {
-            case .adam, .adamw:
-                firstMoment[i] = beta1 * firstMoment[i] + (1 - beta1) * g
-                secondMoment[i] = beta2 * secondMoment[i] + (1 - beta2) * g * g
-                let root = secondMoment[i].squareRoot() / correction2.squareRoot() + epsilon
-                realParameters[i] -= rate / correction1 * firstMoment[i] / root
-            case .rmsprop:
-                secondMoment[i] = beta2 * secondMoment[i] + (1 - beta2) * g * g
-                var move = g / (secondMoment[i].squareRoot() + epsilon)
-                if momentum > 0 {
-                    move += momentum * firstMoment[i]
-                    firstMoment[i] = move
+    func update(_ gradient: [Real], norm: Real, by step: OptimizerStep) {
+        let rule = step.optimizer
+        func buffer(_ moment: EngineBuffer) -> [Real] {
+            let kept = moments[moment] ?? []
+            return rule.moments.contains(moment) && kept.isEmpty ? [Real](repeating: 0, count: gradient.count) : kept
+        }
+        var (first, second) = (buffer(.firstMoment), buffer(.secondMoment))
+        let (u, clip) = (step.constants, Real(step.clipFactor(norm: Double(norm))))
+        let (rate, momentum, epsilon) = (Real(u.learningRate), Real(u.momentum), Real(u.epsilon))
+        for slot in ParameterLayout(plan).slots {
+            let decay = slot.tensor.decays ? Real(u.weightDecay) : 0
+            for i in slot.range {
+                var g = gradient[i] * clip
+                if rule.kind == .adamw { realParameters[i] *= 1 - rate * decay } else { g += decay * realParameters[i] }
+                switch rule.kind {
+                case .adam, .adamw:
+                    first[i] = Real(u.beta1) * first[i] + Real(u.oneMinusBeta1) * g
+                    second[i] = Real(u.beta2) * second[i] + Real(u.oneMinusBeta2) * g * g
+                    let root = second[i].squareRoot() * Real(u.inverseRootBias) + epsilon
+                    realParameters[i] -= Real(u.stepSize) * first[i] / root
+                case .rmsprop:
+                    second[i] = Real(u.beta2) * second[i] + Real(u.oneMinusBeta2) * g * g
+                    var move = g / (second[i].squareRoot() + epsilon)
+                    if momentum > 0 {
+                        move += momentum * first[i]
+                        first[i] = move
+                    }
+                    realParameters[i] -= rate * move
+                case .sgd:
+                    if momentum > 0 {
+                        g += momentum * first[i]
+                        first[i] = g
+                    }
+                    realParameters[i] -= rate * g
                 }
-                realParameters[i] -= rate * move
-            case .sgd:
-                if momentum > 0 {
-                    g += momentum * firstMoment[i]
-                    firstMoment[i] = g
-                }
-                realParameters[i] -= rate * g
             }
         }
+        (moments[.firstMoment], moments[.secondMoment]) = (first, second)
     }
-}
-
-extension OptimizerStep {
-    /// Whether the rule keeps a mean gradient or a momentum buffer.
-    public var usesFirstMoment: Bool {
-        switch kind {
-        case .adam, .adamw: true
-        case .rmsprop, .sgd: momentum > 0
-        }
-    }
-
-    /// Whether the rule keeps a mean square.
-    public var usesSecondMoment: Bool { kind != .sgd }
 }
 
 /// Reads on with the reference engine's weights, for scoring and for prediction.
@@ -78,10 +65,10 @@ final class ReferenceReader<Real: ReferenceReal>: Scorer, Predictor {
     init(engine: ReferenceEngine<Real>, streams: Int) {
         self.engine = engine
         self.streams = streams
-        self.state = .zero(engine.architecture, streams: streams)
+        self.state = .zero(engine.plan, streams: streams)
     }
 
-    func reset() { state = .zero(engine.architecture, streams: streams) }
+    func reset() { state = .zero(engine.plan, streams: streams) }
 
     func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
         let vocabularySize = engine.architecture.vocabularySize

@@ -7,14 +7,14 @@ import Glibc
 /// `nn.Linear`: uniform(−1/√H, 1/√H) for weight and bias. Each number has its own place in a counter-based generator,
 /// so that a parameter does not depend on how many others there are before it in the same tensor.
 public enum Initialisation {
-    /// All parameters of `architecture` in ``ParameterLayout``, drawn with `seed`.
+    /// All parameters of `architecture`, each as its tensor in ``NetworkPlan`` says, in ``ParameterLayout``, drawn with `seed`.
     public static func parameters(of architecture: Architecture, seed: UInt64) -> [Float] {
         let layout = ParameterLayout(architecture)
         var parameters = [Float](repeating: 0, count: layout.count)
         for (index, slot) in layout.slots.enumerated() {
             for element in 0..<slot.count {
                 parameters[slot.offset + element] = draw(
-                    slot.role, tensor: index, element: element, architecture: architecture, seed: seed)
+                    from: slot.tensor.initialisation, tensor: index, element: element, seed: seed)
             }
         }
         return parameters
@@ -26,19 +26,20 @@ public enum Initialisation {
     ///   - tensor: The tensor's index in the layout.
     ///   - element: The element's row-major index in the tensor.
     static func draw(
-        _ role: ParameterRole, tensor: Int, element: Int, architecture: Architecture, seed: UInt64
+        from distribution: ParameterDistribution, tensor: Int, element: Int, seed: UInt64
     ) -> Float {
         let random = Philox(key: seed)
         let stream = UInt32(truncatingIfNeeded: tensor)
-        if role == .embedding {
+        switch distribution {
+        case .normal:
             // Box and Muller's transform; 1 - u lies in (0, 1], where the logarithm is finite.
             let radius = (-2 * log(1 - random.uniform(.initialisation, stream: stream, index: UInt64(2 * element))))
                 .squareRoot()
             let angle = 2 * Double.pi * random.uniform(.initialisation, stream: stream, index: UInt64(2 * element + 1))
             return Float(radius * cos(angle))
+        case .uniform(let bound):
+            let uniform = random.uniform(.initialisation, stream: stream, index: UInt64(element))
+            return Float((2 * uniform - 1) * bound)
         }
-        let bound = 1 / Double(architecture.hiddenSize).squareRoot()
-        let uniform = random.uniform(.initialisation, stream: stream, index: UInt64(element))
-        return Float((2 * uniform - 1) * bound)
     }
 }

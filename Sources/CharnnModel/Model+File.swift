@@ -14,7 +14,7 @@ extension Model {
     /// The tensors of a parameter buffer under their names, in layout order.
     public static func sources(of parameters: [Float], architecture: Architecture) -> [SafeTensors.Source] {
         ParameterLayout(architecture).slots.map { slot in
-            SafeTensors.Source(name: slot.role.name, shape: slot.shape, values: parameters[slot.range])
+            SafeTensors.Source(name: slot.name, shape: slot.shape, values: parameters[slot.range])
         }
     }
 
@@ -82,11 +82,11 @@ extension Model {
         let layout = ParameterLayout(architecture)
         var names = Set(file.tensors.keys.filter { !$0.hasPrefix("state.") })
         for slot in layout.slots {
-            guard let tensor = file.tensors[slot.role.name] else { throw unfit("it has no tensor \(slot.role.name)") }
+            guard let tensor = file.tensors[slot.name] else { throw unfit("it has no tensor \(slot.name)") }
             guard tensor.shape == slot.shape else {
-                throw unfit("\(slot.role.name) has the shape \(tensor.shape), not \(slot.shape)")
+                throw unfit("\(slot.name) has the shape \(tensor.shape), not \(slot.shape)")
             }
-            names.remove(slot.role.name)
+            names.remove(slot.name)
         }
         if let stranger = names.min() { throw unfit("it also has a tensor \(stranger)") }
         let size = UInt64(layout.count) * 4
@@ -95,7 +95,7 @@ extension Model {
         }
         var parameters: [Float] = []
         parameters.reserveCapacity(layout.count)
-        for slot in layout.slots { parameters += try file.floats(slot.role.name) }
+        for slot in layout.slots { parameters += try file.floats(slot.name) }
         guard parameters.allSatisfy(\.isFinite) else { throw unfit("some of its weights are not finite numbers") }
 
         self.init(
@@ -115,10 +115,14 @@ extension Model {
         guard (0...1 << 20).contains(embedding[1]), recurrent[1] <= 1 << 20 else {
             throw unfit("its embedding has the shape \(embedding), its rnn.weight_hh_l0 \(recurrent)")
         }
-        let cells = Cell.allCases.filter { $0.gates * recurrent[1] == recurrent[0] }
-        guard let cell = cells.first else { throw unfit("rnn.weight_hh_l0 has the shape \(recurrent)") }
-        if let named = metadata(file, "cell"), named != cell.rawValue {
-            throw unfit("it calls itself \(named) and has the shapes of \(cell.rawValue)")
+        // One that PyTorch has first: a state dict of its own tells no cell.
+        let cells = recurrent[0] % recurrent[1] == 0 ? Cell.having(gates: recurrent[0] / recurrent[1]) : []
+        let named = metadata(file, "cell")
+        guard let first = cells.first(where: { $0.pyTorchModule != nil }) ?? cells.first else {
+            throw unfit("rnn.weight_hh_l0 has the shape \(recurrent)")
+        }
+        guard let cell = named == nil ? first : cells.first(where: { $0.rawValue == named }) else {
+            throw unfit("it calls itself \(named ?? "") and has the shapes of \(first.rawValue)")
         }
         guard let nonlinearity = Nonlinearity(rawValue: metadata(file, "nonlinearity") ?? "tanh") else {
             throw unfit("its nonlinearity is neither tanh nor relu")

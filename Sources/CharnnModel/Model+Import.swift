@@ -24,7 +24,7 @@ extension Model {
         let names = try StateDictNames(file, vocabularySize: vocabulary.count, unfit: unfit)
         let told = file.metadata["nonlinearity"].flatMap(Nonlinearity.init(rawValue:))
         let architecture = Architecture(
-            cell: names.cell, nonlinearity: names.cell == .rnn ? nonlinearity ?? told ?? .tanh : .tanh,
+            cell: names.cell, nonlinearity: names.cell.hasNonlinearity ? nonlinearity ?? told ?? .tanh : .tanh,
             vocabularySize: vocabulary.count, embeddingSize: names.embeddingSize, hiddenSize: names.hiddenSize,
             layerCount: names.layerCount, dropout: 0)
         let layout = ParameterLayout(architecture)
@@ -92,7 +92,8 @@ private struct StateDictNames {
         }
         recurrent = String(first.dropLast(ending.count))
         guard let shape = file.tensors[first]?.shape, shape.count == 2, (1...1 << 20).contains(shape[1]),
-            let cell = Cell.allCases.first(where: { $0.gates * shape[1] == shape[0] }),
+            shape[0] % shape[1] == 0,
+            let cell = Cell.having(gates: shape[0] / shape[1]).first(where: { $0.pyTorchModule != nil }),
             let input = file.tensors[recurrent + "weight_ih_l0"]?.shape, input.count == 2, input[0] == shape[0],
             (1...1 << 20).contains(input[1])
         else { throw unfit("\(first) and \(recurrent)weight_ih_l0 have no shapes of an nn.RNN, nn.GRU or nn.LSTM") }

@@ -15,13 +15,18 @@ extension Model {
     ///
     /// Operators of version 14 and file format 7: what runtimes since 2021 read.
     ///
-    /// - Throws: `ModelError` of the code `unwritable` if the weights are too large for one file.
+    /// - Throws: `ModelError` of the code `unwritable` if the weights are too large for one file, or ONNX has no such cell.
     public func onnx() throws(ModelError) -> [UInt8] {
         let size = parameters.count * 4
         guard size < Self.largestONNX - (64 << 20) else {
             throw ModelError(
                 .unwritable,
                 "the weights take \(byteCount(Double(size))), and an ONNX file holds less than 2 GiB; export this model with --pytorch"
+            )
+        }
+        guard let operation = ONNXCell(architecture) else {
+            throw ModelError(
+                .unwritable, "ONNX has no operator for the cell \(architecture.cell.rawValue), and none is made up here"
             )
         }
         var version = ProtobufMessage()
@@ -31,7 +36,7 @@ extension Model {
         file.add(1, 7)
         file.add(2, "charnn")
         file.add(3, Self.programVersion)
-        file.add(7, ONNXGraph(self).message)
+        file.add(7, ONNXGraph(self, operation).message)
         file.add(8, version)
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
             var entry = ProtobufMessage()
@@ -43,22 +48,78 @@ extension Model {
     }
 }
 
+/// How ONNX computes a cell.
+private struct ONNXCell {
+    let operation: String
+    /// Our gates in ONNX's order.
+    let gates: [Int]
+    let attributes: [ONNXAttribute]
+
+    /// nil: it has no operator for the cell.
+    init?(_ architecture: Architecture) {
+        let activation = architecture.nonlinearity == .tanh ? "Tanh" : "Relu"
+        let known: [Cell: ONNXCell] = [
+            .rnn: ONNXCell("RNN", [0], [.strings("activations", [activation])]),
+            // `z, r, n` of our `r, z, n`. As PyTorch and we do it, the reset gate multiplies the recurrent product with its
+            // bias.
+            .gru: ONNXCell("GRU", [1, 0, 2], [.integer("linear_before_reset", 1)]),
+            // `i, o, f, g` of our `i, f, g, o`.
+            .lstm: ONNXCell("LSTM", [0, 3, 1, 2], []),
+        ]
+        guard let cell = known[architecture.cell] else { return nil }
+        self = cell
+    }
+
+    private init(_ operation: String, _ gates: [Int], _ attributes: [ONNXAttribute]) {
+        (self.operation, self.gates, self.attributes) = (operation, gates, attributes)
+    }
+}
+
+private enum ONNXAttribute {
+    case integer(String, Int)
+    case integers(String, [Int])
+    case strings(String, [String])
+
+    var message: ProtobufMessage {
+        var message = ProtobufMessage()
+        switch self {
+        case .integer(let name, let value):
+            message.add(1, name)
+            message.add(3, value)
+            message.add(20, 2)
+        case .integers(let name, let values):
+            message.add(1, name)
+            for value in values { message.add(8, value) }
+            message.add(20, 7)
+        case .strings(let name, let values):
+            message.add(1, name)
+            for value in values { message.add(9, value) }
+            message.add(20, 8)
+        }
+        return message
+    }
+}
+
 /// The graph of a model, in the messages of `onnx.proto`.
 ///
 /// Letters: `B` texts at once, `T` symbols of each, `E` embedding size, `H` units, `L` layers, `V` symbols in all.
 private struct ONNXGraph {
     private let model: Model
     private let architecture: Architecture
+    private let plan: NetworkPlan
     private let layout: ParameterLayout
+    private let cell: ONNXCell
     private(set) var message = ProtobufMessage()
 
     /// `TensorProto.DataType` and `AttributeProto.AttributeType`.
     private static let (float, int64) = (1, 7)
 
-    init(_ model: Model) {
+    init(_ model: Model, _ cell: ONNXCell) {
         self.model = model
+        self.cell = cell
         architecture = model.architecture
-        layout = ParameterLayout(model.architecture)
+        plan = NetworkPlan(architecture)
+        layout = ParameterLayout(plan)
         addNodes()
         message.add(2, "charnn")
         addWeights()
@@ -67,7 +128,7 @@ private struct ONNXGraph {
 
     /// Recurrent states, as they are called before and after.
     private var states: [(before: String, after: String)] {
-        [("h0", "hn")] + (architecture.hasCellState ? [("c0", "cn")] : [])
+        [("h0", "hn")] + (plan.has(.cell) ? [("c0", "cn")] : [])
     }
 
     // MARK: - Nodes
@@ -91,50 +152,19 @@ private struct ONNXGraph {
 
     /// A layer over all of the time: from `layerN.x [T, B, in]` to `layerN+1.x [T, B, H]`.
     private mutating func recurrence(_ layer: Int) {
-        var attributes: [Attribute] = [.integer("hidden_size", architecture.hiddenSize)]
-        switch architecture.cell {
-        case .rnn: attributes.append(.strings("activations", [architecture.nonlinearity == .tanh ? "Tanh" : "Relu"]))
-        // As PyTorch and we do it: the reset gate multiplies the recurrent product with its bias.
-        case .gru: attributes.append(.integer("linear_before_reset", 1))
-        case .lstm: break
-        }
         let name = "layer\(layer)"
         // The fifth input, left out, is for texts of different lengths.
         let inputs = ["\(name).x", "\(name).W", "\(name).R", "\(name).B", ""]
         node(
-            architecture.cell.rawValue.uppercased(), inputs + states.map { "\(name).\($0.before)" },
-            ["\(name).y"] + states.map { "\(name).\($0.after)" }, attributes)
+            cell.operation, inputs + states.map { "\(name).\($0.before)" },
+            ["\(name).y"] + states.map { "\(name).\($0.after)" },
+            [.integer("hidden_size", architecture.hiddenSize)] + cell.attributes)
         // [T, directions, B, H], and there is one direction.
         node("Squeeze", ["\(name).y", "directions"], ["layer\(layer + 1).x"])
     }
 
-    private enum Attribute {
-        case integer(String, Int)
-        case integers(String, [Int])
-        case strings(String, [String])
-
-        var message: ProtobufMessage {
-            var message = ProtobufMessage()
-            switch self {
-            case .integer(let name, let value):
-                message.add(1, name)
-                message.add(3, value)
-                message.add(20, 2)
-            case .integers(let name, let values):
-                message.add(1, name)
-                for value in values { message.add(8, value) }
-                message.add(20, 7)
-            case .strings(let name, let values):
-                message.add(1, name)
-                for value in values { message.add(9, value) }
-                message.add(20, 8)
-            }
-            return message
-        }
-    }
-
     private mutating func node(
-        _ operation: String, _ inputs: [String], _ outputs: [String], _ attributes: [Attribute] = []
+        _ operation: String, _ inputs: [String], _ outputs: [String], _ attributes: [ONNXAttribute] = []
     ) {
         var node = ProtobufMessage()
         for input in inputs { node.add(1, input) }
@@ -147,20 +177,11 @@ private struct ONNXGraph {
 
     // MARK: - Weights
 
-    /// Our gates in ONNX's order: `i, o, f, g` of our `i, f, g, o`; `z, r, n` of our `r, z, n`.
-    private var gates: [Int] {
-        switch architecture.cell {
-        case .rnn: [0]
-        case .gru: [1, 0, 2]
-        case .lstm: [0, 3, 1, 2]
-        }
-    }
-
     private mutating func addWeights() {
         let (symbols, units) = (architecture.vocabularySize, architecture.hiddenSize)
         weight("embedding.weight", [symbols, architecture.embeddingSize], model.parameters[layout[.embedding].range])
         for layer in 0..<architecture.layerCount {
-            let rows = architecture.cell.gates * units
+            let rows = plan.gateUnits
             weight(
                 "layer\(layer).W", [1, rows, architecture.inputSize(ofLayer: layer)], gated(.inputWeight(layer: layer)))
             weight("layer\(layer).R", [1, rows, units], gated(.recurrentWeight(layer: layer)))
@@ -182,8 +203,8 @@ private struct ONNXGraph {
     /// A parameter's rows with its gates in ONNX's order.
     private func gated(_ role: ParameterRole) -> ArraySlice<Float> {
         let slot = layout[role]
-        let size = slot.count / architecture.cell.gates
-        return gates.flatMap { model.parameters[(slot.offset + $0 * size)..<(slot.offset + ($0 + 1) * size)] }[...]
+        let size = slot.count / plan.gates
+        return cell.gates.flatMap { model.parameters[(slot.offset + $0 * size)..<(slot.offset + ($0 + 1) * size)] }[...]
     }
 
     private mutating func weight(_ name: String, _ shape: [Int], _ values: ArraySlice<Float>) {

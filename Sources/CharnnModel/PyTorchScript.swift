@@ -3,9 +3,16 @@ import CharnnEngine
 extension Model {
     /// A Python program that writes text with this model: the class that its weights are named after, and a loop that
     /// samples. It expects `model.safetensors` beside it.
-    public var pyTorchScript: String {
-        let network = architecture.cell.rawValue.uppercased()
-        let kind = architecture.cell == .rnn ? ", nonlinearity=\"\(architecture.nonlinearity.rawValue)\"" : ""
+    ///
+    /// - Throws: `ModelError` of the code `unwritable` if PyTorch has no such cell.
+    public func pyTorchScript() throws(ModelError) -> String {
+        guard let network = architecture.cell.pyTorchModule else {
+            throw ModelError(
+                .unwritable,
+                "PyTorch has no module for the cell \(architecture.cell.rawValue), so that no program can be written for it"
+            )
+        }
+        let kind = architecture.cell.hasNonlinearity ? ", nonlinearity=\"\(architecture.nonlinearity.rawValue)\"" : ""
         let sizes =
             "vocab_size=\(architecture.vocabularySize), embedding_size=\(architecture.embeddingSize), "
             + "hidden_size=\(architecture.hiddenSize), num_layers=\(architecture.layerCount)"

@@ -135,7 +135,7 @@ public struct Engines: EngineProvider {
     ) -> UInt64 {
         guard choice.device != .cuda else {
             // The state on its way to and from the device, and the batch.
-            let parameters = MemoryEstimate.parameters(architecture)
+            let parameters = NetworkPlan(architecture).approximateParameterCount
             return UInt64(min(parameters * 4 * 8, 0x1p62))
         }
         return CPUEngine.predictedBytes(

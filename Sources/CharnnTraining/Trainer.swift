@@ -160,9 +160,8 @@ public final class Trainer {
             number: number, starts: plan.starts(epoch: epoch, step: index), sequenceLength: settings.sequenceLength,
             resetsState: plan.resetsState(step: index),
             optimizer: OptimizerStep(
-                kind: settings.optimizer, learningRate: learningRate(number), beta1: settings.beta1,
-                beta2: settings.beta2, epsilon: settings.epsilon, momentum: settings.momentum,
-                weightDecay: settings.weightDecay, clipNorm: settings.clipNorm, updateNumber: number),
+                settings.optimizer, learningRate: learningRate(number), clipNorm: settings.clipNorm,
+                updateNumber: number),
             seed: settings.seed)
     }
 

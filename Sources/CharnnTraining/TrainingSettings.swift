@@ -37,18 +37,9 @@ public struct TrainingSettings: Hashable, Sendable {
     public var batching = Batching.stream
     /// Distance between the starts of windows, characters.
     public var stride = 100
-    /// Which of the numbers below it reads; the others are kept all the same, so that a job file may name them.
-    public var optimizer = OptimizerKind.adam
-    /// Decay of the mean of gradients; `adam` and `adamw` alone.
-    public var beta1 = 0.9
-    /// Decay of the mean of squared gradients: Adam's second, and PyTorch's `alpha` of `rmsprop`.
-    public var beta2 = 0.999
-    /// Added to the root of the mean square before it divides; not read by `sgd`.
-    public var epsilon = 1e-8
-    /// Of `rmsprop` and `sgd`; 0: no momentum buffer.
-    public var momentum = 0.0
-    /// As PyTorch has it: added to the gradient, but with `adamw` taken off the weights themselves. 0: off.
-    public var weightDecay = 0.0
+    /// The rule that changes the weights. Numbers that it does not read are kept all the same, so that a job file may name
+    /// them.
+    public var optimizer = Optimizer()
     /// The rate after the warm-up, from which the schedule goes down.
     public var learningRate = 0.002
     public var schedule = LearningRateSchedule.constant

@@ -3,6 +3,7 @@
 #define CHARNN_EMULATION_H
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CHARNN_DEVICE static inline
@@ -50,6 +51,7 @@ void together(void *own, void (*all)(void *const *lanes));
 static emulation::Place threadIdx, blockIdx;
 
 static inline void __syncthreads() { emulation::barrier(); }
+[[noreturn]] static inline void __trap() { abort(); }
 
 struct Half {
     unsigned short bits;

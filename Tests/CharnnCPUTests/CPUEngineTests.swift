@@ -13,7 +13,7 @@ import Testing
     @Test(arguments: ConformanceCase.all, KernelLevel.available)
     func `it computes what the reference engine computes`(tested: ConformanceCase, level: KernelLevel) throws {
         let differences = try EngineConformance.differences(of: tested, tolerance: 1e-4) {
-            try CPUEngine(architecture: $0, parameters: $1, threads: 2, kernels: level)
+            try CPUEngine($0, parameters: $1, threads: 2, kernels: level)
         }
         #expect(differences == [])
     }
@@ -21,7 +21,7 @@ import Testing
     @Test(arguments: ConformanceCase.all)
     func `it computes the same with OpenBLAS alone`(tested: ConformanceCase) throws {
         let differences = try EngineConformance.differences(of: tested, tolerance: 1e-4) {
-            try CPUEngine(architecture: $0, parameters: $1, threads: 2, usesLibraryOnly: true)
+            try CPUEngine($0, parameters: $1, threads: 2, usesLibraryOnly: true)
         }
         #expect(differences == [])
     }
@@ -33,7 +33,7 @@ import Testing
         arguments: ConformanceCase.all.filter { $0.architecture.nonlinearity != .relu })
     func `with bf16 operands it comes near the reference engine`(tested: ConformanceCase) throws {
         let differences = try EngineConformance.differences(of: tested, tolerance: 0.03) {
-            try CPUEngine(architecture: $0, parameters: $1, threads: 2, precision: .bf16)
+            try CPUEngine($0, parameters: $1, threads: 2, precision: .bf16)
         }
         #expect(differences == [])
     }
@@ -105,7 +105,7 @@ import Testing
         #expect(outcomes.allSatisfy { !$0.loss.isFinite })
         let after = try engine.snapshot()
         #expect(after.parameters.map(\.bitPattern) == broken.map(\.bitPattern))
-        #expect(after.firstMoment.isEmpty && after.hidden.isEmpty)
+        #expect(after[.firstMoment].isEmpty && after[.hidden].isEmpty)
 
         try engine.install(EngineState(parameters: EngineConformance.parameters(of: tested.architecture)))
         try engine.submit(tested.step(3), of: tested.text)

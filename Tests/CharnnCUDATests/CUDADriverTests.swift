@@ -39,7 +39,7 @@ import Testing
         let architecture = Architecture(cell: .gru, vocabularySize: 5, hiddenSize: 8, layerCount: 1)
         for _ in 0..<3 {
             let engine = try CUDAEngine(
-                device, architecture: architecture, parameters: EngineConformance.parameters(of: architecture),
+                device, NetworkPlan(architecture), parameters: EngineConformance.parameters(of: architecture),
                 precision: .fp16)
             let predictor = try engine.makePredictor(streams: 2)
             var logits = [Float](repeating: 0, count: 10)
@@ -58,7 +58,7 @@ import Testing
         let device = try CUDADevice(EmulatedDevice.driver(), ordinal: EmulatedDevice.alone.rawValue)
         let before = try device.freeMemory()
         let engine = try CUDAEngine(
-            device, architecture: architecture, parameters: EngineConformance.parameters(of: architecture),
+            device, NetworkPlan(architecture), parameters: EngineConformance.parameters(of: architecture),
             // What takes most; which plan is the fastest is not known when memory is predicted.
             precision: precision, tuning: Tuning(steps: StepWays(forward: .apart, backward: .apart)))
         let step = TrainingStep(

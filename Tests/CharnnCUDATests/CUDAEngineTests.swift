@@ -34,7 +34,7 @@ import Testing
         tested: ConformanceCase, precision: CUDAEngine.Precision
     ) throws {
         let differences = try EngineConformance.differences(of: tested, tolerance: Self.tolerance(precision)) {
-            try EmulatedDevice.manyProcessors.engine($0, $1, precision, tuning: Tuning(launchCost: 0))
+            try EmulatedDevice.manyProcessors.engine(plan: $0, $1, precision, tuning: Tuning(launchCost: 0))
         }
         #expect(differences == [])
     }
@@ -45,7 +45,7 @@ import Testing
     ) throws {
         for tested in precision == .fp32 ? ConformanceCase.all + Self.large : Self.smooth {
             let differences = try EngineConformance.differences(of: tested, tolerance: Self.tolerance(precision)) {
-                try EmulatedDevice.inOrder.engine($0, $1, precision, tuning: Tuning(steps: ways))
+                try EmulatedDevice.inOrder.engine(plan: $0, $1, precision, tuning: Tuning(steps: ways))
             }
             #expect(differences == [], "\(tested)")
         }
@@ -118,7 +118,7 @@ import Testing
         #expect(outcomes.allSatisfy { !$0.loss.isFinite })
         let after = try engine.snapshot()
         #expect(after.parameters.map(\.bitPattern) == broken.map(\.bitPattern))
-        #expect(after.firstMoment.allSatisfy { $0 == 0 } && after.hidden.allSatisfy { $0 == 0 })
+        #expect(after[.firstMoment].allSatisfy { $0 == 0 } && after[.hidden].allSatisfy { $0 == 0 })
 
         try engine.install(EngineState(parameters: EngineConformance.parameters(of: Self.architecture)))
         try engine.submit(step(4), of: text)

@@ -19,8 +19,14 @@ enum EmulatedDevice: Int, CaseIterable, Sendable {
         _ architecture: Architecture, _ parameters: [Float], _ precision: CUDAEngine.Precision = .fp32,
         tuning: Tuning = Tuning()
     ) throws -> CUDAEngine {
+        try engine(plan: NetworkPlan(architecture), parameters, precision, tuning: tuning)
+    }
+
+    func engine(
+        plan: NetworkPlan, _ parameters: [Float], _ precision: CUDAEngine.Precision, tuning: Tuning
+    ) throws -> CUDAEngine {
         try CUDAEngine(
-            CUDADevice(Self.driver(), ordinal: rawValue), architecture: architecture, parameters: parameters,
-            precision: precision, tuning: tuning)
+            CUDADevice(Self.driver(), ordinal: rawValue), plan, parameters: parameters, precision: precision,
+            tuning: tuning)
     }
 }

@@ -11,11 +11,11 @@ private let gpu = try? CUDADevice.shared(ordinal: 0)
 @Suite(.serialized, .enabled("an NVIDIA GPU and its driver are needed") { gpu != nil })
 struct GPUTests {
     private func engine(
-        _ architecture: Architecture, _ parameters: [Float], _ precision: CUDAEngine.Precision,
+        _ plan: NetworkPlan, _ parameters: [Float], _ precision: CUDAEngine.Precision,
         _ tuning: Tuning = Tuning()
     ) throws -> CUDAEngine {
         try CUDAEngine(
-            try #require(gpu), architecture: architecture, parameters: parameters, precision: precision, tuning: tuning)
+            try #require(gpu), plan, parameters: parameters, precision: precision, tuning: tuning)
     }
 
     @Test(arguments: CUDAEngine.Precision.allCases, StepWays.allCases)
@@ -33,7 +33,9 @@ struct GPUTests {
 
     @Test(arguments: PyTorchRecording.cells)
     func `50 steps equal those of PyTorch`(cell: String) throws {
-        let differences = try PyTorchRecording.differences(cell: cell, optimizer: .adam) { try engine($0, $1, .fp32) }
+        let differences = try PyTorchRecording.differences(cell: cell, optimizer: .adam) {
+            try engine(NetworkPlan($0), $1, .fp32)
+        }
         #expect(differences == [])
     }
 
@@ -50,11 +52,11 @@ struct GPUTests {
             var states: [EngineState] = []
             for chunkSteps in [33, nil, 1, 3, 8, 8, 8, 8] {
                 let tuning = Tuning(chunkSteps: chunkSteps, steps: ways)
-                var engine = try engine(tested.architecture, parameters, precision, tuning)
+                var engine = try engine(tested.plan, parameters, precision, tuning)
                 for number in 1...10 {
                     if number == 6, chunkSteps == 3 {
                         let middle = try engine.snapshot()
-                        engine = try self.engine(tested.architecture, parameters, precision, tuning)
+                        engine = try self.engine(tested.plan, parameters, precision, tuning)
                         try engine.install(middle)
                     }
                     try engine.submit(tested.step(number), of: tested.text)

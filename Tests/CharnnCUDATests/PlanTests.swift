@@ -11,7 +11,7 @@ import Testing
     private func plan(_ cell: Cell = .lstm, units: Int, streams: Int, multiprocessors: Int = 132) -> StepPlan {
         let architecture = Architecture(cell: cell, vocabularySize: 90, hiddenSize: units, layerCount: 2)
         return StepPlan(
-            Sizes(architecture, .fp16, streams: streams, steps: 100), multiprocessors: multiprocessors)
+            Sizes(NetworkPlan(architecture), .fp16, streams: streams, steps: 100), multiprocessors: multiprocessors)
     }
 
     @Test func `small time steps are done by one kernel, large ones by a product in wide tiles`() {
@@ -53,7 +53,7 @@ import Testing
     @Test func `chunks follow each other to the last step`() {
         let architecture = Architecture(cell: .gru, vocabularySize: 9, hiddenSize: 8, layerCount: 2)
         for (streams, steps) in [(1, 1), (64, 100), (3, 100), (1000, 7)] {
-            let chunks = Sizes(architecture, .fp32, streams: streams, steps: steps).chunks(of: steps)
+            let chunks = Sizes(NetworkPlan(architecture), .fp32, streams: streams, steps: steps).chunks(of: steps)
             #expect(chunks.flatMap { Array($0) } == Array(0..<steps))
             #expect(chunks.dropLast().allSatisfy { $0.count * streams >= 256 })
         }

@@ -24,8 +24,11 @@ import Testing
             state: TrainingCheckpoint(
                 progress: progress,
                 engine: EngineState(
-                    parameters: parameters, firstMoment: parameters.map { $0 / 3 },
-                    secondMoment: parameters.map { $0 * $0 }, hidden: [1, 2, 3, 4], cell: [5, 6, 7, 8])),
+                    parameters: parameters,
+                    [
+                        .firstMoment: parameters.map { $0 / 3 }, .secondMoment: parameters.map { $0 * $0 },
+                        .hidden: [1, 2, 3, 4], .cell: [5, 6, 7, 8],
+                    ])),
             identity: "a=1\nb=2",
             configuration: EngineConfiguration(
                 device: "cpu", deviceName: "x", precision: "fp32", kernels: "plain", threads: 2))
@@ -43,7 +46,7 @@ import Testing
 
     @Test(arguments: 0..<20) func `moments and states that are empty come back empty`(seed: Int) throws {
         var saved = checkpoint(step: seed)
-        saved.state.engine = EngineState(parameters: saved.state.engine.parameters, hidden: [1])
+        saved.state.engine = EngineState(parameters: saved.state.engine.parameters, [.hidden: [1]])
         try checkpoints.save(saved, keeping: 2)
         #expect(try checkpoints.newest().checkpoint?.state.engine == saved.state.engine)
     }

@@ -126,7 +126,7 @@ import Testing
         let train = try #require(job.train)
         #expect(job.after == ["a", "b c"] && job.seed == .max && job.timeLimit == 30_600 && job.threads == 4)
         #expect(train.corpus == ["a.txt", "b: c.txt"] && train.maxChars == 100_000 && train.embeddingSize == 16)
-        #expect(train.settings.beta2 == 0.95 && train.settings.checkpointEvery == .steps(250))
+        #expect(train.settings.optimizer.beta2 == 0.95 && train.settings.checkpointEvery == .steps(250))
         #expect(train.settings.clipNorm == 0 && train.settings.sampleEvery == 0 && train.settings.earlyStop == 3)
         #expect(train.from == .job("other") && job.modelJobs == ["other"])
         // YAML 1.1 would make a boolean and a number of base sixty of these.

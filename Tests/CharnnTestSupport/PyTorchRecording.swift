@@ -80,9 +80,10 @@ public struct PyTorchRecording: Decodable, Sendable {
         let rule = run.rule
         for (index, batch) in run.batches.enumerated() {
             let optimizer = OptimizerStep(
-                kind: run.optimizer, learningRate: rule.learningRate, beta1: rule.beta1, beta2: rule.beta2,
-                epsilon: rule.epsilon, momentum: rule.momentum, weightDecay: rule.weightDecay,
-                clipNorm: clipNorm, updateNumber: index + 1)
+                Optimizer(
+                    run.optimizer, beta1: rule.beta1, beta2: rule.beta2, epsilon: rule.epsilon,
+                    momentum: rule.momentum, weightDecay: rule.weightDecay),
+                learningRate: rule.learningRate, clipNorm: clipNorm, updateNumber: index + 1)
             try engine.submit(
                 TrainingStep(
                     number: index + 1, starts: batch.starts, sequenceLength: sequenceLength,

@@ -101,7 +101,7 @@ import Testing
 
     @Test func `a loss that is no number stops the run with its step and what to try`() throws {
         var run = Run()
-        (run.settings.optimizer, run.settings.learningRate, run.settings.clipNorm) = (.sgd, 1e30, 0)
+        (run.settings.optimizer.kind, run.settings.learningRate, run.settings.clipNorm) = (.sgd, 1e30, 0)
         let recorder = Recorder()
         let error = #expect(throws: TrainingError.self) { try run.run(recorder: recorder) }
         #expect(error?.code == .diverged && error?.description.contains("smaller lr") == true)

@@ -180,7 +180,7 @@ private enum LightModel {
         return Checkpoint(
             model: Model(architecture: architecture, vocabulary: vocabulary, encoding: .utf8, parameters: []),
             state: TrainingCheckpoint(
-                progress: progress, engine: EngineState(parameters: parameters, hidden: [Float(step)])),
+                progress: progress, engine: EngineState(parameters: parameters, [.hidden: [Float(step)]])),
             identity: "light",
             configuration: EngineConfiguration(
                 device: "cpu", deviceName: "none", precision: "fp32", kernels: "none", threads: 1))

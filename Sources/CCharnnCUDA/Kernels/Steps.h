@@ -9,12 +9,14 @@
 #include "Platform.h"
 
 enum { CellRNN, CellGRU, CellLSTM };
+// By cell.
+constexpr int gateCounts[] = {1, 3, 4};
 
 template <int cell>
 struct CellShape {
-    static constexpr int gates = cell == CellLSTM ? 4 : cell == CellGRU ? 3 : 1;
-    // Units of a block going forward: a plain cell has one gate only, and takes more of them.
-    static constexpr int units = cell == CellRNN ? CharnnForwardUnitsRNN : CharnnForwardUnits;
+    static constexpr int gates = gateCounts[cell];
+    // Units of a block going forward: of a cell with one gate only it takes more.
+    static constexpr int units = gates == 1 ? CharnnForwardUnitsOfOneGate : CharnnForwardUnits;
 };
 
 // sums[r][c] = the product of row firstRow + r of `left` and of the row of `right` that place(c) tells (negative: none),

@@ -67,32 +67,43 @@ CHARNN_KERNEL(CharnnRowThreads, update, CharnnParameterUpdate) {
     float *first = at<float>(a.first), *second = at<float>(a.second);
     float p = at<float>(a.parameters)[i];
     float g = at<float>(a.gradient)[i] * at<CharnnStatus>(a.status)->gradientScale;
+    const float decay = a.decays ? u.weightDecay : 0;
     if (u.optimizer == CharnnAdamW) {
-        p *= 1 - u.learningRate * u.weightDecay;
+        p *= 1 - u.learningRate * decay;
     } else {
-        g += p * u.weightDecay;
+        g += p * decay;
     }
-    if (u.optimizer == CharnnAdam || u.optimizer == CharnnAdamW) {
-        const float m = first[i] + (g - first[i]) * u.oneMinusBeta1;
-        const float v = second[i] * u.beta2 + g * g * u.oneMinusBeta2;
-        first[i] = m;
-        second[i] = v;
-        p -= m * u.stepSize / (sqrtf(v) * u.inverseRootBias + u.epsilon);
-    } else if (u.optimizer == CharnnRMSprop) {
-        const float v = second[i] * u.beta2 + g * g * u.oneMinusBeta2;
-        second[i] = v;
-        float move = g / (sqrtf(v) + u.epsilon);
-        if (u.momentum > 0) {
-            move += first[i] * u.momentum;
-            first[i] = move;
+    switch (u.optimizer) {
+        case CharnnAdam:
+        case CharnnAdamW: {
+            const float m = first[i] + (g - first[i]) * u.oneMinusBeta1;
+            const float v = second[i] * u.beta2 + g * g * u.oneMinusBeta2;
+            first[i] = m;
+            second[i] = v;
+            p -= m * u.stepSize / (sqrtf(v) * u.inverseRootBias + u.epsilon);
+            break;
         }
-        p -= move * u.learningRate;
-    } else {
-        if (u.momentum > 0) {
-            g += first[i] * u.momentum;
-            first[i] = g;
+        case CharnnRMSprop: {
+            const float v = second[i] * u.beta2 + g * g * u.oneMinusBeta2;
+            second[i] = v;
+            float move = g / (sqrtf(v) + u.epsilon);
+            if (u.momentum > 0) {
+                move += first[i] * u.momentum;
+                first[i] = move;
+            }
+            p -= move * u.learningRate;
+            break;
         }
-        p -= g * u.learningRate;
+        case CharnnSGD:
+            if (u.momentum > 0) {
+                g += first[i] * u.momentum;
+                first[i] = g;
+            }
+            p -= g * u.learningRate;
+            break;
+        default:
+            // A rule that only the host knows: the step fails, and with it the device, rather than learn by another rule.
+            __trap();
     }
     at<float>(a.parameters)[i] = p;
 }

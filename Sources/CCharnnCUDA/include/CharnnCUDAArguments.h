@@ -30,7 +30,7 @@ enum {
     // Rows and units of a block of a time step.
     CharnnStepRows = 32,
     CharnnForwardUnits = 8,
-    CharnnForwardUnitsRNN = 16,
+    CharnnForwardUnitsOfOneGate = 16,
     CharnnBackwardUnits = 16,
 
     // Columns of a block that sums rows.
@@ -240,6 +240,8 @@ typedef struct {
 typedef struct {
     CharnnAddress step, status, parameters, gradient, first, second;
     long long count;
+    // Whether weight decay applies to these.
+    int decays, reserved;
 } CharnnParameterUpdate;
 
 // A weight matrix float [rows, columns] as fp16: as it is [rows, stride], and transposed [columns, transposedStride].

@@ -6,7 +6,8 @@
 // Every sum has a fixed order that depends on sizes and level only. NaN and infinity pass through every kernel, so that
 // a diverged step shows in its loss.
 //
-// Letters: B rows of a batch, H units, g gates, V symbols; gates stand in PyTorch's order (i f g o; r z n).
+// Letters: B rows of a batch, H units, g gates, V symbols; gates stand in PyTorch's order (i f g o; r z n). Gates apart are
+// those whose recurrent sum stands inside a product, such as a GRU's n (gatesApart of NetworkPlan in CharnnEngine).
 #ifndef CCHARNN_KERNELS_H
 #define CCHARNN_KERNELS_H
 
@@ -23,10 +24,10 @@ typedef struct {
     const float *_Nonnull input;
     const int32_t *_Nullable symbols;
     const float *_Nonnull recurrent;       // [rows, gH], the product of the hidden state before and its weights.
-    const float *_Nonnull bias;            // [gH], both biases added, but for a GRU's n only the input's.
-    const float *_Nullable candidateBias;  // [H], GRU: the recurrent bias of n.
+    const float *_Nonnull bias;            // [gH], both biases added, but for gates apart only the input's.
+    const float *_Nullable candidateBias;  // [apart * H]: the recurrent bias of gates apart.
     float *_Nonnull gates;                 // [rows, gH], out, after activation; may be `input`. An RNN leaves it.
-    float *_Nullable candidate;            // [rows, H], GRU, out: recurrent part of n with its bias.
+    float *_Nullable candidate;            // [rows, apart * H], out: recurrent sums of gates apart, with their bias.
     const float *_Nonnull hiddenBefore;    // [rows, H]
     const float *_Nullable cellBefore;     // [rows, H], LSTM
     float *_Nonnull hidden;                // [rows, H], out
@@ -38,20 +39,20 @@ typedef struct {
     size_t rows;
     size_t units;
     float *_Nonnull gates;       // [rows, gH], in: activated gates (an RNN reads none), out: gradient before activation.
-    float *_Nullable candidate;  // [rows, H], GRU, in: as the forward step left it, out: its gradient.
+    float *_Nullable candidate;  // [rows, apart * H], in: as the forward step left it, out: its gradient.
     const float *_Nonnull hiddenBefore;
     const float *_Nonnull hidden;
     const float *_Nullable cellBefore;
     const float *_Nullable cell;
     const float *_Nonnull outputGradient;  // [rows, H], from the layer above or the head.
-    // [rows, H], in: from the step after; out, GRU only: the part that does not pass through the recurrent weights.
+    // [rows, H], in: from the step after; out, where a part of the hidden state passes beside the weights: that part's.
     float *_Nonnull hiddenGradient;
     float *_Nullable cellGradient;           // [rows, H], LSTM, in: from the step after, out: to the step before.
     float *_Nonnull biasGradient;            // [gH], added to.
-    float *_Nullable candidateBiasGradient;  // [H], GRU, added to.
+    float *_Nullable candidateBiasGradient;  // [apart * H], added to.
 } CharnnCellBackward;
 
-// One update of `count` parameters. What the fields mean is said at OptimizerStep in CharnnEngine.
+// One update of `count` parameters. What the fields mean is said at Optimizer and UpdateConstants in CharnnEngine.
 typedef struct {
     size_t count;
     float *_Nonnull parameters;

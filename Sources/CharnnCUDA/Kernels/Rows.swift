@@ -87,15 +87,16 @@ extension CUDADevice {
     ) throws(EngineError) {
         let sizes = buffers.sizes
         let (first, rows) = (chunk.lowerBound * sizes.streams, buffers.rows(chunk))
+        guard let mask = sizes.network.mask(ofOutput: layer - 1) else { return }
         // A thread takes the four numbers of a block of the generator; chunks may begin within one.
         let blocks = pieces((first + rows) * sizes.units, of: 4) - first * sizes.units / 4
         try launch(
             kernel, grid: kernel.grid(covering: blocks),
             CharnnDropout(
                 step: buffers.step.address, from: from, to: to, firstRow: Int32(first), rows: Int32(rows),
-                units: Int32(sizes.units), stride: Int32(stride), layer: Int32(layer - 1),
-                threshold: DropoutMask.threshold(sizes.architecture.dropout),
-                factor: Float(1 / (1 - sizes.architecture.dropout)), reserved: 0))
+                units: Int32(sizes.units), stride: Int32(stride), layer: Int32(mask.counter),
+                threshold: DropoutMask.threshold(mask.probability),
+                factor: Float(1 / (1 - mask.probability)), reserved: 0))
     }
 }
 

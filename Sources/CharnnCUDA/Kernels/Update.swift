@@ -55,16 +55,21 @@ extension CUDADevice {
                 norms: norms.address, rows: Int32(rows), isScaled: isScaled ? 1 : 0))
     }
 
-    /// The optimiser on parameters, gradient and moments, fp32 `[count]` each; a moment that the rule has not is nil.
+    /// The optimiser on parameters, gradient and moments, fp32 in the layout each; a moment that the rule has not is nil.
     func update(
-        _ parameters: DeviceBuffer, gradient: DeviceBuffer, first: DeviceBuffer?, second: DeviceBuffer?, count: Int,
-        step: DeviceBuffer, status: DeviceBuffer
+        _ parameters: DeviceBuffer, gradient: DeviceBuffer, first: DeviceBuffer?, second: DeviceBuffer?,
+        _ layout: ParameterLayout, step: DeviceBuffer, status: DeviceBuffer
     ) throws(EngineError) {
-        try launch(
-            .update, grid: Kernel.update.grid(covering: count),
-            CharnnParameterUpdate(
-                step: step.address, status: status.address, parameters: parameters.address, gradient: gradient.address,
-                first: first?.address ?? 0, second: second?.address ?? 0, count: Int64(count)))
+        for (range, decays) in layout.decayRanges {
+            let place = UInt64(range.lowerBound * 4)
+            try launch(
+                .update, grid: Kernel.update.grid(covering: range.count),
+                CharnnParameterUpdate(
+                    step: step.address, status: status.address, parameters: parameters.address + place,
+                    gradient: gradient.address + place, first: first.map { $0.address + place } ?? 0,
+                    second: second.map { $0.address + place } ?? 0, count: Int64(range.count),
+                    decays: decays ? 1 : 0, reserved: 0))
+        }
     }
 
     /// Takes the working state over, `[L, B, H]` each, `count` numbers.

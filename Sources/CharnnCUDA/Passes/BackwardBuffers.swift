@@ -18,8 +18,8 @@ final class BackwardBuffers {
     let above: DeviceBuffer
     /// fp32 `[L, B, H]`: what a time step hands back beside the weights' product.
     private let carried: DeviceBuffer
-    /// Operands `[L, N, stride(gH)]`: the gates' gradients as a GRU's recurrent product gets them. All else finds them
-    /// where the gates were.
+    /// Operands `[L, N, stride(gH)]`: the gates' gradients as the recurrent product gets them where gates stand apart. All
+    /// else finds them where the gates were.
     private let recurrentGates: DeviceBuffer?
     /// fp32 `[V, gH]`: the first layer's gates, summed over the rows of each symbol.
     let table: DeviceBuffer
@@ -67,7 +67,7 @@ final class BackwardBuffers {
             above = s.rows * s.units * 4
             carried = s.state * 4
             recurrentGates =
-                s.architecture.cell == .gru ? s.layers * s.rows * s.stride(s.gateUnits) * s.operandBytes : 0
+                !s.network.gatesApart.isEmpty ? s.layers * s.rows * s.stride(s.gateUnits) * s.operandBytes : 0
             table = s.symbols * s.gateUnits * 4
             let products = max(
                 input.splits * s.gateUnits * s.units, recurrent.splits * s.gateUnits * s.units,

@@ -105,9 +105,9 @@ final class BackwardPass {
             and: second)
     }
 
-    /// Where the other cells' recurrent bias has the same gradient as the input bias.
+    /// Where the recurrent bias has the same gradient as the input bias, unless gates stand apart.
     private func sharedBias(_ layer: Int) -> DeviceAddress {
-        sizes.architecture.cell == .gru ? 0 : buffers.gradient(.recurrentBias(layer: layer))
+        !sizes.network.gatesApart.isEmpty ? 0 : buffers.gradient(.recurrentBias(layer: layer))
     }
 
     private func headGradients() throws(EngineError) {
@@ -122,7 +122,7 @@ final class BackwardPass {
         let before = Operand(forward.hidden(layer, 0), stride: sizes.stride(sizes.units))
         try weightGradient(
             .recurrentWeight(layer: layer), m: sizes.gateUnits, d, before, buffers.recurrentPlan)
-        if sizes.architecture.cell == .gru {
+        if !sizes.network.gatesApart.isEmpty {
             try biasGradient(d, columns: sizes.gateUnits, into: buffers.gradient(.recurrentBias(layer: layer)))
         }
     }

@@ -49,7 +49,6 @@ final class ForwardBuffers {
     /// - Parameter isTraining: Whether what the way back needs is kept.
     init(_ weights: CUDAWeights, _ sizes: Sizes, isTraining: Bool) throws(EngineError) {
         let device = weights.device
-        let architecture = sizes.architecture
         self.sizes = sizes
         self.weights = weights
         let bytes = Bytes(sizes, isTraining: isTraining, multiprocessors: device.multiprocessors)
@@ -61,7 +60,7 @@ final class ForwardBuffers {
         inputs = try DeviceBuffer(device, bytes: bytes.symbols)
         targets = try DeviceBuffer(device, bytes: bytes.symbols)
         hiddenState = try DeviceBuffer(device, bytes: bytes.state)
-        cellState = architecture.hasCellState ? try DeviceBuffer(device, bytes: bytes.state) : nil
+        cellState = sizes.network.has(.cell) ? try DeviceBuffer(device, bytes: bytes.state) : nil
         hidden = try DeviceBuffer(device, bytes: bytes.hidden)
         dropped = try optional(bytes.dropped)
         projected = try optional(bytes.projected)
@@ -93,10 +92,11 @@ final class ForwardBuffers {
             projected = upper > 0 ? s.rows * s.gateUnits * 4 : 0
             logits = s.rows * s.symbols * 4
             losses = s.rows * 4
-            let cell = s.architecture.cell
+            let candidate = s.network.width(ofSaved: .candidate) * s.units
             gates = isTraining ? s.layers * s.rows * s.stride(s.gateUnits) * s.operandBytes : 0
-            candidates = isTraining && cell == .gru ? s.layers * s.rows * s.units * s.operandBytes : 0
-            cells = isTraining && cell == .lstm ? s.layers * (s.steps + 1) * s.streams * s.units * 4 : 0
+            candidates = isTraining ? s.layers * s.rows * candidate * s.operandBytes : 0
+            cells =
+                isTraining && s.network.has(.cell) ? s.layers * (s.steps + 1) * s.streams * s.units * 4 : 0
             logitGradient = isTraining ? s.rows * s.stride(s.symbols) * s.operandBytes : 0
         }
 
@@ -127,7 +127,8 @@ final class ForwardBuffers {
     }
 
     func candidates(_ layer: Int, _ t: Int) -> DeviceAddress {
-        place(candidates, (layer * sizes.rows + t * sizes.streams) * sizes.units * sizes.operandBytes)
+        let width = sizes.network.width(ofSaved: .candidate) * sizes.units
+        return place(candidates, (layer * sizes.rows + t * sizes.streams) * width * sizes.operandBytes)
     }
 
     /// The cell states of a layer from time `t` on, of which 0 is before the sequence.

@@ -31,31 +31,31 @@ final class TrainingState {
 
     /// Takes parameters, moments and recurrent state over, all of which fit the network.
     func install(_ state: EngineState) throws(EngineError) {
-        let architecture = weights.architecture
+        let streams = state.streams(of: weights.network)
         recurrent = nil
-        if !state.hidden.isEmpty {
-            try makeRecurrent(streams: state.hidden.count / (architecture.layerCount * architecture.hiddenSize))
-            try recurrent?.hidden.write(state.hidden)
-            try recurrent?.cell?.write(state.cell)
+        if streams > 0 {
+            try makeRecurrent(streams: streams)
+            try recurrent?.hidden.write(state[.hidden])
+            try recurrent?.cell?.write(state[.cell])
         }
         try weights.parameters.write(state.parameters)
-        try fill(&first, with: state.firstMoment)
-        try fill(&second, with: state.secondMoment)
+        try fill(&first, with: state[.firstMoment])
+        try fill(&second, with: state[.secondMoment])
     }
 
     func snapshot() throws(EngineError) -> EngineState {
         let count = weights.layout.count
         var snapshot = EngineState(parameters: try weights.parameters.read(Float.self, count: count))
         if first.isUsed, let buffer = first.buffer {
-            snapshot.firstMoment = try buffer.read(Float.self, count: count)
+            snapshot[.firstMoment] = try buffer.read(Float.self, count: count)
         }
         if second.isUsed, let buffer = second.buffer {
-            snapshot.secondMoment = try buffer.read(Float.self, count: count)
+            snapshot[.secondMoment] = try buffer.read(Float.self, count: count)
         }
         if let recurrent {
             let numbers = weights.architecture.layerCount * recurrent.streams * weights.architecture.hiddenSize
-            snapshot.hidden = try recurrent.hidden.read(Float.self, count: numbers)
-            snapshot.cell = try recurrent.cell?.read(Float.self, count: numbers) ?? []
+            snapshot[.hidden] = try recurrent.hidden.read(Float.self, count: numbers)
+            snapshot[.cell] = try recurrent.cell?.read(Float.self, count: numbers) ?? []
         }
         return snapshot
     }
@@ -78,18 +78,17 @@ final class TrainingState {
         let bytes = architecture.layerCount * streams * architecture.hiddenSize * 4
         recurrent = Recurrent(
             streams: streams, hidden: try DeviceBuffer(device, bytes: bytes),
-            cell: architecture.hasCellState ? try DeviceBuffer(device, bytes: bytes) : nil)
+            cell: weights.network.has(.cell) ? try DeviceBuffer(device, bytes: bytes) : nil)
     }
 
     /// The moments that a rule changes; nil: it has none.
     func moments(
-        of rule: OptimizerStep
+        of rule: Optimizer
     ) throws(EngineError) -> (first: DeviceBuffer?, second: DeviceBuffer?) {
-        let own = (
-            rule.usesFirstMoment ? try buffer(of: &first) : nil, rule.usesSecondMoment ? try buffer(of: &second) : nil
-        )
-        first.isUsed = first.isUsed || rule.usesFirstMoment
-        second.isUsed = second.isUsed || rule.usesSecondMoment
+        let (usesFirst, usesSecond) = (rule.moments.contains(.firstMoment), rule.moments.contains(.secondMoment))
+        let own = (usesFirst ? try buffer(of: &first) : nil, usesSecond ? try buffer(of: &second) : nil)
+        first.isUsed = first.isUsed || usesFirst
+        second.isUsed = second.isUsed || usesSecond
         return own
     }
 

@@ -102,7 +102,7 @@ final class TrainingWorkspace {
             step: b.step, status: targets.status, outcomes: targets.outcomes, losses: b.losses, norms: norms,
             rows: sizes.rows, isScaled: sizes.precision == .fp16)
         try device.update(
-            weights.parameters, gradient: gradient, first: targets.first, second: targets.second, count: count,
+            weights.parameters, gradient: gradient, first: targets.first, second: targets.second, weights.layout,
             step: b.step, status: targets.status)
         try device.commit(
             from: (b.hiddenState, b.cellState), to: (targets.hidden, targets.cell), count: sizes.state,

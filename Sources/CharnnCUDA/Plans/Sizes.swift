@@ -4,7 +4,7 @@ import CharnnEngine
 ///
 /// `B` streams, `T` time steps, `N = B T` rows; the other letters as in ``Architecture``.
 struct Sizes {
-    let architecture: Architecture
+    let network: NetworkPlan
     let layout: ParameterLayout
     let precision: CUDAPrecision
     let streams: Int
@@ -14,11 +14,11 @@ struct Sizes {
     let chunkSteps: Int
 
     init(
-        _ architecture: Architecture, _ precision: CUDAPrecision, streams: Int, steps: Int,
+        _ network: NetworkPlan, _ precision: CUDAPrecision, streams: Int, steps: Int,
         tuning: Tuning = Tuning()
     ) {
-        self.architecture = architecture
-        self.layout = ParameterLayout(architecture)
+        self.network = network
+        self.layout = ParameterLayout(network)
         self.precision = precision
         self.streams = streams
         self.steps = steps
@@ -36,6 +36,8 @@ struct Sizes {
         (0..<pieces(steps, of: chunkSteps)).map { $0 * chunkSteps..<min(($0 + 1) * chunkSteps, steps) }
     }
 
+    var architecture: Architecture { network.architecture }
+
     /// `V`
     var symbols: Int { architecture.vocabularySize }
     /// `E`
@@ -45,7 +47,7 @@ struct Sizes {
     /// `L`
     var layers: Int { architecture.layerCount }
     /// `gH`
-    var gateUnits: Int { architecture.cell.gates * units }
+    var gateUnits: Int { network.gateUnits }
     /// `N`
     var rows: Int { streams * steps }
 
@@ -63,5 +65,5 @@ struct Sizes {
     var state: Int { layers * streams * units }
 
     /// Whether what a layer reads is another buffer than what the layer below wrote.
-    var hasDropout: Bool { architecture.dropout > 0 && layers > 1 }
+    var hasDropout: Bool { !network.masks.isEmpty }
 }

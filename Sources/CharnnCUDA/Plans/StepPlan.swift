@@ -13,7 +13,7 @@ struct StepPlan {
     let sums: Int
 
     init(_ sizes: Sizes, multiprocessors: Int) {
-        let (B, H, gates) = (sizes.streams, sizes.units, sizes.architecture.cell.gates)
+        let (B, H, gates) = (sizes.streams, sizes.units, sizes.network.gates)
         func plan(n: Int, k: Int, units: Int, columns: Int, way: StepWay?) -> ProductPlan? {
             let isHalf = sizes.precision == .fp16
             let apart = ProductPlan(
@@ -47,6 +47,6 @@ struct StepPlan {
 
     /// Units of a block of the fused kernel there.
     static func forwardUnits(_ sizes: Sizes) -> Int {
-        sizes.architecture.cell == .rnn ? CharnnForwardUnitsRNN : CharnnForwardUnits
+        sizes.network.gates == 1 ? CharnnForwardUnitsOfOneGate : CharnnForwardUnits
     }
 }

@@ -149,7 +149,7 @@ extension TrainSection {
     ///
     /// A network of impossible size is refused here, when the file is dropped, and not when its turn comes at night.
     private func check(_ reader: SectionReader, memory: MemoryBound) {
-        if nonlinearity == .relu, cell != .rnn, from == nil {
+        if nonlinearity == .relu, !cell.hasNonlinearity, from == nil {
             reader.report(key: "nonlinearity", "relu is for cell: rnn only; found cell: \(cell.rawValue)")
         }
         if settings.leastLearningRate > settings.learningRate {
@@ -184,20 +184,20 @@ extension TrainingSettings {
         reader.read("batch_size", &batchSize, in: 1...large)
         reader.read("batching", &batching)
         reader.read("stride", &stride, in: 1...large)
-        reader.read("optimizer", &optimizer)
+        reader.read("optimizer", &optimizer.kind)
         if let betas = reader.strings("betas", allowed: "two numbers such as [0.9, 0.999]") {
             let numbers = betas.compactMap(Double.init).filter { (0..<1).contains($0) }
             if betas.count == 2, numbers.count == 2 {
-                (beta1, beta2) = (numbers[0], numbers[1])
+                (optimizer.beta1, optimizer.beta2) = (numbers[0], numbers[1])
             } else {
                 reader.report(key: "betas", "found \(betas); allowed: two numbers from 0 up to, not including, 1")
             }
         }
         let notNegative = "a number from 0"
         let positive = "a number above 0"
-        reader.read("eps", &epsilon, "a number from 1e-30") { $0 >= 1e-30 }
-        reader.read("momentum", &momentum, "a number from 0 up to, not including, 1") { (0..<1).contains($0) }
-        reader.read("weight_decay", &weightDecay, notNegative) { $0 >= 0 }
+        reader.read("eps", &optimizer.epsilon, "a number from 1e-30") { $0 >= 1e-30 }
+        reader.read("momentum", &optimizer.momentum, "a number from 0 up to, not including, 1") { (0..<1).contains($0) }
+        reader.read("weight_decay", &optimizer.weightDecay, notNegative) { $0 >= 0 }
         reader.read("lr", &learningRate, positive) { $0 > 0 }
         reader.read("lr_schedule", &schedule)
         reader.read("warmup_steps", &warmupSteps, in: 0...large)

@@ -33,7 +33,7 @@ enum RunIdentity {
             ("batch_size", String(settings.batchSize)),
             ("batching", settings.batching.rawValue),
             ("stride", settings.batching == .windows ? String(settings.stride) : "-"),
-            ("optimizer", settings.optimizer.rawValue),
+            ("optimizer", settings.optimizer.kind.rawValue),
             ("seed", String(settings.seed)),
         ]
         return values.map { "\($0.0)=\($0.1)" }.joined(separator: "\n")

@@ -123,17 +123,13 @@ struct Benchmark {
     /// Floating-point operations of a training step that no way of computing can leave out: the products of all
     /// layers and of the head, forward and twice backward. The first layer's input product is a table look-up.
     var neededOperations: Double {
-        let (h, v) = (Double(architecture.hiddenSize), Double(architecture.vocabularySize))
-        let gates = Double(architecture.cell.gates)
-        let layers = Double(architecture.layerCount)
-        let characters = Double(batchSize * sequenceLength)
-        return 3 * ((2 * layers - 1) * 2 * characters * gates * h * h + 2 * characters * h * v)
+        let plan = NetworkPlan(architecture)
+        return 3 * plan.operations(characters: batchSize * sequenceLength)
     }
 
     /// Bytes of the weights that are read for every character that is written.
     var generationBytes: Int {
-        let (h, v) = (architecture.hiddenSize, architecture.vocabularySize)
-        return 4 * ((2 * architecture.layerCount - 1) * architecture.cell.gates * h * h + v * h)
+        NetworkPlan(architecture).products.filter { !$0.isLookedUp }.reduce(0) { $0 + 4 * $1.n * $1.k }
     }
 
     /// Of an even number the upper of the two in the middle.

@@ -60,7 +60,7 @@ struct Export: ParsableCommand {
                 let (weights, program) = (Self.weights(in: folder), Self.program(in: folder))
                 try storage.createDirectories(folder, mode: 0o755)
                 try model.write(to: weights, in: storage)
-                try storage.replace(program, with: Array(model.pyTorchScript.utf8), mode: 0o755)
+                try storage.replace(program, with: Array(try model.pyTorchScript().utf8), mode: 0o755)
                 Terminal.line("\(weights): \(model.description)")
                 Terminal.line("\(program): python3 \(program) 'The ' 300")
             }

@@ -101,8 +101,11 @@ enum Seeds {
             state: TrainingCheckpoint(
                 progress: progress,
                 engine: EngineState(
-                    parameters: model.parameters, firstMoment: model.parameters, secondMoment: model.parameters,
-                    hidden: [1, 2], cell: [3, 4])),
+                    parameters: model.parameters,
+                    [
+                        .firstMoment: model.parameters, .secondMoment: model.parameters, .hidden: [1, 2],
+                        .cell: [3, 4],
+                    ])),
             identity: "cell=\(model.architecture.cell.rawValue)",
             configuration: EngineConfiguration(
                 device: "cpu", deviceName: "x", precision: "fp32", kernels: "plain", threads: 1))
