@@ -83,13 +83,18 @@ struct PackedWeights {
 struct PackedLayer {
     let recurrentForward: PackedOperand
     let recurrentBackward: PackedOperand
+    /// The rows of gates that stand apart, which the ones above are without: another gradient passes through them.
+    let apartBackward: PackedOperand?
     let inputForward: PackedOperand
     let inputBackward: PackedOperand
 
     init(_ layer: Dimensions.Layer, _ d: Dimensions) {
         let (H, gH, width) = (d.units, d.gateUnits, layer.inputSize)
         recurrentForward = .transposed(layer.recurrentWeight, rows: gH, columns: H)
-        recurrentBackward = .plain(layer.recurrentWeight, rows: gH, columns: H)
+        recurrentBackward = .plain(layer.recurrentWeight, rows: d.addedUnits, columns: H)
+        apartBackward =
+            d.apartUnits.isEmpty
+            ? nil : .plain(layer.recurrentWeight + d.addedUnits * H, rows: d.apartUnits.count, columns: H)
         inputForward = .transposed(layer.inputWeight, rows: gH, columns: width)
         inputBackward = .plain(layer.inputWeight, rows: gH, columns: width)
     }
@@ -98,7 +103,7 @@ struct PackedLayer {
     func operands(backward: Bool, input: Bool) -> [PackedOperand] {
         var operands = [recurrentForward]
         if input { operands.append(inputForward) }
-        if backward { operands.append(recurrentBackward) }
+        if backward { operands += [recurrentBackward, apartBackward].compactMap(\.self) }
         if backward && input { operands.append(inputBackward) }
         return operands
     }

@@ -11,10 +11,8 @@ struct PackedProducts {
     let workspace: PackedWorkspace
 
     /// `c = a w` or `c += a w` for a left operand `a [rows, columns]`, whose rows are `stride` apart.
-    ///
-    /// - Parameter firstRow: The row of `w` that the first column of `a` belongs to; even.
     func multiply(
-        _ a: UnsafePointer<Float>, rows: Int, columns: Int, stride: Int, by w: PackedOperand, firstRow: Int = 0,
+        _ a: UnsafePointer<Float>, rows: Int, columns: Int, stride: Int, by w: PackedOperand,
         into c: UnsafeMutablePointer<Float>, accumulates: Bool = false, shard: Int
     ) {
         guard let packed = w.words else { preconditionFailure("an operand is used before it is packed") }
@@ -30,7 +28,7 @@ struct PackedProducts {
             }
             var product = CharnnProduct(
                 m: count, n: w.n, words: words, a: left, aTileStride: kernels.tileRows * rowStride,
-                aRowStride: rowStride, aWordStride: 1, packed: packed.base + firstRow / kernels.depth * kernels.panel,
+                aRowStride: rowStride, aWordStride: 1, packed: packed.base,
                 panelStride: w.panelStride(kernels), c: c + first * w.n, cStride: w.n,
                 accumulates: accumulates ? 1 : 0)
             kernels.multiply(&product)

@@ -62,11 +62,11 @@ extension Pass {
         columns: Range<Int>, stride: Int, accumulates: Bool
     ) {
         let (R, H) = (step.rows, d.units)
-        if let packed {
+        let own = packed?.weights.layers[layer]
+        if let packed, let operand = columns.lowerBound == 0 ? own?.recurrentBackward : own?.apartBackward {
             packed.multiply(
-                gradient, rows: R, columns: columns.count, stride: stride,
-                by: packed.weights.layers[layer].recurrentBackward,
-                firstRow: columns.lowerBound, into: step.hiddenGradient, accumulates: accumulates, shard: place.index)
+                gradient, rows: R, columns: columns.count, stride: stride, by: operand, into: step.hiddenGradient,
+                accumulates: accumulates, shard: place.index)
         } else {
             let weight = weights.parameters.base + d.layers[layer].recurrentWeight + columns.lowerBound * H
             compute.blas.multiply(
