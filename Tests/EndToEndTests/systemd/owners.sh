@@ -154,6 +154,7 @@ within 20 in_state failed peek || fail "bob's job uses alice's model"
 # The page of a hundred jobs is written anew after fifty times as long as it took.
 within 150 grep -q diary $spool/index.html || fail "the page does not name the job"
 ! grep -q 'jobs/diary/report.html' $spool/index.html || fail "the shared page shows the job"
+told diary jobDone || fail "the journal does not tell that it is done"
 journalctl -u charnnd CHARNND_JOB=diary -o cat --no-pager > /tmp/told
 grep -q 'diary (of alice): Done' /tmp/told || fail "the journal does not say how it stands"
 ! grep -qi 'loss\|epoch\|corpora\|character' /tmp/told || fail "the journal says more: $(cat /tmp/told)"

@@ -14,7 +14,7 @@ bin=$(cd "${1:-$root/.build/release}" && pwd)
 box=${CHARNND_SYSTEMD_BOX:?names the program that boots a systemd}
 
 box() {
-    "$box" --quiet --timeout 300 --bind-ro "$root:/src" --bind-ro "$bin:/programs" "$@"
+    "$box" --quiet --timeout 600 --bind-ro "$root:/src" --bind-ro "$bin:/programs" "$@"
 }
 
 echo "== the service: jobs, people, reload, stop, kills, hardening"

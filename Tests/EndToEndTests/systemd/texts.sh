@@ -25,7 +25,8 @@ tdrop other gpl.txt
 within 30 waits slow slow.txt || fail "nobody says that the text is waited for: $(as_alice charnn why slow)"
 within 60 in_state "done" other || fail "another job does not go first"
 in_state queue slow || fail "a job was started on half of its text"
-as_alice charnn list | grep -q 'slow.txt' || fail "list does not say what is waited for"
+listed() { as_alice charnn list | grep -q "$1"; }
+within 30 listed slow.txt || fail "list does not say what is waited for"
 touch /tmp/go
 wait
 within 60 in_state "done" slow || fail "the job did not go on when its text was whole"
