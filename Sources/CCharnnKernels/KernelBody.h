@@ -201,6 +201,7 @@ const CharnnKernels LEVEL_TABLE = {
     CELL_KERNELS
     .dropout = dropout,
     .crossEntropy = cross_entropy,
+    .scores = scores,
     .scatterAdd = scatter_add,
     .add = add,
     .sumOfSquares = sum_of_squares,

@@ -64,45 +64,67 @@ static void dropout(float *destination, const float *source, size_t count, uint6
 
 // MARK: - Loss
 
+// Adds the bias to a row of logits and returns the largest of them. What is to be exponentiated is taken relative to that,
+// which keeps exp from overflowing; the subtraction also makes a NaN of infinities.
+INLINE float add_bias(float *row, const float *bias, size_t symbols) {
+    vf largest = splat(-INFINITY);
+#define BLOCK(j, n)                                       \
+    do {                                                  \
+        vf v_ = load_n(row + j, n) + load_n(bias + j, n); \
+        store_n(row + j, v_, n);                          \
+        if (n < W) {                                      \
+            vf rest_ = splat(-INFINITY);                  \
+            memcpy(&rest_, &v_, n * sizeof(float));       \
+            v_ = rest_;                                   \
+        }                                                 \
+        largest = choose(v_ > largest, v_, largest);      \
+    } while (0)
+    OVER(symbols, BLOCK);
+#undef BLOCK
+    return lane_max(largest);
+}
+
+// The sum of exp((x - top) * inverse) over a row, whose terms go to `terms` unless that is NULL; it may be the row.
+INLINE float exponentials(const float *row, size_t symbols, float top, float inverse, float *terms) {
+    vf total = {0};
+#define BLOCK(j, n)                                          \
+    do {                                                     \
+        vf e_ = exp_v((load_n(row + j, n) - top) * inverse); \
+        if (terms) store_n(terms + j, e_, n);                \
+        if (n < W) {                                         \
+            vf rest_ = {0};                                  \
+            memcpy(&rest_, &e_, n * sizeof(float));          \
+            e_ = rest_;                                      \
+        }                                                    \
+        total += e_;                                         \
+    } while (0)
+    OVER(symbols, BLOCK);
+#undef BLOCK
+    return lane_sum(total);
+}
+
+static void scores(float *logits, const float *bias, const int32_t *targets, size_t rows, size_t symbols,
+                   const float *inverseTemperatures, size_t temperatures, float *losses, size_t stride) {
+    for (size_t r = 0; r < rows; r++) {
+        float *row = logits + r * symbols;
+        const float top = add_bias(row, bias, symbols);
+        const double target = (double)row[targets[r]] - (double)top;
+        for (size_t k = 0; k < temperatures; k++) {
+            const float inverse = inverseTemperatures[k];
+            const float sum = exponentials(row, symbols, top, inverse, NULL);
+            losses[k * stride + r] = (float)(log((double)sum) - target * inverse);
+        }
+    }
+}
+
 static void cross_entropy(float *logits, const float *bias, const int32_t *targets, size_t rows, size_t symbols,
                           float scale, float *losses, float *biasGradient) {
     for (size_t r = 0; r < rows; r++) {
         float *row = logits + r * symbols;
-        vf largest = splat(-INFINITY);
-#define BLOCK(j, n)                                           \
-    do {                                                      \
-        vf v_ = load_n(row + j, n) + load_n(bias + j, n);     \
-        store_n(row + j, v_, n);                              \
-        if (n < W) {                                          \
-            vf rest_ = splat(-INFINITY);                      \
-            memcpy(&rest_, &v_, n * sizeof(float));           \
-            v_ = rest_;                                       \
-        }                                                     \
-        largest = choose(v_ > largest, v_, largest);          \
-    } while (0)
-        OVER(symbols, BLOCK);
-#undef BLOCK
-        // Subtracting the largest logit keeps exp from overflowing. The subtraction also makes a NaN of infinities.
-        const float top = lane_max(largest);
-        const float target = row[targets[r]];
-        vf total = {0};
-#define BLOCK(j, n)                               \
-    do {                                          \
-        vf e_ = exp_v(load_n(row + j, n) - top);  \
-        store_n(row + j, e_, n);                  \
-        if (n < W) {                              \
-            vf rest_ = {0};                       \
-            memcpy(&rest_, &e_, n * sizeof(float)); \
-            e_ = rest_;                           \
-        }                                         \
-        total += e_;                              \
-    } while (0)
-        OVER(symbols, BLOCK);
-#undef BLOCK
-        const float sum = lane_sum(total);
-        losses[r] = (float)(log((double)sum) - ((double)target - (double)top));
-        if (!biasGradient) continue;
-
+        const float top = add_bias(row, bias, symbols);
+        const double target = (double)row[targets[r]] - (double)top;
+        const float sum = exponentials(row, symbols, top, 1.0f, row);
+        losses[r] = (float)(log((double)sum) - target);
         const float share = scale / sum;
 #define BLOCK(j, n) store_n(row + j, load_n(row + j, n) * share, n)
         OVER(symbols, BLOCK);

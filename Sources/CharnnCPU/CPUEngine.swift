@@ -175,7 +175,7 @@ public final class CPUEngine: Engine {
         if !plan.masks.isEmpty { pass.dropout = (step.seed, UInt64(step.number)) }
         compute.pool.run(workspace.shards.count) { shard in
             pass.forward(shard)
-            pass.head(shard, isTraining: true)
+            pass.head(shard)
             pass.backward(shard)
         }
         pass.weightGradients(tasks, into: gradient.base)

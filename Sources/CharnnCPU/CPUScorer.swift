@@ -6,6 +6,8 @@ final class CPUScorer: Scorer {
     private let engine: CPUEngine
     private let workspace: Workspace
     private let state: RecurrentState
+    /// `[temperatures, streams · capacity]`; made anew for another number of temperatures.
+    private var losses: Buffer<Float>
 
     init(engine: CPUEngine, streams: Int) throws(EngineError) {
         let dimensions = engine.weights.dimensions
@@ -16,17 +18,23 @@ final class CPUScorer: Scorer {
             dimensions, streams: streams, capacity: max(1, min(128, 4096 / streams)), isTraining: false,
             engine.compute, engine.compute.products)
         state = try RecurrentState(dimensions.plan, streams: streams)
+        losses = try Buffer(0)
     }
 
     func reset() { state.clear() }
 
-    func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
+    func score(
+        _ text: SymbolText, starts: [Int], length: Int, temperatures: [Double], observe: (([Float]) -> Void)?
+    ) throws(EngineError) -> [[Double]] {
         guard starts.count == streams else {
             throw EngineError(.mismatch, "\(starts.count) starts were given for \(streams) streams.")
         }
         let compute = engine.compute
-        let pass = try Pass(compute, engine.weights, workspace, compute.products, isTraining: false)
-        var sums = [Double](repeating: 0, count: streams)
+        let rows = streams * workspace.capacity
+        if losses.count != temperatures.count * rows { losses = try Buffer(temperatures.count * rows) }
+        var pass = try Pass(compute, engine.weights, workspace, compute.products, isTraining: false)
+        pass.scoring = Pass.Scoring(inverseTemperatures: temperatures.map { Float(1 / $0) }, losses: losses)
+        var sums = temperatures.map { _ in [Double](repeating: 0, count: streams) }
         for first in stride(from: 0, to: length, by: workspace.capacity) {
             let steps = min(workspace.capacity, length - first)
             try workspace.load(
@@ -35,22 +43,29 @@ final class CPUScorer: Scorer {
             workspace.setState(state)
             compute.pool.run(workspace.shards.count) { shard in
                 pass.forward(shard)
-                pass.head(shard, isTraining: false)
+                pass.head(shard)
             }
             workspace.copyState(to: state)
-            workspace.addLosses(to: &sums)
+            for index in temperatures.indices {
+                workspace.forEachRow { row, _, stream in sums[index][stream] += Double(losses.base[index * rows + row])
+                }
+            }
+            if let observe {
+                var logarithms = [Float](repeating: 0, count: steps * streams)
+                workspace.forEachRow { row, time, stream in logarithms[time * streams + stream] = -losses.base[row] }
+                observe(logarithms)
+            }
         }
         return sums
     }
 }
 
 extension Workspace {
-    /// Adds each stream's losses over time to `sums`.
-    fileprivate func addLosses(to sums: inout [Double]) {
+    /// The rows of the present sequence, shard by shard, in the order of time.
+    fileprivate func forEachRow(_ body: (_ row: Int, _ time: Int, _ stream: Int) -> Void) {
         for shard in shards {
             for t in 0..<steps {
-                let row = shard.first * capacity + t * shard.count
-                for b in 0..<shard.count { sums[shard.first + b] += Double(losses.base[row + b]) }
+                for b in 0..<shard.count { body(shard.first * capacity + t * shard.count + b, t, shard.first + b) }
             }
         }
     }

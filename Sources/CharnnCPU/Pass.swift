@@ -13,6 +13,15 @@ struct Pass {
     var dropout: (seed: UInt64, step: UInt64)?
     /// The large products on kernels of our own; nil: the library's.
     var packed: PackedProducts?
+    /// What is told of the targets; nil: what training needs.
+    var scoring: Scoring?
+
+    /// Losses at several temperatures.
+    struct Scoring {
+        let inverseTemperatures: [Float]
+        /// `[temperatures, B T]`, in the order of rows.
+        let losses: Buffer<Float>
+    }
 
     /// Brings all that is derived from the weights up to date.
     ///
@@ -172,9 +181,9 @@ struct Pass {
 
     // MARK: - Loss
 
-    /// The loss of every row of one shard, chunk by chunk; with training, also the gradient of the top layer's output
-    /// and the shard's part of the head's gradient.
-    func head(_ index: Int, isTraining: Bool) {
+    /// The loss of every row of one shard, chunk by chunk; but for scoring also the gradient of the top layer's output and
+    /// the shard's part of the head's gradient.
+    func head(_ index: Int) {
         let place = place(index)
         let (H, V) = (d.units, d.symbols)
         let scratch = workspace.scratch[index]
@@ -182,15 +191,22 @@ struct Pass {
         let top = workspace.layers[d.layerCount - 1].hidden.base + (place.firstState + place.rows) * H
         let total = workspace.steps * place.rows
         let scale = 1 / Float(workspace.steps * workspace.streams)
-        if isTraining { scratch.headBiasGradient.base.update(repeating: 0, count: V) }
+        scratch.headBiasGradient.base.update(repeating: 0, count: V)
         for first in stride(from: 0, to: total, by: workspace.chunkRows) {
             let rows = min(workspace.chunkRows, total - first)
             let (hidden, logits) = (top + first * H, scratch.logits.base)
             headProduct(hidden, rows: rows, into: logits, index)
+            let (row, bias) = (place.first + first, parameters + d.headBias)
+            if let scoring {
+                let count = scoring.inverseTemperatures.count
+                kernels.scores(
+                    logits, bias, workspace.targets.base + row, rows, V, scoring.inverseTemperatures, count,
+                    scoring.losses.base + row, scoring.losses.count / count)
+                continue
+            }
             kernels.crossEntropy(
-                logits, parameters + d.headBias, workspace.targets.base + place.first + first, rows, V, scale,
-                workspace.losses.base + place.first + first, isTraining ? scratch.headBiasGradient.base : nil)
-            guard isTraining else { continue }
+                logits, bias, workspace.targets.base + row, rows, V, scale, workspace.losses.base + row,
+                scratch.headBiasGradient.base)
             if let packed {
                 packed.multiply(
                     logits, rows: rows, columns: V, stride: V, by: packed.weights.headBackward,

@@ -86,7 +86,7 @@ final class Workspace {
         chunkRows = size.chunkRows
         inputs = try Buffer(streams * capacity)
         targets = try Buffer(streams * capacity)
-        losses = try Buffer(streams * capacity)
+        losses = try Buffer(isTraining ? streams * capacity : 0)
         embedded = try buffer(size.embedded)
         outputGradient = try buffer(size.outputGradient, isTraining)
         tableGradient = try buffer(size.table, isTraining)

@@ -10,6 +10,8 @@ final class CUDAScorer: Scorer {
     private let pass: ForwardPass
     private var buffers: ForwardBuffers { pass.buffers }
     private var texts = TextStore()
+    /// fp32 `[temperatures, N]`; made anew for another number of temperatures.
+    private var losses: (buffer: DeviceBuffer, count: Int)?
     /// Whether the state in the sequence is to be taken for zero.
     private var isFresh = true
 
@@ -25,7 +27,9 @@ final class CUDAScorer: Scorer {
 
     func reset() { isFresh = true }
 
-    func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
+    func score(
+        _ text: SymbolText, starts: [Int], length: Int, temperatures: [Double], observe: (([Float]) -> Void)?
+    ) throws(EngineError) -> [[Double]] {
         guard starts.count == streams else {
             throw EngineError(.mismatch, "\(starts.count) starts were given for \(streams) streams.")
         }
@@ -36,7 +40,8 @@ final class CUDAScorer: Scorer {
             starts: starts, length: length + 1, vocabularySize: size,
             isKnownToFit: texts.fits(text, vocabularySize: size, device))
         try weights.prepare()
-        var sums = [Double](repeating: 0, count: streams)
+        let (losses, inverses, count) = try results(of: temperatures)
+        var sums = temperatures.map { _ in [Double](repeating: 0, count: streams) }
         for first in stride(from: 0, to: length, by: buffers.sizes.steps) {
             let steps = min(buffers.sizes.steps, length - first)
             let place = try texts.place(text, starts: starts.map { $0 + first }, length: steps + 1, on: device)
@@ -44,11 +49,32 @@ final class CUDAScorer: Scorer {
             try device.gather(buffers, steps: steps)
             try device.begin(
                 buffers, from: isFresh ? nil : (buffers.hiddenState, buffers.cellState), mayReset: false)
-            try pass.run(steps: steps) { chunk throws(EngineError) in try device.loss(buffers, chunk) }
+            try pass.run(steps: steps) { chunk throws(EngineError) in
+                try device.scores(buffers, chunk, inverses: inverses, temperatures: count, into: losses)
+            }
             isFresh = false
-            let losses = try buffers.losses.read(Float.self, count: steps * streams)
-            for row in losses.indices { sums[row % streams] += Double(losses[row]) }
+            // `[temperatures, steps of the buffers, streams]`
+            let all = try losses.read(Float.self, count: count * buffers.sizes.rows)
+            for index in temperatures.indices {
+                let own = all.dropFirst(index * buffers.sizes.rows).prefix(steps * streams)
+                for (row, loss) in own.enumerated() { sums[index][row % streams] += Double(loss) }
+            }
+            observe?(all.prefix(steps * streams).map { -$0 })
         }
         return sums
+    }
+
+    /// Where the losses at so many temperatures go, and the temperatures' inverses on the device.
+    private func results(
+        of temperatures: [Double]
+    ) throws(EngineError) -> (losses: DeviceBuffer, inverses: DeviceBuffer, count: Int) {
+        let (count, device) = (temperatures.count, weights.device)
+        let inverses = try DeviceBuffer(device, bytes: count * 4)
+        try inverses.write(temperatures.map { Float(1 / $0) })
+        if let last = losses, last.count == count { return (last.buffer, inverses, count) }
+        losses = nil  // Freed before the new one is allocated.
+        let new = try DeviceBuffer(device, bytes: count * buffers.sizes.rows * 4)
+        losses = (new, count)
+        return (new, inverses, count)
     }
 }

@@ -87,8 +87,24 @@ public protocol Scorer: AnyObject {
     /// Stream `s` reads `text[starts[s] + t]` and is scored on `text[starts[s] + t + 1]`, `t` in `0..<length`; its
     /// state goes on from the call before.
     ///
+    /// - Parameters:
+    ///   - temperatures: Each above 0: logits are divided by it before they become probabilities. The weights are read
+    ///     once for all of them.
+    ///   - observe: Gets what a character had for a probability at the first of the temperatures, as its logarithm: piece
+    ///     after piece `[steps, streams]`, in the order of time.
+    /// - Returns: `[temperatures, streams]`, the sum over `length` of the negative log-likelihoods in nats.
+    func score(
+        _ text: SymbolText, starts: [Int], length: Int, temperatures: [Double], observe: (([Float]) -> Void)?
+    ) throws(EngineError) -> [[Double]]
+}
+
+extension Scorer {
+    /// At temperature 1.
+    ///
     /// - Returns: `[streams]`, the sum over `length` of the negative log-likelihoods in nats.
-    func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double]
+    public func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
+        try score(text, starts: starts, length: length, temperatures: [1], observe: nil)[0]
+    }
 }
 
 /// Predicts the next symbol, several streams side by side, each with a recurrent state of its own.

@@ -70,19 +70,27 @@ final class ReferenceReader<Real: ReferenceReal>: Scorer, Predictor {
 
     func reset() { state = .zero(engine.plan, streams: streams) }
 
-    func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
+    func score(
+        _ text: SymbolText, starts: [Int], length: Int, temperatures: [Double], observe: (([Float]) -> Void)?
+    ) throws(EngineError) -> [[Double]] {
         let vocabularySize = engine.architecture.vocabularySize
         let symbols = try text.symbols(starts: starts, length: length + 1, vocabularySize: vocabularySize)
-        var sums = [Double](repeating: 0, count: streams)
+        var sums = temperatures.map { _ in [Double](repeating: 0, count: streams) }
         for t in 0..<length {
             let inputs = Array(symbols[t * streams..<(t + 1) * streams])
             let trace = engine.network.forward(inputs, from: state, dropout: nil)
             state = trace.finalState
+            var first: [Float] = []
             for s in 0..<streams {
-                var logits = Array(trace.logits[s * vocabularySize..<(s + 1) * vocabularySize])
-                sums[s] += Double(
-                    ReferenceNetwork.crossEntropy(&logits, target: symbols[(t + 1) * streams + s]))
+                let logits = trace.logits[s * vocabularySize..<(s + 1) * vocabularySize]
+                let losses = temperatures.map { temperature in
+                    var scaled = logits.map { $0 / Real(temperature) }
+                    return ReferenceNetwork.crossEntropy(&scaled, target: symbols[(t + 1) * streams + s])
+                }
+                for (index, loss) in losses.enumerated() { sums[index][s] += Double(loss) }
+                first.append(Float(-losses[0]))
             }
+            observe?(first)
         }
         return sums
     }

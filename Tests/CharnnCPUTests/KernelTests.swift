@@ -105,6 +105,35 @@ import Testing
         }
     }
 
+    @Test(arguments: KernelLevel.available, [1, 15, 16, 17, 90, 257])
+    func `scores are the cross-entropy at each temperature`(level: KernelLevel, symbols: Int) throws {
+        let kernels = try level.kernels()
+        let random = Philox(key: 2)
+        func number(_ i: Int) -> Float { Float(random.uniform(.sampling, stream: 0, index: UInt64(i)) * 20 - 10) }
+        let bias = (0..<symbols).map { number($0) }
+        let logits = (0..<3 * symbols).map { number(1000 + $0) }
+        let targets: [Int32] = [Int32(symbols - 1), 0, Int32(symbols / 2)]
+        let temperatures = [0.5, 1, 1.5, 7]
+        // A place more than there are rows, which stays as it is.
+        var (first, second, losses) = (logits, logits, [Float](repeating: -1, count: 16))
+        kernels.scores(
+            &first, bias, targets, 3, symbols, temperatures.map { Float(1 / $0) }, temperatures.count, &losses, 4)
+        for (index, temperature) in temperatures.enumerated() {
+            for row in 0..<3 {
+                let sums = (0..<symbols).map {
+                    (Double(logits[row * symbols + $0]) + Double(bias[$0])) / temperature
+                }
+                let total = sums.map { exp($0) }.reduce(0, +)
+                let expected = log(total) - sums[Int(targets[row])]
+                #expect(abs(Double(losses[index * 4 + row]) - expected) < 1e-5 * max(1, abs(log(total))))
+            }
+            #expect(losses[index * 4 + 3] == -1)
+        }
+        var (alone, biasGradient) = ([Float](repeating: 0, count: 3), [Float](repeating: 0, count: symbols))
+        kernels.crossEntropy(&second, bias, targets, 3, symbols, 1, &alone, &biasGradient)
+        #expect(alone == Array(losses[4..<7]))
+    }
+
     /// The distance of `x` from the exact value, in units of the last place of the exact value.
     private func ulps(_ x: Float, _ exact: Double) -> Double {
         guard abs(exact) >= Double(Float.leastNormalMagnitude), abs(exact) <= 2e38 else { return 0 }

@@ -10,7 +10,8 @@ private let newest = ProcessInfo.processInfo.environment["CHARNND_NVRTC"]
 /// The kernels that the engine starts.
 private let kernels: Set<String> = {
     var names: Set = [
-        Kernel.probe.name, Kernel.gather.name, Kernel.dropoutGradient.name, Kernel.reduce.name, Kernel.bias.name,
+        Kernel.probe.name, Kernel.gather.name, Kernel.scores.name, Kernel.dropoutGradient.name, Kernel.reduce.name,
+        Kernel.bias.name,
         Kernel.pack.name, Kernel.gradientNorm.name, Kernel.conclude.name, Kernel.update.name, Kernel.commit.name,
     ]
     for kind in [ProductKind.floatNT, .floatNN, .floatTN] { names.insert(Kernel.product(kind, isWide: false).name) }

@@ -149,9 +149,12 @@ private final class SlowScorer: Scorer {
     }
 
     func reset() { base.reset() }
-    func score(_ text: SymbolText, starts: [Int], length: Int) throws(EngineError) -> [Double] {
+    func score(
+        _ text: SymbolText, starts: [Int], length: Int, temperatures: [Double], observe: (([Float]) -> Void)?
+    ) throws(EngineError) -> [[Double]] {
         pass(2)
-        return try base.score(text, starts: starts, length: length)
+        return try base.score(
+            text, starts: starts, length: length, temperatures: temperatures, observe: observe)
     }
 }
 

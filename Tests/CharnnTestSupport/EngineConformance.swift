@@ -189,6 +189,26 @@ public struct EngineConformance {
                 "scorer, round \(round)", try scorer.score(text, starts: places, length: 6),
                 try expected.score(text, starts: places, length: 6))
         }
+        try compareTemperatures(starts, scorer, expected)
+    }
+
+    private mutating func compareTemperatures(
+        _ starts: [Int], _ scorer: any Scorer, _ expected: any Scorer
+    ) throws {
+        // Another number of temperatures from one call to the next, and the first of them not the smallest.
+        for temperatures in [[0.7, 1, 1.5], [1.2], [1, 0.5, 2, 4]] {
+            var (logarithms, wanted): ([Float], [Float]) = ([], [])
+            let sums = try scorer.score(text, starts: starts, length: 6, temperatures: temperatures) {
+                logarithms += $0
+            }
+            let others = try expected.score(text, starts: starts, length: 6, temperatures: temperatures) {
+                wanted += $0
+            }
+            for (index, temperature) in temperatures.enumerated() {
+                compare("scorer, temperature \(temperature)", sums[index], others[index])
+            }
+            compare("scorer, logarithms at \(temperatures[0])", logarithms, wanted)
+        }
     }
 
     private mutating func comparePredictor() throws {

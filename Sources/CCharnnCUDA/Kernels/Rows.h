@@ -77,20 +77,40 @@ CHARNN_KERNEL(CharnnRowThreads, dropout_half, CharnnDropout) { dropOut<Half, fal
 CHARNN_KERNEL(CharnnRowThreads, dropout_gradient, CharnnDropout) { dropOut<float, true>(a); }
 
 // A warp takes a row.
+// The largest number of a row, for all lanes of the warp.
+CHARNN_DEVICE float rowMaximum(const float *x, int symbols, int lane) {
+    float top = x[0];
+    for (int v = lane; v < symbols; v += 32) top = top > x[v] || top != top ? top : x[v];
+    return laneMaximum(top);
+}
+
+// The sum of exp((x - top) * inverse) over a row, for all lanes of the warp.
+CHARNN_DEVICE float rowExponentials(const float *x, int symbols, float top, float inverse, int lane) {
+    float sum = 0;
+    for (int v = lane; v < symbols; v += 32) sum += expf((x[v] - top) * inverse);
+    return laneSum(sum);
+}
+
+CHARNN_KERNEL(CharnnRowThreads, scores, CharnnScores) {
+    const int row = blockIdx.x * (CharnnRowThreads / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (row >= a.rows) return;
+    const float *x = at<float>(a.logits) + (long long)row * a.symbols;
+    const float top = rowMaximum(x, a.symbols, lane), target = x[at<int>(a.targets)[row]] - top;
+    for (int k = 0; k < a.temperatures; k++) {
+        const float inverse = at<float>(a.inverses)[k];
+        const float sum = rowExponentials(x, a.symbols, top, inverse, lane);
+        if (lane == 0) at<float>(a.losses)[(long long)k * a.lossStride + row] = logf(sum) - target * inverse;
+    }
+}
+
 template <typename Op>
 CHARNN_DEVICE void rowLoss(const CharnnLoss &a) {
     const int row = blockIdx.x * (CharnnRowThreads / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (row >= a.rows) return;
     const float *x = at<float>(a.logits) + (long long)row * a.symbols;
     const int target = at<int>(a.targets)[row];
-    float top = x[0];
-    for (int v = lane; v < a.symbols; v += 32) top = top > x[v] || top != top ? top : x[v];
-    top = laneMaximum(top);
-    float sum = 0;
-    for (int v = lane; v < a.symbols; v += 32) sum += expf(x[v] - top);
-    sum = laneSum(sum);
+    const float top = rowMaximum(x, a.symbols, lane), sum = rowExponentials(x, a.symbols, top, 1, lane);
     if (lane == 0) at<float>(a.losses)[row] = logf(sum) - (x[target] - top);
-    if (!a.gradient) return;
     const float scale = at<CharnnStep>(a.step)->lossScale;
     Op *gradient = at<Op>(a.gradient) + (long long)row * a.stride;
     for (int v = lane; v < a.symbols; v += 32) {

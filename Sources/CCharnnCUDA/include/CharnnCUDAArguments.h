@@ -200,11 +200,17 @@ typedef struct {
 
 // Of each row of logits float [N, V]: the loss in nats, and its gradient times the step's loss scale, Op [N, stride].
 typedef struct {
-    // `step` and `gradient`: 0 where only the loss is wanted.
     CharnnAddress step, logits, targets, losses, gradient;
     int rows, symbols, stride;
     int reserved;
 } CharnnLoss;
+
+// Of each row of logits float [N, V]: the loss in nats at each of `temperatures` temperatures, whose inverses are float, into
+// losses[temperature * lossStride + row].
+typedef struct {
+    CharnnAddress logits, targets, inverses, losses;
+    int rows, symbols, temperatures, lossStride;
+} CharnnScores;
 
 // partial[split][v][j] = the sum of rows of `values` Op [N, stride] whose symbol is v; float [splits, V, columns].
 typedef struct {

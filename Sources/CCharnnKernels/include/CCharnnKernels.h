@@ -94,11 +94,17 @@ typedef struct {
     void (*_Nonnull dropout)(float *_Nonnull destination, const float *_Nonnull source, size_t count, uint64_t first,
                              uint64_t key, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t threshold, float scale);
 
-    // Adds `bias` [V] to `logits` [rows, V] and writes each row's cross-entropy in nats to `losses`. With
-    // `biasGradient` [V] (added to), logits become their gradient times `scale`; without, they are left undefined.
+    // Adds `bias` [V] to `logits` [rows, V] and writes each row's cross-entropy in nats to `losses`. Logits become their
+    // gradient times `scale`, which is added to `biasGradient` [V], too.
     void (*_Nonnull crossEntropy)(float *_Nonnull logits, const float *_Nonnull bias, const int32_t *_Nonnull targets,
                                   size_t rows, size_t symbols, float scale, float *_Nonnull losses,
-                                  float *_Nullable biasGradient);
+                                  float *_Nonnull biasGradient);
+
+    // Adds `bias` [V] to `logits` [rows, V] and writes each row's cross-entropy in nats at temperature k to
+    // losses[k * stride + row]; the same bits as crossEntropy's at temperature 1.
+    void (*_Nonnull scores)(float *_Nonnull logits, const float *_Nonnull bias, const int32_t *_Nonnull targets,
+                            size_t rows, size_t symbols, const float *_Nonnull inverseTemperatures, size_t temperatures,
+                            float *_Nonnull losses, size_t stride);
 
     // table[symbols[r], column...] += source[r, column...] for r = 0, 1, ... in that order; `width` columns, with rows
     // `stride` apart in both.

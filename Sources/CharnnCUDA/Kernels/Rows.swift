@@ -108,8 +108,30 @@ extension Kernel where Arguments == CharnnLoss {
     }
 }
 
+extension Kernel where Arguments == CharnnScores {
+    static var scores: Self { Kernel("scores", threads: CharnnRowThreads) }
+}
+
 extension CUDADevice {
-    /// Of a chunk's logits `[rows, V]` the losses in nats and, in training, the gradient of their sum times the step's
+    /// Of a chunk's logits `[rows, V]` the losses in nats at each temperature, into fp32 `[temperatures, N]`.
+    ///
+    /// - Parameter inverses: fp32 `[temperatures]`, of the temperatures.
+    func scores(
+        _ buffers: ForwardBuffers, _ chunk: Range<Int>, inverses: DeviceBuffer, temperatures: Int,
+        into losses: DeviceBuffer
+    ) throws(EngineError) {
+        let sizes = buffers.sizes
+        let (first, rows) = (UInt64(chunk.lowerBound * sizes.streams), buffers.rows(chunk))
+        // A warp takes a row.
+        try launch(
+            .scores, grid: (pieces(rows, of: Kernel.scores.threads / 32), 1, 1),
+            CharnnScores(
+                logits: buffers.logits(at: chunk.lowerBound), targets: buffers.targets.address + first * 4,
+                inverses: inverses.address, losses: losses.address + first * 4, rows: Int32(rows),
+                symbols: Int32(sizes.symbols), temperatures: Int32(temperatures), lossStride: Int32(sizes.rows)))
+    }
+
+    /// Of a chunk's logits `[rows, V]` the losses in nats and the gradient of their sum times the step's
     /// scale, Op `[rows, stride(V)]`.
     func loss(_ buffers: ForwardBuffers, _ chunk: Range<Int>) throws(EngineError) {
         let sizes = buffers.sizes
