@@ -15,6 +15,8 @@ public struct BatchPlan: Sendable {
     private let extent: Int
     /// At least 1: a text that gives none is refused.
     public let stepsPerEpoch: Int
+    /// Steps of all epochs; a run that stops early makes fewer.
+    public var totalSteps: Int { settings.epochs * stepsPerEpoch }
 
     /// - Parameter count: `N`, the characters that are trained on.
     /// - Throws: ``TrainingError/Code/tooShort`` naming numbers that would fit.

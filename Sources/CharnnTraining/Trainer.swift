@@ -86,8 +86,8 @@ public final class Trainer {
 
     /// As ``BatchPlan`` counts them.
     public var stepsPerEpoch: Int { plan.stepsPerEpoch }
-    /// Steps of all epochs; a run that stops early makes fewer.
-    public var totalSteps: Int { settings.epochs * plan.stepsPerEpoch }
+    /// Likewise.
+    public var totalSteps: Int { plan.totalSteps }
 
     /// Whether early stopping has been reached.
     private var hasStoppedEarly: Bool {

@@ -14,34 +14,34 @@ public import SystemPackage
 /// Run by ``JobRunner`` when all texts are written; it keeps nothing from one attempt to the next, and an interrupted
 /// one begins anew.
 struct EvaluationJob {
-    private let runner: JobRunner
+    private let context: JobContext
     private let section: EvaluateSection
 
-    init(_ runner: JobRunner, _ section: EvaluateSection) {
-        self.runner = runner
+    init(_ context: JobContext, _ section: EvaluateSection) {
+        self.context = context
         self.section = section
     }
 
     /// - Parameter trained: The model that this job trained; nil: it trains none.
     /// - Throws: Also that the work has to pause.
     func run(_ trained: LoadedModel?) throws {
-        runner.keeper.enter("evaluating")
-        let loaded = try runner.load(section.model, trained: trained)
-        let files = try runner.environment.corpusFiles(section.corpus, in: runner.storage)
+        context.keeper.enter("evaluating")
+        let loaded = try context.load(section.model, trained: trained)
+        let files = try context.environment.corpusFiles(section.corpus, in: context.storage)
         let scored = try Scoring.score(
             files, encoding: section.encoding, unknown: section.unknown, with: loaded.model,
-            engine: try runner.engine(for: loaded.model), storage: runner.storage, in: runner.folder.path,
+            engine: try context.engine(for: loaded.model), storage: context.storage, in: context.folder.path,
             shouldStop: {
-                runner.keeper.update { _ in }
-                return runner.shouldPause
-            }, note: { runner.keeper.warn("\($0).") })
-        guard let scored else { throw runner.paused() }
+                context.keeper.update { _ in }
+                return context.shouldPause
+            }, note: { context.keeper.warn("\($0).") })
+        guard let scored else { throw context.paused() }
         // The paths are the job file's, and not where they lead: others read the file.
         let report = scored.report(model: loaded.name, corpus: section.corpus)
-        try runner.storage.replace(runner.folder.evaluation, with: report)
-        runner.keeper.update(force: true) { $0.evaluationLoss = scored.score.loss }
-        if let warning = scored.warning { runner.keeper.warn("\(warning).") }
-        runner.keeper.event(
+        try context.storage.replace(context.folder.evaluation, with: report)
+        context.keeper.update(force: true) { $0.evaluationLoss = scored.score.loss }
+        if let warning = scored.warning { context.keeper.warn("\(warning).") }
+        context.keeper.event(
             .scored, .notice,
             "\(loaded.name) scores \(fixed(scored.score.bitsPerCharacter, 4)) bits per character on "
                 + "\(scored.extent)\(section.corpus.joined(separator: ", ")).",

@@ -17,7 +17,7 @@ struct LoadedModel {
     var name: String
 }
 
-extension JobRunner {
+extension JobContext {
     /// The model of a section: the named one, or the one that this job trained.
     ///
     /// The file is opened as the one whose rights were looked at: one that was put in its place meanwhile is refused.
@@ -58,23 +58,23 @@ extension JobRunner {
 /// Which texts are the same as those of an attempt before is decided by what they follow from
 /// (``GenerationProgress/identity(_:_:_:)``), never by times or names.
 struct GenerationJob {
-    private let runner: JobRunner
-    private var folder: JobFolder { runner.folder }
+    private let context: JobContext
+    private var folder: JobFolder { context.folder }
 
     /// The most texts that are written side by side.
     // Any number gives the same texts; more at once are faster and take more memory.
     private static let streams = 16
 
-    init(_ runner: JobRunner) { self.runner = runner }
+    init(_ context: JobContext) { self.context = context }
 
     /// Writes what the sections ask for, numbered through from 1.
     func run(_ trained: LoadedModel?) throws {
-        let sections = runner.job.generate
+        let sections = context.job.generate
         // A job that asks for none any more has none but those of before.
         guard !sections.isEmpty || folder.exists(folder.generated) else { return }
-        runner.keeper.enter("generating")
-        try runner.storage.createDirectories(folder.generated, mode: 0o750)
-        var progress = GenerationProgress.read(progressFile, in: runner.storage)
+        context.keeper.enter("generating")
+        try context.storage.createDirectories(folder.generated, mode: 0o750)
+        var progress = GenerationProgress.read(progressFile, in: context.storage)
         var number = 0
         for (index, section) in sections.enumerated() {
             try write(section, trained: trained, after: number, &progress, index)
@@ -88,7 +88,7 @@ struct GenerationJob {
     private var progressFile: FilePath { folder.generated.appending(".progress.json") }
 
     /// Removes what is of use only as long as the job has not ended.
-    func forgetProgress() { try? runner.storage.discard(progressFile) }
+    func forgetProgress() { try? context.storage.discard(progressFile) }
 
     /// - Parameters:
     ///   - done: How many texts the sections before it have: this one's numbers follow.
@@ -97,15 +97,15 @@ struct GenerationJob {
         _ section: GenerateSection, trained: LoadedModel?, after done: Int, _ progress: inout GenerationProgress,
         _ index: Int
     ) throws {
-        let loaded = try runner.load(section.model, trained: trained)
+        let loaded = try context.load(section.model, trained: trained)
         let writer = try Generator(
             section.request, vocabulary: loaded.model.vocabulary, encoding: loaded.model.encoding)
         if !writer.unknown.isEmpty {
-            runner.keeper.warn(
+            context.keeper.warn(
                 "The prompt has characters that the model's vocabulary lacks, and unknown is "
                     + "\(section.request.unknown.rawValue): \(Vocabulary.list(writer.unknown)).")
         }
-        let engine = try runner.engine(for: loaded.model)
+        let engine = try context.engine(for: loaded.model)
         // Texts of an attempt that was interrupted are whole; they would only be written again.
         let identity = GenerationProgress.identity(section, loaded.model, engine.configuration)
         if !progress.hasBegun(index, identity) {
@@ -113,7 +113,7 @@ struct GenerationJob {
             try keep(&progress) { own.contains($0) }
             progress.note(index, identity, count: 0)
             // Durably: what is written from now on under these names is this attempt's.
-            try progress.save(to: progressFile, in: runner.storage)
+            try progress.save(to: progressFile, in: context.storage)
         }
         var first = min(progress.count(index, identity), section.request.count)
         // Somebody has removed texts: they are written again, with those that were written beside them.
@@ -122,31 +122,31 @@ struct GenerationJob {
             break
         }
         if first > 0 {
-            runner.keeper.event(.generated, .info, "\(grouped(first)) texts were written before; the next follows.")
+            context.keeper.event(.generated, .info, "\(grouped(first)) texts were written before; the next follows.")
         }
         while first < section.request.count {
             let numbers = first..<min(first + Self.streams, section.request.count)
             let files = try numbers.map { number in
                 try GeneratedFile(
-                    folder.generated.appending("\(done + number + 1).txt"), in: runner.storage, clock: runner.clock)
+                    folder.generated.appending("\(done + number + 1).txt"), in: context.storage, clock: context.clock)
             }
             let finished = try writer.write(
                 numbers, with: try engine.makePredictor(streams: numbers.count),
                 emit: { number, bytes in
                     try files[number - first].write(bytes)
-                    runner.keeper.update { _ in }
+                    context.keeper.update { _ in }
                 },
-                shouldStop: { runner.shouldPause })
-            guard finished else { throw runner.paused() }
+                shouldStop: { context.shouldPause })
+            guard finished else { throw context.paused() }
             for file in files { try file.publish() }
             first = numbers.upperBound
-            try runner.storage.synchronizeDirectory(folder.generated)
+            try context.storage.synchronizeDirectory(folder.generated)
             progress.note(index, identity, count: first)
-            try progress.write(to: progressFile, in: runner.storage)
+            try progress.write(to: progressFile, in: context.storage)
         }
-        try runner.storage.synchronizeDirectory(folder.generated)
+        try context.storage.synchronizeDirectory(folder.generated)
         let count = section.request.count
-        runner.keeper.event(
+        context.keeper.event(
             .generated, .info,
             "Wrote \(count == 1 ? "a text" : "\(grouped(count)) texts") of up to \(grouped(section.request.length)) characters "
                 + "with \(loaded.name).")
@@ -156,7 +156,7 @@ struct GenerationJob {
     ///
     /// - Parameter isMeant: Told their numbers.
     private func keep(_ progress: inout GenerationProgress, where isMeant: (Int) -> Bool) throws {
-        let storage = runner.storage
+        let storage = context.storage
         let names = try storage.list(folder.generated)
         let texts = names.filter { $0.hasSuffix(".txt") && Int($0.dropLast(4)).map(isMeant) == true }
         guard !texts.isEmpty else { return }
@@ -177,16 +177,16 @@ struct GenerationJob {
         try storage.synchronizeDirectory(kept)
         try storage.synchronizeDirectory(folder.generated)
         let what = texts.count == 1 ? "A text" : "\(grouped(texts.count)) texts"
-        runner.keeper.event(
+        context.keeper.event(
             .generated, .notice,
             "\(what) of an earlier attempt moved to generated/\(JobFolder.name(ofAttempt: attempt))/.")
     }
 
     /// Removes what was begun and left.
     private func removeLeftovers() throws {
-        for name in try runner.storage.list(folder.generated)
+        for name in try context.storage.list(folder.generated)
         where name.hasPrefix(".") && name != progressFile.lastComponent?.string {
-            try runner.storage.discard(folder.generated.appending(name))
+            try context.storage.discard(folder.generated.appending(name))
         }
     }
 }

@@ -21,9 +21,9 @@ import SystemPackage
 /// trained it, as ``JobFolder/corpus``: so texts are judged in groups of one such text. Another job's is read only
 /// where this job's submitter may, since its passages are shown to everybody who sees this job.
 struct JudgementJob {
-    private let runner: JobRunner
-    private var folder: JobFolder { runner.folder }
-    private var storage: any Storage { runner.storage }
+    private let context: JobContext
+    private var folder: JobFolder { context.folder }
+    private var storage: any Storage { context.storage }
     /// Beyond so many bytes the rest of a generated text is not searched.
     private static let longestText = 4 << 20
     /// Of so many generated texts the first are searched.
@@ -33,24 +33,24 @@ struct JudgementJob {
     /// From this share of recited characters on the job's status warns.
     private static let warningShare = 0.2
 
-    init(_ runner: JobRunner) { self.runner = runner }
+    init(_ context: JobContext) { self.context = context }
 
     /// - Throws: Only that the work has to pause because somebody asked; it is done again at the resume.
     func run() throws {
         try? storage.discard(folder.comparison)
         try? storage.discard(folder.copies)
-        guard runner.job.train != nil || !runner.job.generate.isEmpty else { return }
-        runner.keeper.enter("judging")
+        guard context.job.train != nil || !context.job.generate.isEmpty else { return }
+        context.keeper.enter("judging")
         var record: CopiesRecord?
         for group in groups() {
-            if runner.stop.isSet { throw runner.paused() }
+            if context.stop.isSet { throw context.paused() }
             do {
                 try judge(group, &record)
             } catch {
-                runner.keeper.warn("The texts were not judged: \(JobError(error).description).")
+                context.keeper.warn("The texts were not judged: \(JobError(error).description).")
             }
         }
-        if runner.stop.isSet { throw runner.paused() }
+        if context.stop.isSet { throw context.paused() }
         if let record {
             try? write(record, to: folder.copies)
             tell(record)
@@ -68,9 +68,9 @@ struct JudgementJob {
     /// This job's own text first, which is also the one whose validation part is compared. Texts of a model file are in
     /// no group.
     private func groups() -> [Group] {
-        var groups: [Group] = runner.job.train == nil ? [] : [Group(corpus: folder.corpus, owner: nil)]
+        var groups: [Group] = context.job.train == nil ? [] : [Group(corpus: folder.corpus, owner: nil)]
         var number = 0
-        for section in runner.job.generate {
+        for section in context.job.generate {
             let numbers = (number + 1)...(number + section.request.count)
             number += section.request.count
             let owner: String?
@@ -84,7 +84,7 @@ struct JudgementJob {
             if let index = groups.firstIndex(where: { $0.owner == owner }) {
                 groups[index].texts += texts
             } else if let owner {
-                let corpus = runner.environment.jobs.appending(owner).appending(.corpus)
+                let corpus = context.environment.jobs.appending(owner).appending(.corpus)
                 groups.append(Group(corpus: corpus, owner: owner, texts: texts))
             }
         }
@@ -96,29 +96,29 @@ struct JudgementJob {
         guard folder.exists(group.corpus) else { return }
         // What is recited is shown to whoever sees this job: nobody reads in another's text through it.
         if group.owner != nil {
-            _ = try runner.environment.modelFile(.path(group.corpus.string), in: storage)
+            _ = try context.environment.modelFile(.path(group.corpus.string), in: storage)
         }
-        let began = runner.clock.monotonic()
+        let began = context.clock.monotonic()
         let corpus = try EncodedCorpus(
             reading: group.corpus, in: storage, expecting: nil,
-            shouldStop: { [runner] in
-                runner.pulse.beat()
-                return runner.stop.isSet
+            shouldStop: { [context] in
+                context.pulse.beat()
+                return context.stop.isSet
             })
-        let train = try group.owner.map(section) ?? runner.job.train
+        let train = try group.owner.map(section) ?? context.job.train
         guard let train, group.owner == nil || !group.texts.isEmpty else { return }
         let split = ValidationSplit(
             count: corpus.text.count, validationFraction: train.valFraction, validationLimit: train.valMaxChars)
         // Sorting asks nobody whether to go on; for so long it counts as alive.
-        let searched = runner.pulse.vouch(atMost: Self.patience) {
-            SearchedText(corpus, split: split, memory: runner.environment.configuration.memoryBound.bytes)
+        let searched = context.pulse.vouch(atMost: Self.patience) {
+            SearchedText(corpus, split: split, memory: context.environment.configuration.memoryBound.bytes)
         }
         if !group.texts.isEmpty {
             var found =
                 record
                 ?? CopiesRecord(corpus: corpus.origin.paths, charactersSearched: searched.suffixes.text.count)
             try search(group, searched, &found)
-            found.seconds += runner.clock.monotonic() - began
+            found.seconds += context.clock.monotonic() - began
             record = found
         }
         if group.owner == nil { try compare(searched, began) }
@@ -126,7 +126,7 @@ struct JudgementJob {
 
     /// The `train` section of the job that made a model.
     private func section(of job: String) throws -> TrainSection? {
-        let path = runner.environment.jobs.appending(job).appending(.resolved)
+        let path = context.environment.jobs.appending(job).appending(.resolved)
         guard let bytes = try storage.contents(of: path, limit: YAMLDocument.largestFile) else { return nil }
         return try JobFile.parse(bytes, fileName: path.string).train
     }
@@ -138,8 +138,8 @@ struct JudgementJob {
         let corpus = searched.corpus
         let lineEnds = searched.lineEnds()
         for (file, section) in group.texts {
-            if runner.shouldPause { return }
-            runner.keeper.update { _ in }
+            if context.shouldPause { return }
+            context.keeper.update { _ in }
             guard let bytes = try storage.contents(of: folder.path.pushing(FilePath(file)), limit: Self.longestText)
             else { continue }
             let written = Self.symbols(of: bytes, corpus.encoding, corpus.vocabulary)
@@ -180,9 +180,9 @@ struct JudgementJob {
             "\(fixed(share * 100, 0)) % of what it wrote is recited; the longest passage that stands word for word in the "
             + "text learned from has \(grouped(longest.length)) characters (\(text.file), from \(place))"
         if share >= Self.warningShare {
-            runner.keeper.warn("\(words). More text, more dropout or fewer epochs recite less.")
+            context.keeper.warn("\(words). More text, more dropout or fewer epochs recite less.")
         } else {
-            runner.keeper.event(.scored, .info, "\(words). Searched in \(duration(record.seconds)).")
+            context.keeper.event(.scored, .info, "\(words). Searched in \(duration(record.seconds)).")
         }
     }
 
@@ -196,42 +196,42 @@ struct JudgementJob {
     private func compare(_ searched: SearchedText, _ began: Double) throws {
         guard searched.validation.count > 1, !searched.training.isEmpty else { return }
         guard searched.hasWholeValidation else {
-            return runner.keeper.event(
+            return context.keeper.event(
                 .scored, .info,
                 "The validation text is too long to be compared in the memory there is; val_max_chars makes it shorter."
             )
         }
-        let prefixes = runner.pulse.vouch(atMost: Self.patience) { searched.suffixes.commonPrefixes() }
+        let prefixes = context.pulse.vouch(atMost: Self.patience) { searched.suffixes.commonPrefixes() }
         let model = NGramModel(
             searched.suffixes, prefixes: prefixes, training: searched.training, validation: searched.validation,
-            alphabet: searched.corpus.vocabulary.count, shouldStop: { runner.shouldPause })
+            alphabet: searched.corpus.vocabulary.count, shouldStop: { context.shouldPause })
         guard let model else { return }
         var found = Comparison(characters: model.predicted, trainingCharacters: searched.training.count)
-        found.modelBitsPerCharacter = runner.keeper.status.bestValidationLoss.map(bits)
+        found.modelBitsPerCharacter = context.keeper.status.bestValidationLoss.map(bits)
         found.ngramOrder = model.bestOrder
         found.ngramBitsPerCharacter = model.bitsPerCharacter[model.bestOrder]
         found.ngramBitsByOrder = model.bitsPerCharacter
-        if let compressor = Compressor(), !runner.shouldPause {
+        if let compressor = Compressor(), !context.shouldPause {
             let training = searched.bytes(searched.training)
             let validation = searched.bytes(searched.validation)
             func perCharacter(_ bytes: Int) -> Double { Double(bytes * 8) / Double(searched.validation.count) }
             func size(_ bytes: [UInt8]) -> Int? {
-                runner.pulse.vouch(atMost: Self.patience) { compressor.compressedSize(of: bytes) }
+                context.pulse.vouch(atMost: Self.patience) { compressor.compressedSize(of: bytes) }
             }
             found.xzAloneBitsPerCharacter = size(validation).map(perCharacter)
             // What is further back than the dictionary reaches would be of no use.
             let known = Array(training.suffix(max(0, Compressor.dictionary - validation.count)))
-            if !runner.shouldPause, let one = size(known), !runner.shouldPause,
+            if !context.shouldPause, let one = size(known), !context.shouldPause,
                 let both = size(known + validation)
             {
                 found.xzBitsPerCharacter = perCharacter(max(0, both - one))
             }
         }
-        found.seconds = runner.clock.monotonic() - began
+        found.seconds = context.clock.monotonic() - began
         try write(found, to: folder.comparison)
         let own = found.modelBitsPerCharacter.map { "The model needs \(fixed($0, 3)) bits per character; " } ?? ""
         let compressed = found.xzBitsPerCharacter.map { ", xz -9 \(fixed($0, 3))" } ?? ""
-        runner.keeper.event(
+        context.keeper.event(
             .scored, .info,
             "\(own)n-grams with \(model.bestOrder) characters of context need "
                 + "\(fixed(model.bitsPerCharacter[model.bestOrder], 3))\(compressed). Measured in "

@@ -10,11 +10,11 @@ import SystemPackage
 /// A run goes on with the text that it froze and with the settings that it began with, but for those that may be
 /// changed on the way (``RunIdentity``). Both can surprise somebody who has edited a file, and so both are said.
 struct ResumeNotes {
-    private let runner: JobRunner
+    private let context: JobContext
     private let section: TrainSection
 
-    init(_ runner: JobRunner, _ section: TrainSection) {
-        self.runner = runner
+    init(_ context: JobContext, _ section: TrainSection) {
+        self.context = context
         self.section = section
     }
 
@@ -23,10 +23,10 @@ struct ResumeNotes {
     /// A file that was touched since is read again, once, to see whether it says the same: a copy or a backup touches
     /// files.
     func tellOfChangedTexts(since frozen: EncodedCorpus) {
-        let storage = runner.storage
+        let storage = context.storage
         // One that is gone, or not to be read any more, is not needed.
-        guard let read = (try? storage.status(of: runner.folder.corpus)) ?? nil,
-            let files = try? runner.environment.corpusFiles(frozen.origin.paths, in: storage)
+        guard let read = (try? storage.status(of: context.folder.corpus)) ?? nil,
+            let files = try? context.environment.corpusFiles(frozen.origin.paths, in: storage)
         else { return }
         let touched = files.filter { file in
             ((try? storage.status(of: file.path)) ?? nil).map { $0.changed > read.modified } ?? false
@@ -34,11 +34,11 @@ struct ResumeNotes {
         guard !touched.isEmpty else { return }
         // Other rights or another owner make no other text.
         let encoder = CorpusEncoder(
-            files, origin: frozen.origin, storage: storage, shouldStop: { [runner] in runner.shouldPause })
+            files, origin: frozen.origin, storage: storage, shouldStop: { [context] in context.shouldPause })
         guard let found = try? encoder.sha256(base: frozen.vocabulary), found != frozen.sha256 else { return }
-        runner.keeper.warn(
+        context.keeper.warn(
             "\(touched.map(\.path.string).joined(separator: ", ")) was written to since the run began, which goes on with the "
-                + "text as it was. To learn the new one, \(runner.environment.startingAnew).")
+                + "text as it was. To learn the new one, \(context.environment.startingAnew).")
     }
 
     /// Tells in which settings the job file differs from what the run was made with so far.
@@ -47,22 +47,22 @@ struct ResumeNotes {
     func tellOfChanges(_ trainer: Trainer, _ architecture: Architecture) -> TrainSection {
         // One that cannot be read is a loss for people only.
         guard
-            let bytes = (try? runner.storage.contents(of: runner.folder.resolved, limit: YAMLDocument.largestFile))
+            let bytes = (try? context.storage.contents(of: context.folder.resolved, limit: YAMLDocument.largestFile))
                 ?? nil,
             let former =
                 (try? JobFile.parse(
-                    bytes, fileName: runner.folder.resolved.string, memory: MemoryBound(.max)))?.train
+                    bytes, fileName: context.folder.resolved.string, memory: MemoryBound(.max)))?.train
         else { return section }
         let changes = ResolvedFile.changes(from: former, to: section, architecture: architecture)
             .joined(separator: ", ")
         guard !changes.isEmpty else { return section }
         guard trainer.isAtEnd else {
-            runner.keeper.event(.resumed, .notice, "The steps that follow are made with \(changes).")
+            context.keeper.event(.resumed, .notice, "The steps that follow are made with \(changes).")
             return section
         }
-        runner.keeper.warn(
+        context.keeper.warn(
             "All steps are made, so this changes nothing in the training: \(changes). More epochs train further with it; "
-                + "or \(runner.environment.startingAnew).")
+                + "or \(context.environment.startingAnew).")
         return former
     }
 }

@@ -70,7 +70,8 @@ enum RunIdentity {
 extension JobRunner {
     /// Refuses a job file that asks for another training than the folder's checkpoints are of; nothing is changed.
     public func requireSameRun() throws {
-        guard let section = job.train, let checkpoint = try folder.checkpoints.newest().checkpoint else { return }
-        try RunIdentity.check(section, against: checkpoint, remedy: environment.startingAnew)
+        guard let section = context.job.train, let checkpoint = try context.folder.checkpoints.newest().checkpoint
+        else { return }
+        try RunIdentity.check(section, against: checkpoint, remedy: context.environment.startingAnew)
     }
 }

@@ -81,7 +81,7 @@ public struct TrainingCosts: Sendable {
         let writing = try seconds {
             _ = try writer.write(0..<1, with: try engine.makePredictor(streams: 1), emit: { _, _ in })
         }
-        costs.sample = writing * Double(TrainingJob.sampleLength) / Double(part)
+        costs.sample = writing * Double(TrainingRecorder.sampleLength) / Double(part)
         costs.sample += try seconds { try storage.replace(folder.appending("sample.txt"), with: [10]) }
         costs.checkpoint = try seconds {
             let state = TrainingCheckpoint(progress: TrainingProgress(), engine: try engine.snapshot())
