@@ -214,7 +214,8 @@ let package = Package(
                 "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ],
             exclude: [
-                "Completions", "ONNX", "Pages", "PyTorch", "bad-inputs.md", "memory.sh", "network.py", "package",
+                "Completions", "ONNX", "Pages", "PyTorch", "Schemas", "bad-inputs.md", "memory.sh", "network.py",
+                "package",
                 "survival", "systemd",
             ]),
     ],

@@ -15,7 +15,8 @@ import Testing
 
     /// Every command, in that order; a test sees that none is missing.
     private static let order = [
-        "doctor", "bench", "demo", "generate", "evaluate", "check", "run", "end", "compare", "plot", "export", "import",
+        "doctor", "bench", "demo", "generate", "evaluate", "check", "schema", "run", "end", "compare", "plot", "export",
+        "import",
         "fsck",
         // From here on a daemon works, with a long job before the examples' own, so that that waits.
         "submit", "list", "show", "why", "edit", "hold", "release", "cancel", "retry", "pause", "resume",
@@ -80,10 +81,12 @@ import Testing
         #expect(try daemon.end().status == 0)
     }
 
-    @Test(arguments: [
+    static let pagesWithJobs = [
         "README.md", "docs/overnight-queue.md", "docs/fine-tune.md", "docs/compare-cells.md",
         "docs/write-like-plato.md",
-    ])
+    ]
+
+    @Test(arguments: pagesWithJobs)
     func `the job files of README and the pages are valid`(page: String) throws {
         let text = try String(contentsOf: Program.root.appending(path: page), encoding: .utf8)
         for block in text.components(separatedBy: "```yaml\n").dropFirst() {

@@ -8,6 +8,7 @@ enum Python {
 
     static let withTorch = having("torch", "numpy", "safetensors")
     static let withONNX = having("onnx", "onnxruntime", "numpy")
+    static let withSchemas = having("jsonschema", "yaml")
     static let withTensorBoard = having("tensorboard")
 
     /// That Python, if it can import these modules; nil: the test that asks is to be skipped.

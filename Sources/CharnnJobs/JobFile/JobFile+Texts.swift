@@ -30,6 +30,18 @@ extension TrainSection {
         return architecture
     }
 
+    /// The same with the values of a network in place of those that the file has.
+    func with(_ architecture: Architecture) -> TrainSection {
+        var section = self
+        section.cell = architecture.cell
+        section.nonlinearity = architecture.nonlinearity
+        section.hiddenSize = architecture.hiddenSize
+        section.numLayers = architecture.layerCount
+        section.embeddingSize = architecture.embeddingSize
+        section.dropout = architecture.dropout
+        return section
+    }
+
     /// What the job file asks for and the model does not have that the run goes on from.
     ///
     /// Only keys that the file gives: a default is no wish.

@@ -63,8 +63,11 @@ final class SectionReader {
 
     /// Reports what is wrong with the value of a key.
     func report(key: String, _ text: String) {
-        report(pairs.first { $0.key == key }?.line, "\(prefix)\(key): \(text)")
+        report(pairs.first { $0.key == key }?.line, "\(place(of: key)): \(text)")
     }
+
+    /// A key with the sections that it stands in, such as `train.lr`.
+    func place(of key: String) -> String { prefix + key }
 
     /// Adds those of a section within this one.
     func take(_ problems: [(line: Int, text: String)]) { self.problems += problems }
@@ -129,11 +132,11 @@ final class SectionReader {
         return value
     }
 
-    /// A finite number that fulfils a condition.
-    func number(_ key: String, allowed: String, where isAllowed: (Double) -> Bool) -> Double? {
-        guard let text = scalar(key, allowed: allowed) else { return nil }
-        guard let value = Double(text.filter { $0 != "_" }), value.isFinite, isAllowed(value) else {
-            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)")
+    /// A finite number.
+    func number(_ key: String, in range: NumberRange) -> Double? {
+        guard let text = scalar(key, allowed: range.words) else { return nil }
+        guard let value = Double(text.filter { $0 != "_" }), value.isFinite, range.contains(value) else {
+            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(range.words)")
             return nil
         }
         return value
@@ -175,8 +178,8 @@ final class SectionReader {
             var result: [String] = []
             for element in sequence {
                 guard case .scalar(let scalar) = element else {
-                    report(
-                        element.mark?.line, "\(prefix)\(key): found \(YAMLDocument.kind(element)); allowed: \(allowed)")
+                    let found = YAMLDocument.kind(element)
+                    report(element.mark?.line, "\(place(of: key)): found \(found); allowed: \(allowed)")
                     return nil
                 }
                 result.append(scalar.string)
@@ -197,6 +200,23 @@ final class SectionReader {
             return nil
         }
         return seconds
+    }
+
+    /// A number of bytes such as `8G` or `512M`, in powers of 1024 as systemd counts them.
+    ///
+    /// More than 64 bits hold is as much as there can be, and no mistake.
+    func size(_ key: String) -> UInt64? {
+        let allowed = "a size such as 512M or 8G"
+        guard let text = string(key, allowed: allowed) else { return nil }
+        let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
+        let unit = text.last.flatMap { units[$0] }
+        let digits = unit == nil ? text[...] : text.dropLast()
+        guard let number = UInt64(digits), number > 0 else {
+            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)")
+            return nil
+        }
+        let (bytes, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
+        return overflow ? .max : bytes
     }
 
     /// A section within this one.
@@ -242,7 +262,7 @@ final class SectionReader {
         }
         return sequence.enumerated().compactMap { index, element in
             guard case .mapping(let mapping) = element, element.anchor == nil else {
-                report(element.mark?.line, "\(prefix)\(key): found \(YAMLDocument.kind(element)); allowed: a section")
+                report(element.mark?.line, "\(place(of: key)): found \(YAMLDocument.kind(element)); allowed: a section")
                 return nil
             }
             return SectionReader(mapping, fileName: fileName, prefix: "\(prefix)\(key)[\(index + 1)].")

@@ -3,7 +3,7 @@ public import CharnnStorage
 import SystemPackage
 
 extension ServiceConfiguration {
-    /// `caps:` as the administrator wrote it.
+    /// `caps:` as the administrator wrote it; names of users and groups need not exist on this machine.
     public struct CapSections: Sendable, Equatable {
         /// Of everybody, where neither ``users`` nor ``groups`` says something of a key.
         public var all = Caps()
@@ -72,50 +72,5 @@ extension ServiceConfiguration {
         return SpoolRules(corpusRoots: corpusRoots, textGrace: textGrace) { user in
             caps(of: user, isShared: isShared, people, groups: groups)
         }
-    }
-}
-
-extension ServiceConfiguration.CapSections {
-    /// Reads `caps:`; names of users and groups are keys, and need not exist on this machine.
-    init(_ reader: SectionReader) {
-        if let section = reader.section("all") { all = Self.caps(section, "caps.all", reader) }
-        for (key, kind) in [("groups", \Self.groups), ("users", \Self.users)] {
-            guard let section = reader.section(key) else { continue }
-            for name in section.given.sorted() {
-                guard let one = section.section(name) else { continue }
-                self[keyPath: kind][name] = Self.caps(one, "caps.\(key).\(name)", reader)
-            }
-            section.finish()
-            reader.take(section.problems)
-        }
-        reader.finish()
-    }
-
-    /// - Parameters:
-    ///   - place: The section as messages call it; a person who comes to a cap is told which.
-    ///   - parent: Takes the problems.
-    private static func caps(_ reader: SectionReader, _ place: String, _ parent: SectionReader) -> Caps {
-        var caps = Caps()
-        func cap<Value>(_ value: Value?, _ key: String) -> Caps.Cap<Value>? {
-            value.map { .init($0, "\(place).\(key)") }
-        }
-        if let words = reader.strings("priority", allowed: "the lowest and the highest, such as [-100, 0]") {
-            let numbers = words.compactMap(Int.init)
-            if words.count == 2, numbers.count == 2, numbers[0] <= numbers[1] {
-                caps.lowestPriority = cap(numbers[0], "priority")
-                caps.highestPriority = cap(numbers[1], "priority")
-            } else {
-                reader.report(key: "priority", "allowed: the lowest and the highest, such as [-100, 0]")
-            }
-        }
-        caps.time = cap(reader.duration("time"), "time")
-        caps.memory = cap(reader.size("memory"), "memory")
-        caps.disk = cap(reader.size("disk"), "disk")
-        caps.textLength = cap(reader.integer("text_length", in: 1...Int.max), "text_length")
-        caps.texts = cap(reader.integer("texts", in: 1...Int.max), "texts")
-        caps.queued = cap(reader.integer("queued", in: 1...Int.max), "queued")
-        reader.finish()
-        parent.take(reader.problems)
-        return caps
     }
 }

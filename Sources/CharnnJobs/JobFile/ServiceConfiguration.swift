@@ -47,48 +47,9 @@ public struct ServiceConfiguration: Sendable, Equatable {
         }
         if isBlank { return configuration }
         let reader = SectionReader(try YAMLDocument.mapping(bytes, fileName: fileName), fileName: fileName)
-        configuration.spool = reader.string("spool").map { FilePath($0) }
-        configuration.corpusRoots = (reader.strings("corpus_roots", allowed: "a path or a list of paths") ?? [])
-            .map { FilePath($0) }
-        for path in configuration.corpusRoots + [configuration.spool].compactMap(\.self) where !path.isAbsolute {
-            reader.report(reader.line, "\(path): allowed: an absolute path")
-        }
-        configuration.device = reader.choice("device", DeviceChoice.self) ?? .auto
-        configuration.threads = reader.integer("threads", in: 1...4096)
-        configuration.memoryLimit = reader.size("memory_limit")
-        configuration.progressTimeout = reader.duration("progress_timeout") ?? configuration.progressTimeout
-        configuration.retention = reader.duration("keep_jobs")
-        configuration.textGrace = reader.duration("text_grace") ?? configuration.textGrace
-        configuration.notifyCommand = reader.string("notify", allowed: "a command line for /bin/sh")
-        if let command = configuration.notifyCommand, command.allSatisfy(\.isWhitespace) || command.contains("\0") {
-            reader.report(key: "notify", "found nothing that can be run; allowed: a command line for /bin/sh")
-        }
-        configuration.notifyTimeout = reader.duration("notify_timeout") ?? configuration.notifyTimeout
-        if let section = reader.section("caps") {
-            configuration.caps = CapSections(section)
-            reader.take(section.problems)
-        }
+        section.read(reader, into: &configuration)
         reader.finish()
         guard reader.problems.isEmpty else { throw JobFileError(problems: reader.problems.map(\.text)) }
         return configuration
-    }
-}
-
-extension SectionReader {
-    /// A number of bytes such as `8G` or `512M`, in powers of 1024 as systemd counts them.
-    ///
-    /// More than 64 bits hold is as much as there can be, and no mistake.
-    func size(_ key: String) -> UInt64? {
-        let allowed = "a size such as 512M or 8G"
-        guard let text = string(key, allowed: allowed) else { return nil }
-        let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
-        let unit = text.last.flatMap { units[$0] }
-        let digits = unit == nil ? text[...] : text.dropLast()
-        guard let number = UInt64(digits), number > 0 else {
-            report(key: key, "found \(YAMLDocument.quoted(text)); allowed: \(allowed)")
-            return nil
-        }
-        let (bytes, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
-        return overflow ? .max : bytes
     }
 }

@@ -9,7 +9,8 @@ import CharnnTraining
 ///
 /// The text is kept in each checkpoint and compared with that of the job file as it is now. What is in it decides which
 /// character a step reads, what shape the weights have, or what the optimiser's moments mean: with another value the
-/// steps so far would be of another run. Its lines are compared one by one, so that a key must keep its place.
+/// steps so far would be of another run. Which keys these are, and each one's line, is declared with them
+/// (``KeyIdentity``); lines are compared one by one, so that a key must keep its place.
 enum RunIdentity {
     /// One `key=value` a line.
     ///
@@ -17,26 +18,12 @@ enum RunIdentity {
     ///   - architecture: As used: with `from` the sizes are the model's.
     ///   - encoding: As used, likewise.
     static func text(_ section: TrainSection, architecture: Architecture, encoding: TextEncoding) -> String {
-        let settings = section.settings
-        let values: [(String, String)] = [
-            ("corpus", section.corpus.joined(separator: " + ")),
-            ("strip_gutenberg", String(section.stripGutenberg)),
-            ("encoding", encoding.rawValue),
-            ("max_chars", section.maxChars.map(String.init) ?? "null"),
-            ("val_fraction", String(section.valFraction)),
-            ("cell", architecture.cell.rawValue),
-            ("nonlinearity", architecture.nonlinearity.rawValue),
-            ("hidden_size", String(architecture.hiddenSize)),
-            ("num_layers", String(architecture.layerCount)),
-            ("embedding_size", String(architecture.embeddingSize)),
-            ("seq_length", String(settings.sequenceLength)),
-            ("batch_size", String(settings.batchSize)),
-            ("batching", settings.batching.rawValue),
-            ("stride", settings.batching == .windows ? String(settings.stride) : "-"),
-            ("optimizer", settings.optimizer.kind.rawValue),
-            ("seed", String(settings.seed)),
-        ]
-        return values.map { "\($0.0)=\($0.1)" }.joined(separator: "\n")
+        var used = section.with(architecture)
+        used.encoding = encoding
+        var job = JobFile()
+        job.seed = section.settings.seed
+        let lines = JobFile.section.identity(of: job) + TrainSection.section.identity(of: used)
+        return lines.sorted { $0.place < $1.place }.map(\.line).joined(separator: "\n")
     }
 
     /// Refuses to go on from a checkpoint of another run.
@@ -70,7 +57,8 @@ enum RunIdentity {
 extension JobRunner {
     /// Refuses a job file that asks for another training than the folder's checkpoints are of; nothing is changed.
     public func requireSameRun() throws {
-        guard let section = context.job.train, let checkpoint = try context.folder.checkpoints.newest().checkpoint
+        guard let section = context.job.train,
+            let checkpoint = try context.folder.checkpoints.newest().checkpoint
         else { return }
         try RunIdentity.check(section, against: checkpoint, remedy: context.environment.startingAnew)
     }
