@@ -99,7 +99,7 @@ final class CPUPredictor: Predictor {
             candidateBias: weights.candidateBias(layer), gates: gates.base, candidate: candidate.base,
             hiddenBefore: hidden.now.base + place, cellBefore: cell.now.base + (cell.now.count == 0 ? 0 : place),
             hidden: hidden.next.base + place, cell: cell.next.base + (cell.next.count == 0 ? 0 : place))
-        kernels.forward(d.plan.architecture)(&step)
+        kernels.forward(d.architecture)(&step)
     }
 
     /// The products of one layer: all its weights with every stream's vector.

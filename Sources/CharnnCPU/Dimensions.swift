@@ -1,7 +1,9 @@
 import CharnnEngine
 
 /// Positions of a network's tensors in the flat parameter buffer, looked up once.
-struct Dimensions {
+///
+/// A class, since it is passed on in every time step: as a value all its arrays would be counted each time.
+final class Dimensions: Sendable {
     struct Layer {
         let inputSize: Int
         let inputWeight: Int
@@ -20,6 +22,11 @@ struct Dimensions {
     /// The rows of a layer's weights whose recurrent sums are added to the input's; behind them come those that stand
     /// apart.
     let addedUnits: Int
+    /// As in the plan, which is not to be copied in every time step.
+    let architecture: Architecture
+    let passesHidden: Bool
+    /// The dropout of each layer's output.
+    let masks: [NetworkPlan.Mask?]
     let layers: [Layer]
     let headWeight: Int
     let headBias: Int
@@ -28,6 +35,9 @@ struct Dimensions {
     init(_ plan: NetworkPlan) {
         let (layout, architecture) = (ParameterLayout(plan), plan.architecture)
         self.plan = plan
+        self.architecture = architecture
+        passesHidden = plan.passesHidden
+        masks = (0..<architecture.layerCount).map { plan.mask(ofOutput: $0) }
         symbols = architecture.vocabularySize
         embedding = architecture.embeddingSize
         units = architecture.hiddenSize

@@ -79,8 +79,8 @@ struct PackedWeights {
     }
 }
 
-/// The same of one layer.
-struct PackedLayer {
+/// The same of one layer. A class, since a predictor asks for it at each character.
+final class PackedLayer {
     let recurrentForward: PackedOperand
     let recurrentBackward: PackedOperand
     /// The rows of gates that stand apart, which the ones above are without: another gradient passes through them.

@@ -5,10 +5,16 @@ import CharnnEngine
 ///
 /// Everything between them (cells, loss, gradients, moments, the weights that are updated) is fp32, and so are the
 /// products of the table and of the gradient of the head's weights, which are small.
-struct PackedProducts {
+///
+/// A class, since it is asked for in every time step: as a value all that it refers to would be counted each time.
+final class PackedProducts {
     let kernels: CharnnProductKernels
     let weights: PackedWeights
     let workspace: PackedWorkspace
+
+    init(kernels: CharnnProductKernels, weights: PackedWeights, workspace: PackedWorkspace) {
+        (self.kernels, self.weights, self.workspace) = (kernels, weights, workspace)
+    }
 
     /// `c = a w` or `c += a w` for a left operand `a [rows, columns]`, whose rows are `stride` apart.
     func multiply(

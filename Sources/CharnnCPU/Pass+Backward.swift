@@ -23,7 +23,7 @@ extension Pass {
         let hidden = buffers.hidden.base + place.firstState * H
         scratch.hiddenGradient.base.update(repeating: 0, count: R * H)
         scratch.cellGradient.base.update(repeating: 0, count: R * H)
-        let retreat = kernels.backward(d.plan.architecture)
+        let retreat = kernels.backward(d.architecture)
         var step = CharnnCellBackward(
             rows: R, units: H, gates: gates, candidate: nil, hiddenBefore: hidden, hidden: hidden, cellBefore: nil,
             cell: nil, outputGradient: outputGradient(place), hiddenGradient: scratch.hiddenGradient.base,
@@ -49,7 +49,7 @@ extension Pass {
         // Where a part passes beside the weights, the kernel has left its gradient there.
         addToHidden(
             layer, place, step, step.gates, columns: 0..<d.addedUnits, stride: d.gateUnits,
-            accumulates: d.plan.passesHidden)
+            accumulates: d.passesHidden)
         guard let candidate = step.candidate else { return }
         // The gradient inside the product, such as that with a GRU's reset gate.
         addToHidden(
@@ -62,8 +62,10 @@ extension Pass {
         columns: Range<Int>, stride: Int, accumulates: Bool
     ) {
         let (R, H) = (step.rows, d.units)
-        let own = packed?.weights.layers[layer]
-        if let packed, let operand = columns.lowerBound == 0 ? own?.recurrentBackward : own?.apartBackward {
+        if let packed {
+            let layers = packed.weights.layers
+            guard let operand = columns.lowerBound == 0 ? layers[layer].recurrentBackward : layers[layer].apartBackward
+            else { return }
             packed.multiply(
                 gradient, rows: R, columns: columns.count, stride: stride, by: operand, into: step.hiddenGradient,
                 accumulates: accumulates, shard: place.index)

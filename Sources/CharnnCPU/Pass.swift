@@ -97,7 +97,7 @@ struct Pass {
             if layer == 0 { embed(place) }
             inputProduct(layer, place, into: gates)
         }
-        let advance = kernels.forward(d.plan.architecture)
+        let advance = kernels.forward(d.architecture)
         var step = CharnnCellForward(
             rows: R, units: H, input: gates, symbols: nil, recurrent: scratch.recurrent.base,
             bias: weights.bias.base + layer * gH, candidateBias: nil, gates: gates, candidate: nil,
@@ -170,7 +170,7 @@ struct Pass {
     func drop(
         _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, layer: Int, time: Int, _ place: Place
     ) {
-        guard let dropout, let mask = d.plan.mask(ofOutput: layer) else { return }
+        guard let dropout, let mask = d.masks[layer] else { return }
         kernels.dropout(
             target, source, place.rows * d.units,
             UInt64((time * workspace.streams + place.shard.first) * d.units), dropout.seed,
