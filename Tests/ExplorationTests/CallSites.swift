@@ -54,6 +54,9 @@ struct CallSites {
 
     /// Calls that no scenario makes, by what stands in their line, and why that is right.
     static let told: [(file: String, code: String, why: String)] = [
-        ("CharnnJobs/Worker/Worker.swift", "", "the worker process around the runner, which the scenarios start without it")
+        (
+            "CharnnJobs/Worker/Worker.swift", "",
+            "the worker process around the runner, which the scenarios start without it"
+        )
     ]
 }
