@@ -88,8 +88,8 @@ public protocol Scorer: AnyObject {
     /// state goes on from the call before.
     ///
     /// - Parameters:
-    ///   - temperatures: Each above 0: logits are divided by it before they become probabilities. The weights are read
-    ///     once for all of them.
+    ///   - temperatures: At least one, each above 0: logits are divided by it before they become probabilities. The
+    ///     weights are read once for all of them.
     ///   - observe: Gets what a character had for a probability at the first of the temperatures, as its logarithm: piece
     ///     after piece `[steps, streams]`, in the order of time.
     /// - Returns: `[temperatures, streams]`, the sum over `length` of the negative log-likelihoods in nats.

@@ -72,6 +72,12 @@ public struct NetworkPlan: Hashable, Sendable {
 
         /// Rows of a single product of `streams` streams and `steps` time steps.
         public func m(streams: Int, steps: Int) -> Int { cadence == .eachStep ? streams : streams * steps }
+
+        /// Floating-point operations over all time steps, `2 m n k` each time.
+        func operations(streams: Int, steps: Int) -> Double {
+            let times = cadence == .eachStep ? steps : 1
+            return 2 * Double(times) * Double(m(streams: streams, steps: steps)) * Double(n) * Double(k)
+        }
     }
 
     public let architecture: Architecture
@@ -171,8 +177,8 @@ extension NetworkPlan {
 
     /// Floating-point operations of a forward pass that no way of computing can leave out: of all products but those that
     /// are looked up.
-    public func operations(characters: Int) -> Double {
-        products.filter { !$0.isLookedUp }.reduce(0) { $0 + 2 * Double(characters) * Double($1.n) * Double($1.k) }
+    public func operations(streams: Int, steps: Int) -> Double {
+        products.filter { !$0.isLookedUp }.reduce(0) { $0 + $1.operations(streams: streams, steps: steps) }
     }
 
     /// The number of parameters in floating point, so that absurd sizes do not overflow.

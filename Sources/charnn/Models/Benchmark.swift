@@ -124,7 +124,7 @@ struct Benchmark {
     /// layers and of the head, forward and twice backward. The first layer's input product is a table look-up.
     var neededOperations: Double {
         let plan = NetworkPlan(architecture)
-        return 3 * plan.operations(characters: batchSize * sequenceLength)
+        return 3 * plan.operations(streams: batchSize, steps: sequenceLength)
     }
 
     /// Bytes of the weights that are read for every character that is written.
