@@ -213,7 +213,9 @@ public final class CPUEngine: Engine {
     }
 
     private func update(by step: OptimizerStep, norm: Double) {
-        guard let first = moments[.firstMoment], let second = moments[.secondMoment] else { return }
+        guard let first = moments[.firstMoment], let second = moments[.secondMoment] else {
+            preconditionFailure("every moment has a buffer")
+        }
         let update = CharnnUpdate(
             step.constants, clip: step.clipFactor(norm: norm), parameters: weights.parameters, gradient, first, second)
         let kernel = compute.kernels.update(step.optimizer.kind)

@@ -26,9 +26,7 @@ final class CPUScorer: Scorer {
     func score(
         _ text: SymbolText, starts: [Int], length: Int, temperatures: [Double], observe: (([Float]) -> Void)?
     ) throws(EngineError) -> [[Double]] {
-        guard starts.count == streams else {
-            throw EngineError(.mismatch, "\(starts.count) starts were given for \(streams) streams.")
-        }
+        try require(starts: starts, temperatures: temperatures)
         let compute = engine.compute
         let rows = streams * workspace.capacity
         if losses.count != temperatures.count * rows { losses = try Buffer(temperatures.count * rows) }

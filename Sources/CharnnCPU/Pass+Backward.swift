@@ -64,8 +64,8 @@ extension Pass {
         let (R, H) = (step.rows, d.units)
         if let packed {
             let layers = packed.weights.layers
-            guard let operand = columns.lowerBound == 0 ? layers[layer].recurrentBackward : layers[layer].apartBackward
-            else { return }
+            guard let operand = columns == d.apartUnits ? layers[layer].apartBackward : layers[layer].recurrentBackward
+            else { preconditionFailure("gates stand apart, and their weights are not packed") }
             packed.multiply(
                 gradient, rows: R, columns: columns.count, stride: stride, by: operand, into: step.hiddenGradient,
                 accumulates: accumulates, shard: place.index)

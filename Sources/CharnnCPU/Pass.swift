@@ -181,8 +181,8 @@ struct Pass {
 
     // MARK: - Loss
 
-    /// The loss of every row of one shard, chunk by chunk; but for scoring also the gradient of the top layer's output and
-    /// the shard's part of the head's gradient.
+    /// The loss of every row of one shard, chunk by chunk; but for scoring also the gradient of the top layer's output
+    /// and the shard's part of the head's gradient.
     func head(_ index: Int) {
         let place = place(index)
         let (H, V) = (d.units, d.symbols)
@@ -191,7 +191,7 @@ struct Pass {
         let top = workspace.layers[d.layerCount - 1].hidden.base + (place.firstState + place.rows) * H
         let total = workspace.steps * place.rows
         let scale = 1 / Float(workspace.steps * workspace.streams)
-        scratch.headBiasGradient.base.update(repeating: 0, count: V)
+        if scoring == nil { scratch.headBiasGradient.base.update(repeating: 0, count: V) }
         for first in stride(from: 0, to: total, by: workspace.chunkRows) {
             let rows = min(workspace.chunkRows, total - first)
             let (hidden, logits) = (top + first * H, scratch.logits.base)

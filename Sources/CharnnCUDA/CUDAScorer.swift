@@ -30,9 +30,7 @@ final class CUDAScorer: Scorer {
     func score(
         _ text: SymbolText, starts: [Int], length: Int, temperatures: [Double], observe: (([Float]) -> Void)?
     ) throws(EngineError) -> [[Double]] {
-        guard starts.count == streams else {
-            throw EngineError(.mismatch, "\(starts.count) starts were given for \(streams) streams.")
-        }
+        try require(starts: starts, temperatures: temperatures)
         let device = weights.device
         try device.enter()
         let size = weights.architecture.vocabularySize

@@ -99,6 +99,19 @@ public protocol Scorer: AnyObject {
 }
 
 extension Scorer {
+    /// Refuses what no scorer can score.
+    ///
+    /// - Throws: ``EngineError/Code/mismatch`` for another number of starts than streams, and for no temperature or one
+    ///   that is not above 0.
+    public func require(starts: [Int], temperatures: [Double]) throws(EngineError) {
+        guard starts.count == streams else {
+            throw EngineError(.mismatch, "\(starts.count) starts were given for \(streams) streams.")
+        }
+        guard !temperatures.isEmpty, temperatures.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+            throw EngineError(.mismatch, "Temperatures to score at are numbers above 0, and \(temperatures) are none.")
+        }
+    }
+
     /// At temperature 1.
     ///
     /// - Returns: `[streams]`, the sum over `length` of the negative log-likelihoods in nats.

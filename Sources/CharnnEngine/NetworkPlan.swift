@@ -6,12 +6,14 @@
 public struct NetworkPlan: Hashable, Sendable {
     /// A parameter tensor.
     public struct Tensor: Hashable, Sendable {
+        /// By which engines find it.
         public let role: ParameterRole
         /// Row-major; the last dimension is contiguous.
         public let shape: [Int]
         /// What PyTorch's `state_dict()` calls it in a module with the members `embedding`, `rnn` and `fc`; so it is
         /// called in model files.
         public let name: String
+        /// What its numbers are drawn from.
         public let initialisation: ParameterDistribution
         /// Whether weight decay applies to it.
         public var decays: Bool
@@ -19,6 +21,7 @@ public struct NetworkPlan: Hashable, Sendable {
 
     /// A part of the recurrent state, `[L, B, width]` between two sequences.
     public struct State: Hashable, Sendable {
+        /// As ``EngineState`` has it.
         public let name: EngineBuffer
         /// Numbers of a layer and stream.
         public let width: Int
@@ -26,6 +29,7 @@ public struct NetworkPlan: Hashable, Sendable {
 
     /// What a layer's forward pass keeps of each stream and time step for the way back, beside its states.
     public struct Saved: Hashable, Sendable {
+        /// What there is to keep.
         public enum Name: Hashable, Sendable {
             /// The activated gates; the input product before them, their gradients after them.
             case gates
@@ -33,6 +37,7 @@ public struct NetworkPlan: Hashable, Sendable {
             case candidate
         }
 
+        /// Each at most once in a plan.
         public let name: Name
         /// In `H`.
         public let width: Int
@@ -40,14 +45,17 @@ public struct NetworkPlan: Hashable, Sendable {
 
     /// A dropout.
     public struct Mask: Hashable, Sendable {
+        /// Where numbers are dropped.
         public enum Place: Hashable, Sendable {
             /// On what a layer hands to the one above.
             case output(layer: Int)
         }
 
+        /// Each at most once in a plan.
         public let place: Place
         /// Numbers of a stream and time step.
         public let width: Int
+        /// That a number is dropped, above 0 and below 1; the others are multiplied by `1 / (1 - probability)`.
         public let probability: Double
         /// By which the generator of random numbers tells the masks of a step apart; 16 bits.
         public let counter: Int
@@ -55,6 +63,7 @@ public struct NetworkPlan: Hashable, Sendable {
 
     /// A product of the forward pass, `[m, n] = [m, k] W^T [k, n]`. The way back has two of the same size for it.
     public struct Product: Hashable, Sendable {
+        /// How often it is made.
         public enum Cadence: Hashable, Sendable {
             /// Needs the state before it: `m` is `B`.
             case eachStep
@@ -62,9 +71,13 @@ public struct NetworkPlan: Hashable, Sendable {
             case once
         }
 
+        /// `W [n, k]`.
         public let weight: ParameterRole
+        /// Columns of the result.
         public let n: Int
+        /// The summed dimension.
         public let k: Int
+        /// Whether it waits for the state.
         public let cadence: Cadence
         /// Whether its left operand has no more different rows than there are symbols, so that the product can be made
         /// once for each and looked up.
@@ -80,6 +93,7 @@ public struct NetworkPlan: Hashable, Sendable {
         }
     }
 
+    /// What the plan is of.
     public let architecture: Architecture
     /// The number of gates `g`: how many rows of `[H]` a layer's weight matrices stack.
     public let gates: Int
@@ -95,6 +109,7 @@ public struct NetworkPlan: Hashable, Sendable {
     public let state: [State]
     /// Of each layer.
     public let saved: [Saved]
+    /// In the order of their counters.
     public let masks: [Mask]
     /// In the order in which they are made.
     public let products: [Product]

@@ -28,6 +28,7 @@ public struct Optimizer: Sendable, Hashable {
     /// (``NetworkPlan/Tensor/decays``).
     public var weightDecay: Double
 
+    /// The defaults are those of PyTorch's Adam.
     public init(
         _ kind: OptimizerKind = .adam, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
         momentum: Double = 0, weightDecay: Double = 0
@@ -52,6 +53,7 @@ public struct Optimizer: Sendable, Hashable {
 
 /// The numbers of one optimiser update.
 public struct OptimizerStep: Sendable, Hashable {
+    /// The rule.
     public var optimizer: Optimizer
     /// After warm-up and schedule.
     public var learningRate: Double
@@ -80,13 +82,21 @@ public struct OptimizerStep: Sendable, Hashable {
 /// The numbers in the formulas of an update, after Kingma and Ba, "Adam" (2015), algorithm 1, where moments that begin
 /// with zero are corrected.
 public struct UpdateConstants: Sendable, Hashable {
+    /// That of the step.
     public let learningRate: Double
+    /// See ``Optimizer``.
     public let beta1: Double
+    /// See ``Optimizer``.
     public let beta2: Double
+    /// `1 - beta1`, before rounding to single precision.
     public let oneMinusBeta1: Double
+    /// `1 - beta2`, likewise.
     public let oneMinusBeta2: Double
+    /// See ``Optimizer``.
     public let epsilon: Double
+    /// See ``Optimizer``.
     public let momentum: Double
+    /// See ``Optimizer``.
     public let weightDecay: Double
     /// Adam: `learningRate / (1 - beta1^n)`.
     public let stepSize: Double

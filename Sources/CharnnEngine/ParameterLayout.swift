@@ -11,6 +11,7 @@ public enum ParameterRole: Hashable, Sendable {
 
 /// One parameter tensor and its place in the flat buffer of all of them.
 public struct ParameterSlot: Hashable, Sendable {
+    /// What the plan says of it.
     public let tensor: NetworkPlan.Tensor
     /// Position of the first element in the flat buffer.
     public let offset: Int

@@ -11,7 +11,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
 
     /// The parameters in ``ParameterLayout`` and full precision.
     public internal(set) var realParameters: [Real]
-    /// In ``ParameterLayout``; those that a rule has needed.
+    /// In ``ParameterLayout``; empty: zero.
     var moments: [EngineBuffer: [Real]] = [:]
     var state: ReferenceState<Real>
     private var outcomes: [StepOutcome] = []

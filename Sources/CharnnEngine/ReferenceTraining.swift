@@ -73,6 +73,7 @@ final class ReferenceReader<Real: ReferenceReal>: Scorer, Predictor {
     func score(
         _ text: SymbolText, starts: [Int], length: Int, temperatures: [Double], observe: (([Float]) -> Void)?
     ) throws(EngineError) -> [[Double]] {
+        try require(starts: starts, temperatures: temperatures)
         let vocabularySize = engine.architecture.vocabularySize
         let symbols = try text.symbols(starts: starts, length: length + 1, vocabularySize: vocabularySize)
         var sums = temperatures.map { _ in [Double](repeating: 0, count: streams) }

@@ -7,7 +7,8 @@ import Glibc
 /// `nn.Linear`: uniform(−1/√H, 1/√H) for weight and bias. Each number has its own place in a counter-based generator,
 /// so that a parameter does not depend on how many others there are before it in the same tensor.
 public enum Initialisation {
-    /// All parameters of `architecture`, each as its tensor in ``NetworkPlan`` says, in ``ParameterLayout``, drawn with `seed`.
+    /// All parameters of `architecture` in ``ParameterLayout``, each as its tensor in ``NetworkPlan`` says, drawn with
+    /// `seed`.
     public static func parameters(of architecture: Architecture, seed: UInt64) -> [Float] {
         let layout = ParameterLayout(architecture)
         var parameters = [Float](repeating: 0, count: layout.count)

@@ -15,7 +15,8 @@ extension Model {
     ///
     /// Operators of version 14 and file format 7: what runtimes since 2021 read.
     ///
-    /// - Throws: `ModelError` of the code `unwritable` if the weights are too large for one file, or ONNX has no such cell.
+    /// - Throws: `ModelError` of the code `unwritable` if the weights are too large for one file, or ONNX has no such
+    ///   cell.
     public func onnx() throws(ModelError) -> [UInt8] {
         let size = parameters.count * 4
         guard size < Self.largestONNX - (64 << 20) else {
@@ -60,8 +61,8 @@ private struct ONNXCell {
         let activation = architecture.nonlinearity == .tanh ? "Tanh" : "Relu"
         let known: [Cell: ONNXCell] = [
             .rnn: ONNXCell("RNN", [0], [.strings("activations", [activation])]),
-            // `z, r, n` of our `r, z, n`. As PyTorch and we do it, the reset gate multiplies the recurrent product with its
-            // bias.
+            // `z, r, n` of our `r, z, n`. As PyTorch and we do it, the reset gate multiplies the recurrent product with
+            // its bias.
             .gru: ONNXCell("GRU", [1, 0, 2], [.integer("linear_before_reset", 1)]),
             // `i, o, f, g` of our `i, f, g, o`.
             .lstm: ONNXCell("LSTM", [0, 3, 1, 2], []),

@@ -9,9 +9,13 @@ extension Model {
         guard let network = architecture.cell.pyTorchModule else {
             throw ModelError(
                 .unwritable,
-                "PyTorch has no module for the cell \(architecture.cell.rawValue), so that no program can be written for it"
-            )
+                "PyTorch has no module for the cell \(architecture.cell.rawValue), so that no program can be written "
+                    + "for it")
         }
+        return pyTorchScript(of: network)
+    }
+
+    private func pyTorchScript(of network: String) -> String {
         let kind = architecture.cell.hasNonlinearity ? ", nonlinearity=\"\(architecture.nonlinearity.rawValue)\"" : ""
         let sizes =
             "vocab_size=\(architecture.vocabularySize), embedding_size=\(architecture.embeddingSize), "

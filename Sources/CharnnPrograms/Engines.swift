@@ -134,6 +134,7 @@ public struct Engines: EngineProvider {
         _ choice: EngineChoice, architecture: Architecture, batchSize: Int, sequenceLength: Int
     ) -> UInt64 {
         guard choice.device != .cuda else {
+            guard architecture.isConceivable else { return .max }
             // The state on its way to and from the device, and the batch.
             let parameters = NetworkPlan(architecture).approximateParameterCount
             return UInt64(min(parameters * 4 * 8, 0x1p62))

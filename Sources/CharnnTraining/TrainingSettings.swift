@@ -37,8 +37,8 @@ public struct TrainingSettings: Hashable, Sendable {
     public var batching = Batching.stream
     /// Distance between the starts of windows, characters.
     public var stride = 100
-    /// The rule that changes the weights. Numbers that it does not read are kept all the same, so that a job file may name
-    /// them.
+    /// The rule that changes the weights. Numbers that it does not read are kept all the same, so that a job file may
+    /// name them.
     public var optimizer = Optimizer()
     /// The rate after the warm-up, from which the schedule goes down.
     public var learningRate = 0.002

@@ -209,6 +209,10 @@ public struct EngineConformance {
             }
             compare("scorer, logarithms at \(temperatures[0])", logarithms, wanted)
         }
+        for temperatures in [[], [0], [1, -1], [.nan]] {
+            let sums = try? scorer.score(text, starts: starts, length: 6, temperatures: temperatures, observe: nil)
+            if sums != nil { differences.append("scorer: temperatures \(temperatures) are not refused") }
+        }
     }
 
     private mutating func comparePredictor() throws {

@@ -77,6 +77,7 @@ CHARNN_KERNEL(CharnnRowThreads, dropout_half, CharnnDropout) { dropOut<Half, fal
 CHARNN_KERNEL(CharnnRowThreads, dropout_gradient, CharnnDropout) { dropOut<float, true>(a); }
 
 // A warp takes a row.
+
 // The largest number of a row, for all lanes of the warp.
 CHARNN_DEVICE float rowMaximum(const float *x, int symbols, int lane) {
     float top = x[0];

@@ -87,7 +87,9 @@ extension CUDADevice {
     ) throws(EngineError) {
         let sizes = buffers.sizes
         let (first, rows) = (chunk.lowerBound * sizes.streams, buffers.rows(chunk))
-        guard let mask = sizes.network.mask(ofOutput: layer - 1) else { return }
+        guard let mask = sizes.network.mask(ofOutput: layer - 1) else {
+            preconditionFailure("nothing is dropped below layer \(layer)")
+        }
         // A thread takes the four numbers of a block of the generator; chunks may begin within one.
         let blocks = pieces((first + rows) * sizes.units, of: 4) - first * sizes.units / 4
         try launch(

@@ -55,7 +55,8 @@ extension CUDADevice {
                 norms: norms.address, rows: Int32(rows), isScaled: isScaled ? 1 : 0))
     }
 
-    /// The optimiser on parameters, gradient and moments, fp32 in the layout each; a moment that the rule has not is nil.
+    /// The optimiser on parameters, gradient and moments, fp32 in the layout each; a moment that the rule has not is
+    /// nil.
     func update(
         _ parameters: DeviceBuffer, gradient: DeviceBuffer, first: DeviceBuffer?, second: DeviceBuffer?,
         _ layout: ParameterLayout, step: DeviceBuffer, status: DeviceBuffer

@@ -18,8 +18,8 @@ final class BackwardBuffers {
     let above: DeviceBuffer
     /// fp32 `[L, B, H]`: what a time step hands back beside the weights' product.
     private let carried: DeviceBuffer
-    /// Operands `[L, N, stride(gH)]`: the gates' gradients as the recurrent product gets them where gates stand apart. All
-    /// else finds them where the gates were.
+    /// Operands `[L, N, stride(gH)]`: the gates' gradients as the recurrent product gets them where gates stand apart.
+    /// All else finds them where the gates were.
     private let recurrentGates: DeviceBuffer?
     /// fp32 `[V, gH]`: the first layer's gates, summed over the rows of each symbol.
     let table: DeviceBuffer

@@ -36,13 +36,14 @@ extension ServiceConfiguration: KeyedSection {
             Key(
                 "notify", optional: \.notifyCommand, .command, default: .words("none"),
                 """
-                A command for `sh`, run when a job ends, when a file is rejected and when nothing is left to do.
+                A command for `sh`, run when a job ends, when a file is rejected and when nothing is left to do. What it \
+                is told stands in charnnd(8).
                 """),
             Key(
                 "notify_timeout", \.notifyTimeout, .duration, default: .written("1m"),
                 "After so long that command is ended."),
             Key(
-                "caps", \.caps, .section, default: .words("none"),
+                "caps", \.caps, .section, default: .words("see below"),
                 """
                 The most that one person may ask for, with the sections `all`, `groups` and `users`, the latter two by \
                 name. Of a user what is said of them counts, else of their groups, else of all. In the system's spool \
@@ -67,11 +68,11 @@ extension Caps: KeyedSection {
             Key(
                 "priority", optional: \.priority, .cap(.bounds), default: .words("none"),
                 "The lowest and the highest priority of a job, such as `[-100, 0]`."),
-            Key("time", optional: \.time, .cap(.duration), default: .words("none"), "Of work on one job."),
+            Key("time", optional: \.time, .cap(.duration), default: .words("none"), "Time that may be spent on a job."),
             Key(
                 "memory", optional: \.memory, .cap(.size), default: .words("none"),
-                "That a job may be predicted to need."),
-            Key("disk", optional: \.disk, .cap(.size), default: .words("none"), "Of a job's folder."),
+                "Memory that a job may be predicted to need."),
+            Key("disk", optional: \.disk, .cap(.size), default: .words("none"), "Room that a job's folder may take."),
             Key(
                 "text_length", optional: \.textLength, .cap(.integer(in: 1...Int.max)), default: .words("none"),
                 "Characters of a text that a job writes."),

@@ -90,7 +90,9 @@ extension TrainSection: KeyedSection {
         Key(
             "momentum", \.settings.optimizer.momentum, .number(.fraction), default: .written("0"),
             "Of `rmsprop` and `sgd`."),
-        Key("weight_decay", \.settings.optimizer.weightDecay, .number(.notNegative), default: .written("0"), "Of all."),
+        Key(
+            "weight_decay", \.settings.optimizer.weightDecay, .number(.notNegative), default: .written("0"),
+            "Of all optimisers."),
         Key(
             "lr", \.settings.learningRate, .number(.positive),
             """

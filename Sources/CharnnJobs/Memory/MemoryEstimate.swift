@@ -12,6 +12,7 @@ enum MemoryEstimate {
     /// Four copies of the parameters, and for each character of a step the gates and the output of each layer; four
     /// bytes each.
     static func least(_ architecture: Architecture, batchSize: Int, sequenceLength: Int) -> Double {
+        guard architecture.isConceivable else { return .infinity }
         let plan = NetworkPlan(architecture)
         let width = Double(plan.width(ofSaved: .gates) + 1) * Double(architecture.hiddenSize)
         let characters = Double(batchSize) * Double(sequenceLength)

@@ -16,8 +16,7 @@ import SystemPackage
 ///   text: corpus.bin, frozen at the first checkpoint ─▶ same run? (RunIdentity) ─▶ engine, with what was pinned
 /// ```
 ///
-/// 1. The order is that of cost: devices and checkpoints are looked at before a long text is read. Of what the run has
-///    written so far only damaged checkpoints, and a best model that is taken back, are changed: `metrics.csv` and
+/// 1. The order is that of cost: devices and checkpoints are looked at before a long text is read. `metrics.csv` and
 ///    `resolved.yaml` wait until it is certain that the run goes on.
 /// 2. Device, precision and plan of the first attempt are kept for all others, where they can be had.
 struct TrainingPreparation {

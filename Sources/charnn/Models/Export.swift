@@ -58,9 +58,11 @@ struct Export: ParsableCommand {
             }
             if let folder {
                 let (weights, program) = (Self.weights(in: folder), Self.program(in: folder))
+                // Before anything is written: what PyTorch has no cell for is refused whole.
+                let text = try model.pyTorchScript()
                 try storage.createDirectories(folder, mode: 0o755)
                 try model.write(to: weights, in: storage)
-                try storage.replace(program, with: Array(try model.pyTorchScript().utf8), mode: 0o755)
+                try storage.replace(program, with: Array(text.utf8), mode: 0o755)
                 Terminal.line("\(weights): \(model.description)")
                 Terminal.line("\(program): python3 \(program) 'The ' 300")
             }

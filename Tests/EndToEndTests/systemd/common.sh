@@ -15,7 +15,8 @@ pass() { echo "ok: $*"; }
 
 # Waits until a command succeeds, at most SECONDS of an idle machine; one that runs all tests at once gets four times that.
 within() {
-    tries=$(($1 * 40))
+    # Its own, for what it tries may wait too.
+    local tries=$(($1 * 40))
     shift
     while [ "$tries" -gt 0 ]; do
         if "$@" >/dev/null 2>&1; then return 0; fi
