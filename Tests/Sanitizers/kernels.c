@@ -13,7 +13,7 @@
 
 // A kernel that is added must be called here too.
 _Static_assert(sizeof(CharnnProductKernels) == 7 * sizeof(void *), "a product kernel is added or gone: check it here");
-_Static_assert(sizeof(CharnnKernels) == 23 * sizeof(void *) + sizeof(CharnnProductKernels),
+_Static_assert(sizeof(CharnnKernels) == 24 * sizeof(void *) + sizeof(CharnnProductKernels),
                "a kernel is added or gone: check it here");
 
 // MARK: - Buffers and comparisons
@@ -324,15 +324,15 @@ static void check_dropout(const CharnnKernels *k, size_t n, uint64_t first, int 
     done();
 }
 
-static void check_loss(const CharnnKernels *k, size_t rows, size_t V, int with_gradient) {
+static void check_loss(const CharnnKernels *k, size_t rows, size_t V) {
     const double scale = 0.25;
     float *logits = numbers(rows * V), *bias = numbers(V), *losses = unset(rows);
     for (size_t i = 0; i < rows * V; i++) logits[i] *= 9;
     const float *x = copy(logits, rows * V);
     int32_t *targets = symbols(rows, V);
-    float *dbias = with_gradient ? numbers(V) : NULL;
+    float *dbias = numbers(V);
     double *sums = bytes(V * sizeof(double));
-    for (size_t v = 0; v < V; v++) sums[v] = with_gradient ? dbias[v] : 0;
+    for (size_t v = 0; v < V; v++) sums[v] = dbias[v];
     begin("crossEntropy", rows, V);
     k->crossEntropy(logits, bias, targets, rows, V, (float)scale, losses, dbias);
     for (size_t r = 0; r < rows; r++) {
@@ -340,14 +340,39 @@ static void check_loss(const CharnnKernels *k, size_t rows, size_t V, int with_g
         double total = 0;
         for (size_t v = 0; v < V; v++) total += exp((double)x[r * V + v] + bias[v]);
         same("losses", r, losses[r], log(total) - ((double)x[r * V + target] + bias[target]));
-        for (size_t v = 0; with_gradient && v < V; v++) {
+        for (size_t v = 0; v < V; v++) {
             const double share = exp((double)x[r * V + v] + bias[v]) / total;
             const double gradient = scale * (share - (v == target ? 1 : 0));
             same("logits", r * V + v, logits[r * V + v], gradient);
             sums[v] += gradient;
         }
     }
-    for (size_t v = 0; with_gradient && v < V; v++) same("biasGradient", v, dbias[v], sums[v]);
+    for (size_t v = 0; v < V; v++) same("biasGradient", v, dbias[v], sums[v]);
+    done();
+}
+
+// Rows of losses that lie apart: what is between them stays as it is.
+static void check_scores(const CharnnKernels *k, size_t rows, size_t V, size_t temperatures) {
+    const size_t stride = rows + 3;
+    float *logits = numbers(rows * V), *bias = numbers(V), *losses = numbers(temperatures * stride - 3);
+    for (size_t i = 0; i < rows * V; i++) logits[i] *= 9;
+    const float *x = copy(logits, rows * V), *before = copy(losses, temperatures * stride - 3);
+    int32_t *targets = symbols(rows, V);
+    float *inverses = unset(temperatures);
+    for (size_t t = 0; t < temperatures; t++) inverses[t] = 1.5f / (float)(t + 1);
+    begin("scores", rows, V);
+    k->scores(logits, bias, targets, rows, V, inverses, temperatures, losses, stride);
+    for (size_t t = 0; t < temperatures; t++) {
+        for (size_t r = 0; r < rows; r++) {
+            double total = 0;
+            for (size_t v = 0; v < V; v++) total += exp(((double)x[r * V + v] + bias[v]) * inverses[t]);
+            const double target = ((double)x[r * V + (size_t)targets[r]] + bias[targets[r]]) * inverses[t];
+            same("losses", t * stride + r, losses[t * stride + r], log(total) - target);
+        }
+        for (size_t gap = rows; gap < stride && t + 1 < temperatures; gap++) {
+            same("between", t * stride + gap, losses[t * stride + gap], before[t * stride + gap]);
+        }
+    }
     done();
 }
 
@@ -547,8 +572,8 @@ static void check_level(const CharnnKernels *k) {
             const size_t height = heights[j];
             check_scatter(k, height, width);
             check_matrix_vector(k, height, width);
-            check_loss(k, height, width, 0);
-            check_loss(k, height, width, 1);
+            check_scores(k, height, width, 3);
+            check_loss(k, height, width);
             for (Cell cell = LSTM; cell <= RNN_RELU; cell++) {
                 check_forward(k, cell, height, width, 0, 0);
                 check_forward(k, cell, height, width, 0, 1);
