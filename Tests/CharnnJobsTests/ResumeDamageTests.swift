@@ -208,6 +208,20 @@ import Testing
         #expect(try !fixture.storage.list(crashed.path).contains { $0.hasPrefix(".model") })
     }
 
+    @Test func `the best model that the newest checkpoint knows is kept beside a better one, and taken back`() throws {
+        try crash("a", job, at: 36)
+        let crashed = fixture.output("a-crashed")
+        let former = crashed.path.appending(".model-of-checkpoint.safetensors")
+        #expect(try Model(reading: former, in: fixture.storage).step == 24)
+        var takenBack: Int?
+        fixture.onEvent = { [unowned fixture] event in
+            guard event.kind == .resumed else { return }
+            takenBack = try? Model(reading: crashed.model, in: fixture.storage).step
+        }
+        #expect(try fixture.run("a-crashed", job) == .done)
+        #expect(takenBack == 24)
+    }
+
     @Test func `it ends also where an edit keeps that model from coming again`() throws {
         try crash("a", job, at: 36)
         #expect(try fixture.run("a-crashed", job.replacing("lr: 0.01", with: "lr: 0.00001")) == .done)
@@ -325,6 +339,28 @@ import Testing
         renames.stopAfter(.max)
         #expect(try fixture.run("a", texts.replacing("length: 40", with: "length: 30"), on: storage) == .done)
         #expect(renames.names.count == 50)
+    }
+
+    @Test func `a text that is gone is written again by a run that goes on, with those that were written beside it`()
+        throws
+    {
+        try fixture.run("m", job)
+        let texts = "generate:\n  model: m\n  length: 40\n  count: 40\n  prompt: \"the\"\n"
+        let (output, renames) = (fixture.output("a"), fixture.renames)
+        let storage = MeddlingStorage { call, path in
+            guard call == "rename", path.string.hasSuffix(".txt.partial") else { return }
+            if let name = path.lastComponent?.string { renames.note(name) }
+        }
+        renames.stopAfter(17)
+        #expect(try fixture.run("a", texts, on: storage) == .checkpointed)
+        #expect(renames.names.count == 32)
+        let gone = output.generated.appending("20.txt")
+        let before = try fixture.bytes(gone)
+        try fixture.storage.remove(gone)
+        renames.forget()
+        #expect(try fixture.run("a", texts, on: storage) == .done)
+        #expect(renames.names == (17...40).map { ".\($0).txt.partial" })
+        #expect(try fixture.bytes(gone) == before)
     }
 
     @Test func `many texts are listed in a manifest, which fsck reads`() throws {

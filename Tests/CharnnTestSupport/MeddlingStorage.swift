@@ -67,6 +67,16 @@ public final class MeddlingStorage: Storage {
         try real.setMode(mode, of: path)
     }
     public func synchronizeDirectory(_ path: FilePath) throws(StorageError) { try real.synchronizeDirectory(path) }
+    /// Of each file the kind is told, by which the real file system knows its own.
+    public func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {
+        for file in files { meddle("sync \(type(of: file))", file.path) }
+        try real.synchronize(files, directories: directories)
+    }
+    public func forEach<File: Sendable, Outcome: Sendable>(
+        of files: [File], _ body: @escaping @Sendable (File) throws(StorageError) -> Outcome
+    ) -> [Result<Outcome, StorageError>] {
+        real.forEach(of: files, body)
+    }
     public func space(at path: FilePath) throws(StorageError) -> StorageSpace { try real.space(at: path) }
     public func networkFileSystem(at path: FilePath) throws(StorageError) -> String? {
         if let found = networks.first(where: { path.starts(with: $0.key) }) { return found.value }

@@ -43,7 +43,7 @@ struct CallSites {
                     let code = line.trimmingCharacters(in: .whitespaces)
                     guard !code.hasPrefix("//"), !code.contains("func ") else { continue }
                     let isCall =
-                        code.contains(call) || (code.contains(file) && !code.contains("metrics?.append(row)"))
+                        code.contains(call) || (code.contains(file) && !code.contains("metrics.append(row)"))
                         || (name.hasSuffix("Storage+Durable.swift") && code.contains(own))
                     if isCall { found.append(Site(line: .init(file: name, line: index + 1), code: code)) }
                 }

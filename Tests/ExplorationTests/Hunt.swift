@@ -140,7 +140,8 @@ struct Hunt {
             [.directoryNotSynced], leftFolder
         ),
         (
-            "CharnnJobs/TrainingJob.swift", "last.write(to: folder.model", [.directoryNotSynced, .publishedTooEarly],
+            "CharnnJobs/Running/TrainingRecorder.swift", "last.write(to: folder.model",
+            [.directoryNotSynced, .publishedTooEarly],
             "nobody was promised it before the end, when it is written again, or the status goes into the same folder"
         ),
         (
@@ -152,7 +153,7 @@ struct Hunt {
             "resolved.yaml goes into the same folder after it and before any checkpoint"
         ),
         (
-            "CharnnJobs/ResolvedFile.swift", "storage.replace(path", [.directoryNotSynced, .publishedTooEarly],
+            "CharnnJobs/JobFile/ResolvedFile.swift", "storage.replace(path", [.directoryNotSynced, .publishedTooEarly],
             "the next attempt writes it again, and the status of a job that is done goes into the same folder later"
         ),
         (
@@ -202,19 +203,19 @@ struct Hunt {
             "a repair that was lost is found missing, and made, again"
         ),
         (
-            "CharnnJobs/JobFolder.swift", "storage.swap(statusFile", [.publishedTooEarly],
+            "CharnnJobs/Running/JobFolder.swift", "storage.swap(statusFile", [.publishedTooEarly],
             "how far a job is promises nothing, and is told again with the next step"
         ),
         (
-            "CharnnJobs/JudgementJob.swift", "storage.swap(path", [.publishedTooEarly],
+            "CharnnJobs/Running/JudgementJob.swift", "storage.swap(path", [.publishedTooEarly],
             "what was measured promises nothing, and is measured again"
         ),
         (
-            "CharnnJobs/PageWriter.swift", "swap(", [.fileNotSynced, .renamedBeforeSync, .publishedTooEarly],
+            "CharnnJobs/Spool/PageWriter.swift", "swap(", [.fileNotSynced, .renamedBeforeSync, .publishedTooEarly],
             "a page promises nothing, and is made again of what lies beside it"
         ),
         (
-            "CharnnJobs/SpoolPage.swift", "storage.rename(aside", [.publishedTooEarly],
+            "CharnnJobs/Spool/SpoolPage.swift", "storage.rename(aside", [.publishedTooEarly],
             "the morning report promises nothing, and is made again of what lies in the spool"
         ),
         (
@@ -247,11 +248,11 @@ struct Hunt {
             "a torn text is known by its checksum, and encoded again"
         ),
         (
-            "CharnnJobs/TextJobs.swift", "file.synchronize()", [.renamedBeforeSync],
+            "CharnnJobs/Running/GeneratedFile.swift", "aside.publish(as: path)", [.renamedBeforeSync],
             "texts are written anew until the status names them"
         ),
         (
-            "CharnnJobs/TrainingJob.swift", "storage.replace(file, with: text", [.renamedBeforeSync],
+            "CharnnJobs/Running/TrainingRecorder.swift", "storage.replace(file, with: text", [.renamedBeforeSync],
             "a sample is written again by the run that comes to its step again"
         ),
     ]

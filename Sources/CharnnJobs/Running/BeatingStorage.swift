@@ -66,6 +66,24 @@ struct BeatingStorage: Storage {
         pulse.beat()
     }
 
+    func synchronize(_ files: [any StorageFile], directories: [FilePath]) throws(StorageError) {
+        pulse.beat()
+        // The storage below knows its own files only: of each it asks whether all that was written has come to the disk.
+        let own = files.map { ($0 as? BeatingFile)?.base ?? $0 }
+        try pulse.vouch(atMost: BeatingFile.patience) { () throws(StorageError) in
+            try base.synchronize(own, directories: directories)
+        }
+    }
+
+    /// What is done to a file beats if it is done with this storage.
+    func forEach<File: Sendable, Outcome: Sendable>(
+        of files: [File], _ body: @escaping @Sendable (File) throws(StorageError) -> Outcome
+    ) -> [Result<Outcome, StorageError>] {
+        base.forEach(of: files, body)
+    }
+
+    func networkFileSystem(at path: FilePath) throws(StorageError) -> String? { try base.networkFileSystem(at: path) }
+
     func space(at path: FilePath) throws(StorageError) -> StorageSpace { try base.space(at: path) }
 
     func isWritable(_ directory: FilePath) -> Bool { base.isWritable(directory) }
@@ -78,8 +96,10 @@ struct BeatingStorage: Storage {
 }
 
 private final class BeatingFile: StorageFile {
-    private let base: any StorageFile
+    let base: any StorageFile
     private let pulse: Pulse
+    /// Seconds that a sync may take: a checkpoint may be gigabytes and the disk slow; the kernel ends what it cannot do.
+    static let patience = 600.0
     var path: FilePath { base.path }
 
     init(_ base: any StorageFile, _ pulse: Pulse) {
@@ -103,8 +123,7 @@ private final class BeatingFile: StorageFile {
 
     func synchronize() throws(StorageError) {
         pulse.beat()
-        // A checkpoint may be gigabytes and the disk slow; the kernel ends what it cannot do.
-        try pulse.vouch(atMost: 600) { () throws(StorageError) in try base.synchronize() }
+        try pulse.vouch(atMost: Self.patience) { () throws(StorageError) in try base.synchronize() }
     }
 
     func map() throws(StorageError) -> any StorageMapping {

@@ -1,6 +1,5 @@
 import CharnnCorpus
 import CharnnEngine
-import CharnnSpool
 import CharnnStorage
 import CharnnTraining
 import SystemPackage
