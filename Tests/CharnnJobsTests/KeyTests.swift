@@ -67,6 +67,20 @@ import Testing
         #expect(places.sorted() == Array(1...places.count))
     }
 
+    @Test func `a run goes on with the settings that it began with, whichever key it lacks`() throws {
+        let section = try #require(try parse("train: {corpus: \"a\\nseed=9\"}\n").train)
+        let text = RunIdentity.text(section, architecture: section.architecture(vocabularySize: 9), encoding: .utf8)
+        try RunIdentity.check(text, against: text, remedy: "")
+        func message(_ saved: String) -> String? {
+            do { try RunIdentity.check(text, against: saved, remedy: "remove them") } catch { return error.description }
+            return nil
+        }
+        let other = text.replacing("batch_size=64", with: "batch_size=32").replacing("seed=9", with: "seed=8")
+        #expect(message(other)?.contains("seed=9\n1 (was 8\n1), batch_size=64 (was 32)") == true)
+        #expect(message(text.replacing("cell=lstm\n", with: ""))?.contains("cell=lstm (was not there)") == true)
+        #expect(message(text + "\nwings=2")?.contains("of a later version, which says wings:") == true)
+    }
+
     // MARK: - What people are told
 
     @Test func `a default is told as it is`() throws {

@@ -16,10 +16,11 @@ struct Key<Root: KeyedSection>: Sendable {
 
     /// What makes a run with another value another run.
     struct Identity: Sendable {
-        /// The line in a checkpoint's identity: lines of older checkpoints are compared one by one, so a place is for
-        /// ever.
+        /// The line in a checkpoint's identity.
         let place: Int
         let text: @Sendable (Root) -> String
+        /// See ``KeyIdentity/otherRun(place:before:)``.
+        let before: String?
     }
 }
 
@@ -58,9 +59,12 @@ enum KeyDefault: Sendable {
 /// Whether the value makes a run another one, and where a checkpoint keeps it.
 enum KeyIdentity<Root>: Sendable {
     case sameRun
-    /// - Parameter place: From 1; a new key takes the next one, and none is ever given again. Checkpoints that lack the
-    ///   line of a new key are another run's.
-    case otherRun(place: Int)
+    /// - Parameters:
+    ///   - place: From 1; a new key takes the next one, and none is ever given again.
+    ///   - before: The value, in the words of `resolved.yaml`, that runs had for which there was no such key yet, or
+    ///     that had another default: a run of then goes on with it, unless its file says otherwise. nil: the key is as
+    ///     old as checkpoints are, and its default is what it was.
+    case otherRun(place: Int, before: String? = nil)
     /// The same, where the text that checkpoints keep is not that of `resolved.yaml`.
     case otherRunAs(place: Int, @Sendable (Root) -> String)
 }
@@ -110,8 +114,8 @@ extension Key {
         (self.read, self.text, self.isNothing) = (read, text, isNothing)
         switch identity {
         case .sameRun: self.identity = nil
-        case .otherRun(let place): self.identity = Identity(place: place, text: text)
-        case .otherRunAs(let place, let text): self.identity = Identity(place: place, text: text)
+        case .otherRun(let place, let before): self.identity = Identity(place: place, text: text, before: before)
+        case .otherRunAs(let place, let text): self.identity = Identity(place: place, text: text, before: nil)
         }
     }
 }

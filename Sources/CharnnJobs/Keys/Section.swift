@@ -54,6 +54,14 @@ struct Section<Root: KeyedSection>: Sendable {
         }
     }
 
+    /// Gives a key the value that stands there as YAML.
+    func set(_ name: String, to text: String, in value: inout Root) throws(JobFileError) {
+        let mapping = try YAMLDocument.mapping([UInt8]("\(name): \(text)\n".utf8), fileName: name)
+        let reader = SectionReader(mapping, fileName: name)
+        for key in keys where key.description.name == name { key.read(reader, &value) }
+        guard reader.problems.isEmpty else { throw JobFileError(problems: reader.problems.map(\.text)) }
+    }
+
     var description: SectionDescription {
         SectionDescription(
             name: name, place: place, about: about, mostInList: mostInList, keys: keys.map(\.description))

@@ -9,8 +9,10 @@ import CharnnTraining
 ///
 /// The text is kept in each checkpoint and compared with that of the job file as it is now. What is in it decides which
 /// character a step reads, what shape the weights have, or what the optimiser's moments mean: with another value the
-/// steps so far would be of another run. Which keys these are, and each one's line, is declared with them
-/// (``KeyIdentity``); lines are compared one by one, so that a key must keep its place.
+/// steps so far would be of another run. Which keys these are is declared with them (``KeyIdentity``).
+///
+/// A key that a checkpoint lacks is younger than the run: it counts as the value that all runs had before there was the
+/// key. A job file that leaves such a key out goes on with that value, too (``TrainSection/goingOn(from:)``).
 enum RunIdentity {
     /// One `key=value` a line.
     ///
@@ -30,14 +32,44 @@ enum RunIdentity {
     ///
     /// - Parameter remedy: How a person begins anew.
     static func check(_ identity: String, against saved: String, remedy: String) throws(JobError) {
-        let (now, then) = (identity.split(separator: "\n"), saved.split(separator: "\n"))
-        let changed = zip(now, then).filter { $0 != $1 }
-        guard now.count != then.count || !changed.isEmpty else { return }
-        let list = changed.map { "\($0) (was \($1.split(separator: "=", maxSplits: 1).last ?? ""))" }
+        let (now, then) = (values(identity), values(saved))
+        let unknown = then.filter { line in !now.contains { $0.key == line.key } }.map(\.key)
+        guard unknown.isEmpty else {
+            throw JobError(
+                .badJob,
+                "the job has checkpoints of a later version, which says \(unknown.joined(separator: ", ")): this one does "
+                    + "not know what that is. Go on with that version, or \(remedy)")
+        }
+        let changed = now.compactMap { line -> String? in
+            let former = then.first { $0.key == line.key }?.value ?? before(line.key)
+            return former == line.value ? nil : "\(line.key)=\(line.value) (was \(former ?? "not there"))"
+        }
+        guard !changed.isEmpty else { return }
         throw JobError(
             .badJob,
-            "the job has checkpoints of a run with other settings: now \(list.joined(separator: ", ")). "
+            "the job has checkpoints of a run with other settings: now \(changed.joined(separator: ", ")). "
                 + "Set them back to go on, or \(remedy)")
+    }
+
+    /// The lines taken apart, each key once. The path of a text may have line ends in it: what then looks like a line of
+    /// its own, or like a second one of a key, is compared all the same.
+    fileprivate static func values(_ identity: String) -> [(key: String, value: String)] {
+        var values: [(key: String, value: String)] = []
+        for line in identity.split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1)
+            let (key, value) = (String(parts[0]), parts.count == 2 ? String(parts[1]) : "")
+            if let index = values.firstIndex(where: { $0.key == key }) {
+                values[index].value += "\n" + value
+            } else {
+                values.append((key, value))
+            }
+        }
+        return values
+    }
+
+    /// What a key was before checkpoints had it.
+    private static func before(_ key: String) -> String? {
+        TrainSection.section.keys.first { $0.description.name == key }?.identity?.before
     }
 
     /// The same before the text is looked at.
@@ -54,11 +86,30 @@ enum RunIdentity {
     }
 }
 
+extension TrainSection {
+    /// The section of a run that goes on: keys that the file leaves out, and whose default became another one since the
+    /// run began, are what they were then.
+    ///
+    /// - Parameter identity: That of a checkpoint of the run.
+    func goingOn(from identity: String) throws(JobFileError) -> TrainSection {
+        let then = RunIdentity.values(identity)
+        var section = self
+        for key in Self.section.keys where !given.contains(key.description.name) {
+            let name = key.description.name
+            guard let before = key.identity?.before else { continue }
+            if then.first(where: { $0.key == name })?.value ?? before == before {
+                try Self.section.set(name, to: before, in: &section)
+            }
+        }
+        return section
+    }
+}
+
 extension JobRunner {
     /// Refuses a job file that asks for another training than the folder's checkpoints are of; nothing is changed.
     public func requireSameRun() throws {
-        guard let section = context.job.train,
-            let checkpoint = try context.folder.checkpoints.newest().checkpoint
+        guard let checkpoint = try context.folder.checkpoints.newest().checkpoint,
+            let section = try context.job.train?.goingOn(from: checkpoint.identity)
         else { return }
         try RunIdentity.check(section, against: checkpoint, remedy: context.environment.startingAnew)
     }

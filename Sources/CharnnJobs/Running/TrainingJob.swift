@@ -18,7 +18,7 @@ import SystemPackage
 /// The trainer knows nothing of files, the recorder nothing of how a run begins, and the preparation is a value.
 struct TrainingJob {
     private let context: JobContext
-    private let section: TrainSection
+    private let asked: TrainSection
     private var folder: JobFolder { context.folder }
     private var keeper: StatusKeeper { context.keeper }
 
@@ -27,14 +27,15 @@ struct TrainingJob {
 
     init(_ context: JobContext, _ section: TrainSection) {
         self.context = context
-        self.section = section
+        asked = section
     }
 
     /// Trains to the end, or throws the reason why not.
     ///
     /// - Returns: The best model, read back from its file: what the texts are written with is what is kept.
     func run() throws -> LoadedModel {
-        let preparation = try TrainingPreparation(context, section)
+        let preparation = try TrainingPreparation(context, asked)
+        let section = preparation.section
         let recorder = try TrainingRecorder(context, preparation)
         let engine = preparation.engine
         let trainer = try Trainer(
@@ -58,7 +59,8 @@ struct TrainingJob {
     private func announce(
         _ trainer: Trainer, _ preparation: TrainingPreparation
     ) throws {
-        let (corpus, split, engine) = (preparation.corpus, preparation.split, preparation.engine)
+        let (section, corpus, split) = (preparation.section, preparation.corpus, preparation.split)
+        let engine = preparation.engine
         let architecture = engine.architecture
         let used = preparation.isResumed ? ResumeNotes(context, section).tellOfChanges(trainer, architecture) : section
         try ResolvedFile(context.job, used, engine: engine.configuration, architecture: architecture)

@@ -20,6 +20,7 @@ import SystemPackage
 ///    `resolved.yaml` wait until it is certain that the run goes on.
 /// 2. Device, precision and plan of the first attempt are kept for all others, where they can be had.
 struct TrainingPreparation {
+    /// As the run has it: where it goes on, its defaults are those of its beginning.
     let section: TrainSection
     let corpus: EncodedCorpus
     /// Sizes, vocabulary and the text's checksum, with the weights to begin with.
@@ -39,11 +40,12 @@ struct TrainingPreparation {
     let metricsSHA256: String?
 
     /// - Throws: What keeps the run from beginning, or from going on; also that the work has to pause.
-    init(_ context: JobContext, _ section: TrainSection) throws {
+    init(_ context: JobContext, _ asked: TrainSection) throws {
         let (folder, remedy) = (context.folder, context.environment.startingAnew)
-        let engines = EnginePreparation(context: context, section: section)
         try context.storage.createDirectories(folder.path, mode: 0o750)
         let (newest, damaged) = try folder.checkpoints.newest()
+        let section = try newest.map { try asked.goingOn(from: $0.identity) } ?? asked
+        let engines = EnginePreparation(context: context, section: section)
         try engines.requireEngine(resuming: newest)
         // Before anything of the run that the folder holds is changed.
         if let newest { try RunIdentity.check(section, against: newest, remedy: remedy) }
