@@ -137,7 +137,7 @@ let package = Package(
 
         // Tests.
         .target(
-            name: "CharnnTestSupport", dependencies: ["CharnnEngine", "CharnnStorage", system],
+            name: "CharnnTestSupport", dependencies: ["CharnnEngine", "CharnnStorage", "CharnnTraining", system],
             path: "Tests/CharnnTestSupport", resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
         .testTarget(name: "CharnnStorageTests", dependencies: ["CharnnStorage", "CharnnTestSupport", system]),
         .testTarget(
@@ -214,7 +214,8 @@ let package = Package(
                 "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTraining", system,
             ],
             exclude: [
-                "Completions", "ONNX", "Pages", "PyTorch", "Schemas", "bad-inputs.md", "memory.sh", "network.py",
+                "Completions", "ONNX", "Pages", "PyTorch", "Schemas", "Version-0.1.0", "bad-inputs.md", "memory.sh",
+                "network.py",
                 "package",
                 "survival", "systemd",
             ]),

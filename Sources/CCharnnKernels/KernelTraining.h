@@ -196,3 +196,13 @@ static void sgd(const CharnnUpdate *u) {
     OVER(u->count, BLOCK);
 #undef BLOCK
 }
+
+static void approach(float *x, const float *goal, size_t count, float rate) {
+#define BLOCK(j, n)                                                     \
+    do {                                                                \
+        vf x_ = load_n(x + j, n);                                       \
+        store_n(x + j, x_ + (load_n(goal + j, n) - x_) * rate, n);      \
+    } while (0)
+    OVER(count, BLOCK);
+#undef BLOCK
+}

@@ -3,8 +3,8 @@ public import CharnnEngine
 extension CPUEngine {
     /// The bytes of memory that training such a network takes at its peak, saturating at `UInt64.max`.
     ///
-    /// Counted are parameters, packed weights, moments, gradient, the workspace of a step, a copy of the state for a checkpoint, and the
-    /// library's own buffers; not the program and the text.
+    /// Counted are parameters, their average, packed weights, moments, gradient, the workspace of a step, a copy of the
+    /// state for a checkpoint, and the library's own buffers; not the program and the text.
     ///
     /// - Parameters:
     ///   - architecture: Any sizes, absurd ones too.
@@ -27,7 +27,7 @@ extension CPUEngine {
         let state = Size(architecture.layerCount) * Size(batchSize) * H * Size(4)
         let library = Size(threads ?? usableProcessorCount()) * Size(libraryBytesPerThread)
         // Packed are all weights, for both ways and, with bf16, for scoring; and the right operands of the weights' gradients.
-        let network = parameters * Size(7 * 4 + 8)
+        let network = parameters * Size(9 * 4 + 8)
         let inputs = Size(architecture.layerCount - 1) * H + E
         let operands = Size(architecture.layerCount) * H + inputs
         let packed = workspace.rows * operands * Size(precision == .bf16 ? 2 : 4)

@@ -26,11 +26,14 @@ public final class CPUEngine: Engine {
     private let gradient: Buffer<Float>
     /// In ``ParameterLayout``.
     private let moments: [EngineBuffer: Buffer<Float>]
+    /// Likewise.
+    private let average: Buffer<Float>
     private let partialNorms: Buffer<Double>
     /// The parameters in pieces of which a task updates one.
     private let updates: [(range: Range<Int>, decays: Bool)]
     /// Moments that have ever been other than zero.
     private var usedMoments: Set<EngineBuffer> = []
+    private var hasAverage = false
     /// nil: zero for any `B`.
     private var state: RecurrentState?
     private var workspace: Workspace?
@@ -74,6 +77,7 @@ public final class CPUEngine: Engine {
         var moments: [EngineBuffer: Buffer<Float>] = [:]
         for moment in EngineBuffer.moments { moments[moment] = try Buffer(dimensions.parameterCount) }
         self.moments = moments
+        average = try Buffer(dimensions.parameterCount)
         let layout = ParameterLayout(plan)
         updates = layout.decayRanges.flatMap { piece in
             pieces(of: piece.range, by: CPUEngine.chunk).map { ($0, piece.decays) }
@@ -103,6 +107,8 @@ public final class CPUEngine: Engine {
         weights.parameters.fill(state.parameters)
         for (moment, buffer) in moments { buffer.fill(state[moment]) }
         usedMoments = Set(moments.keys.filter { !state[$0].isEmpty })
+        hasAverage = !state[.average].isEmpty
+        average.fill(state[.average])
         hasFailed = false
         parametersChanged()
     }
@@ -110,11 +116,18 @@ public final class CPUEngine: Engine {
     public func snapshot() throws(EngineError) -> EngineState {
         var snapshot = EngineState(parameters: weights.parameters.array)
         for moment in usedMoments { snapshot[moment] = moments[moment]?.array ?? [] }
+        if hasAverage { snapshot[.average] = average.array }
         for (part, buffer) in zip(plan.state, state?.buffers ?? []) { snapshot[part.name] = buffer.array }
         return snapshot
     }
 
     public func parameters() throws(EngineError) -> [Float] { weights.parameters.array }
+
+    public func exchangeAverage() throws(EngineError) {
+        guard hasAverage else { throw EngineState.hasNoAverage }
+        for index in 0..<average.count { swap(&average.base[index], &weights.parameters.base[index]) }
+        parametersChanged()
+    }
 
     public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
         guard !hasFailed else {
@@ -219,6 +232,7 @@ public final class CPUEngine: Engine {
         let update = CharnnUpdate(
             step.constants, clip: step.clipFactor(norm: norm), parameters: weights.parameters, gradient, first, second)
         let kernel = compute.kernels.update(step.optimizer.kind)
+        let averageRate = Float(step.averageRate ?? 0)
         compute.pool.run(updates.count) { task in
             let (range, decays) = updates[task]
             var part = update
@@ -229,8 +243,13 @@ public final class CPUEngine: Engine {
             part.second += range.lowerBound
             if !decays { part.weightDecay = 0 }
             kernel(&part)
+            if averageRate > 0 {
+                // Right behind the update, whose result is at hand still.
+                compute.kernels.approach(average.base + range.lowerBound, part.parameters, range.count, averageRate)
+            }
         }
         usedMoments.formUnion(step.optimizer.moments)
+        hasAverage = hasAverage || averageRate > 0
         parametersChanged()
     }
 

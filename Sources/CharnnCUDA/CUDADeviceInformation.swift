@@ -53,7 +53,7 @@ extension CUDAEngine {
         guard width * (depth + rows) * Double(architecture.layerCount) < 0x1p50 else { return .max }
         let sizes = Sizes(plan, precision, streams: batchSize, steps: sequenceLength)
         let network =
-            3 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + plan.state.count
+            4 * sizes.layout.count * 4 + (sizes.layers + sizes.symbols) * sizes.gateUnits * 4 + plan.state.count
             * sizes.state * 4
         // Which plan is the fastest is not known yet.
         let workspaces = StepWays.allCases.map { ways in

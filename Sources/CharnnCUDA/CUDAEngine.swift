@@ -119,6 +119,13 @@ public final class CUDAEngine: Engine {
         return try weights.parameters.read(Float.self, count: weights.layout.count)
     }
 
+    public func exchangeAverage() throws(EngineError) {
+        try device.enter()
+        try settle()
+        try state.exchangeAverage()
+        weights.touch()
+    }
+
     public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
         try device.enter()
         // A step of another number of streams replaces the state, to which none in flight may still write.
@@ -239,7 +246,7 @@ public final class CUDAEngine: Engine {
         try workspace.run(
             TrainingWorkspace.Targets(
                 status: status, outcomes: outcomes, hidden: recurrent.hidden, cell: recurrent.cell,
-                first: moments.first, second: moments.second))
+                first: moments.first, second: moments.second, average: try state.average(for: step.optimizer)))
         weights.touch()
     }
 

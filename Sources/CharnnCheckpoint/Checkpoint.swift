@@ -46,6 +46,8 @@ public struct Checkpoint: Sendable {
         var sources = Model.sources(of: state.engine.parameters, architecture: model.architecture)
         for buffer in EngineBuffer.allCases {
             let values = state.engine[buffer]
+            // The four of version 0.1.0 stand in every checkpoint; others only where there is something in them.
+            if buffer == .average, values.isEmpty { continue }
             sources.append(SafeTensors.Source(name: Self.name(of: buffer), shape: [values.count], values: values[...]))
         }
         return sources
@@ -112,9 +114,12 @@ public struct Checkpoint: Sendable {
                 let configuration = try? JSONDecoder().decode(EngineConfiguration.self, from: Data(engine.utf8))
             else { throw ModelError(.damaged, "\(path) is a model but no checkpoint") }
             var state = EngineState(parameters: model.parameters)
-            for buffer in EngineBuffer.allCases { state[buffer] = try file.floats(Self.name(of: buffer)) }
-            let moments = EngineBuffer.moments.map { state[$0].count }
-            guard moments.allSatisfy({ $0 == 0 || $0 == model.parameters.count }) else {
+            for buffer in EngineBuffer.allCases {
+                if buffer == .average, file.tensors[Self.name(of: buffer)] == nil { continue }
+                state[buffer] = try file.floats(Self.name(of: buffer))
+            }
+            let counts = EngineBuffer.ofParameters.map { state[$0].count }
+            guard counts.allSatisfy({ $0 == 0 || $0 == model.parameters.count }) else {
                 throw ModelError(.damaged, "the moments in \(path) do not belong to its weights")
             }
             self.state = TrainingCheckpoint(progress: progress, engine: state)

@@ -1,4 +1,5 @@
-/// A network on a device: its parameters, the optimiser's moments and the recurrent state of the training streams.
+/// A network on a device: its parameters, their average, the optimiser's moments and the recurrent state of the training
+/// streams.
 ///
 /// Operations are coarse on purpose, so that an engine may keep weights packed, batches on the device and a whole step
 /// as one captured graph. An engine belongs to one thread.
@@ -36,6 +37,12 @@ public protocol Engine: AnyObject {
     /// A copy of the parameters alone, in ``ParameterLayout``.
     func parameters() throws(EngineError) -> [Float]
 
+    /// Exchanges the weights with their average, so that ``parameters()``, scorers and predictors have the average, until
+    /// it is called once more; no step is submitted in between.
+    ///
+    /// - Throws: ``EngineError/Code/mismatch`` where there is no average.
+    func exchangeAverage() throws(EngineError)
+
     /// Hands over one training step.
     func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError)
 
@@ -69,6 +76,21 @@ public enum PlanMeasuring: Sendable {
 }
 
 extension Engine {
+    /// Does something with the average of the weights in their place (``exchangeAverage()``).
+    public func withAverage<Result>(_ body: () throws -> Result) throws -> Result {
+        try exchangeAverage()
+        let result: Result
+        do {
+            result = try body()
+        } catch {
+            // What the body failed with is what there is to tell.
+            try? exchangeAverage()
+            throw error
+        }
+        try exchangeAverage()
+        return result
+    }
+
     /// Nothing: an engine that has one way to do a step.
     public func findPlan(streams: Int, sequenceLength: Int, measuring: PlanMeasuring) throws(EngineError) {}
     /// Nothing, likewise.

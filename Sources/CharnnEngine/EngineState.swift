@@ -4,13 +4,17 @@ public enum EngineBuffer: String, Sendable, CaseIterable {
     case firstMoment = "first_moment"
     /// In ``ParameterLayout``: Adam's and RMSprop's mean square.
     case secondMoment = "second_moment"
+    /// In ``ParameterLayout``: the average of the weights over the steps, of runs that keep one.
+    case average
     /// `[L, B, H]`, the training streams' hidden state.
     case hidden
     /// `[L, B, H]`, the training streams' cell state, where the cell has one.
     case cell
 
-    /// Those in ``ParameterLayout``; the others are of the recurrent state.
+    /// Adam's names for what an optimiser keeps.
     public static let moments: [EngineBuffer] = [.firstMoment, .secondMoment]
+    /// Those in ``ParameterLayout``; the others are of the recurrent state.
+    public static let ofParameters: [EngineBuffer] = moments + [.average]
 
     /// In an error, in the plural.
     fileprivate var words: String { rawValue.replacing("_", with: " ") + "s" }
@@ -29,7 +33,7 @@ public struct EngineState: Sendable, Equatable {
         self.buffers = buffers.filter { !$0.value.isEmpty }
     }
 
-    /// A buffer; empty: zero, a recurrent state of zero for any `B`.
+    /// A buffer; empty: zero, a recurrent state of zero for any `B`, an average that has not begun.
     public subscript(buffer: EngineBuffer) -> [Float] {
         get { buffers[buffer] ?? [] }
         set { buffers[buffer] = newValue.isEmpty ? nil : newValue }
@@ -43,16 +47,21 @@ extension EngineState {
     public func requireFit(_ plan: NetworkPlan) throws(EngineError) {
         let layout = ParameterLayout(plan)
         try layout.requireCount(parameters.count, of: "parameters")
-        for moment in EngineBuffer.moments where !self[moment].isEmpty {
-            try layout.requireCount(self[moment].count, of: moment.words)
+        for buffer in EngineBuffer.ofParameters where !self[buffer].isEmpty {
+            try layout.requireCount(self[buffer].count, of: buffer.words)
         }
         let streams = streams(of: plan)
         let fits = EngineBuffer.allCases.allSatisfy { buffer in
-            if EngineBuffer.moments.contains(buffer) { return true }
+            if EngineBuffer.ofParameters.contains(buffer) { return true }
             let width = plan.state.first { $0.name == buffer }?.width ?? 0
             return self[buffer].count == plan.architecture.layerCount * streams * width
         }
         guard fits else { throw EngineError(.mismatch, "The recurrent state does not fit the architecture.") }
+    }
+
+    /// For whoever asks for the average where there is none.
+    public static var hasNoAverage: EngineError {
+        EngineError(.mismatch, "There is no average of the weights: no step has asked for one.")
     }
 
     /// The streams of the recurrent state; 0: it is zero for any number of them.

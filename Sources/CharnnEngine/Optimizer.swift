@@ -62,10 +62,15 @@ public struct OptimizerStep: Sendable, Hashable {
     public var clipNorm: Double
     /// The number of this update since the moments were zero, from 1.
     public var updateNumber: Int
+    /// How far the average of the weights goes to the new weights after this update, `a += averageRate (w - a)`: 1 makes
+    /// it equal to them, 0 leaves it. nil: the run keeps no average.
+    public var averageRate: Double?
 
     public init(
-        _ optimizer: Optimizer = Optimizer(), learningRate: Double, clipNorm: Double = 0, updateNumber: Int
+        _ optimizer: Optimizer = Optimizer(), learningRate: Double, clipNorm: Double = 0, updateNumber: Int,
+        averageRate: Double? = nil
     ) {
+        self.averageRate = averageRate
         self.optimizer = optimizer
         self.learningRate = learningRate
         self.clipNorm = clipNorm

@@ -13,6 +13,8 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     public internal(set) var realParameters: [Real]
     /// In ``ParameterLayout``; empty: zero.
     var moments: [EngineBuffer: [Real]] = [:]
+    /// In ``ParameterLayout``; empty: it has not begun.
+    var average: [Real] = []
     var state: ReferenceState<Real>
     private var outcomes: [StepOutcome] = []
     private var hasFailed = false
@@ -48,6 +50,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
         try state.requireFit(plan)
         realParameters = state.parameters.map { Real($0) }
         for moment in EngineBuffer.moments { moments[moment] = state[moment].map { Real($0) } }
+        average = state[.average].map { Real($0) }
         self.state = ReferenceState(
             streams: state.streams(of: plan), hidden: state[.hidden].map { Real($0) },
             cell: state[.cell].map { Real($0) })
@@ -57,12 +60,17 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     /// Rounded to single precision: what is installed again in an engine of `Double` is near, not equal.
     public func snapshot() throws(EngineError) -> EngineState {
         var buffers = moments
-        (buffers[.hidden], buffers[.cell]) = (state.hidden, state.cell)
+        (buffers[.hidden], buffers[.cell], buffers[.average]) = (state.hidden, state.cell, average)
         return EngineState(
             parameters: realParameters.map { Float($0) }, buffers.mapValues { $0.map { Float($0) } })
     }
 
     public func parameters() throws(EngineError) -> [Float] { realParameters.map { Float($0) } }
+
+    public func exchangeAverage() throws(EngineError) {
+        guard !average.isEmpty else { throw EngineState.hasNoAverage }
+        swap(&realParameters, &average)
+    }
 
     /// Does the step at once; its outcome waits for ``drain()``.
     public func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {

@@ -53,6 +53,12 @@ extension ReferenceEngine {
             }
         }
         (moments[.firstMoment], moments[.secondMoment]) = (first, second)
+        if let rate = step.averageRate, rate > 0 { moveAverage(by: Real(rate)) }
+    }
+
+    private func moveAverage(by rate: Real) {
+        if average.isEmpty { average = [Real](repeating: 0, count: realParameters.count) }
+        for i in average.indices { average[i] += rate * (realParameters[i] - average[i]) }
     }
 }
 

@@ -33,6 +33,7 @@ extension Model {
             "charnnd_version": Self.programVersion,
         ]
         if let step { metadata["step"] = String(step) }
+        if let weights { metadata["weights"] = weights.rawValue }
         if let validationLoss { metadata["val_loss"] = String(validationLoss) }
         if let corpusSHA256 { metadata["corpus_sha256"] = corpusSHA256 }
         return metadata
@@ -100,7 +101,8 @@ extension Model {
 
         self.init(
             architecture: architecture, vocabulary: vocabulary, encoding: encoding, parameters: parameters,
-            step: metadata["step"].flatMap(Int.init), validationLoss: metadata["val_loss"].flatMap(Double.init),
+            step: metadata["step"].flatMap(Int.init), weights: metadata["weights"].flatMap(WeightsKind.init),
+            validationLoss: metadata["val_loss"].flatMap(Double.init),
             corpusSHA256: metadata["corpus_sha256"])
     }
 

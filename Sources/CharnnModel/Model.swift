@@ -1,5 +1,13 @@
 public import CharnnEngine
 
+/// Which weights of a run a model has.
+public enum WeightsKind: String, Sendable, CaseIterable {
+    /// Those of a step.
+    case raw
+    /// Their average over the steps up to there.
+    case average
+}
+
 /// A trained network with what is needed to read and write its text.
 public struct Model: Sendable {
     /// Its vocabulary size is the number of symbols in ``vocabulary``.
@@ -12,6 +20,8 @@ public struct Model: Sendable {
     public var parameters: [Float]
     /// The step at which these weights were taken, where it is known.
     public var step: Int?
+    /// What they are, of a run that keeps an average; nil: of one that does not, or it is not known.
+    public var weights: WeightsKind?
     /// Their validation loss, nats a character, where it was measured.
     public var validationLoss: Double?
     /// The SHA-256 of the encoded text that it was trained on, hexadecimal.
@@ -19,8 +29,9 @@ public struct Model: Sendable {
 
     public init(
         architecture: Architecture, vocabulary: Vocabulary, encoding: TextEncoding, parameters: [Float],
-        step: Int? = nil, validationLoss: Double? = nil, corpusSHA256: String? = nil
+        step: Int? = nil, weights: WeightsKind? = nil, validationLoss: Double? = nil, corpusSHA256: String? = nil
     ) {
+        self.weights = weights
         self.architecture = architecture
         self.vocabulary = vocabulary
         self.encoding = encoding

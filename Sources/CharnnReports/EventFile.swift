@@ -44,6 +44,7 @@ public final class EventFile {
     public func append(_ row: MetricsRow, time: Double) throws(StorageError) {
         let values: [(String, Double?)] = [
             ("loss/train", row.trainLoss), ("loss/validation", row.validationLoss),
+            ("loss/validation of the average", row.averageValidationLoss),
             ("learning_rate", row.learningRate), ("gradient_norm", row.gradientNorm),
             ("chars_per_second", row.charactersPerSecond),
         ]

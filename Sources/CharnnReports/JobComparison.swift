@@ -92,7 +92,7 @@ public struct JobComparison {
                 Chart.Series(
                     job.name, style: index % 6,
                     points: job.rows.compactMap { row in
-                        row.validationLoss.map { (row.elapsedSeconds / 60, bits($0)) }
+                        row.betterValidationLoss.map { (row.elapsedSeconds / 60, bits($0)) }
                     }, isMarked: true, isByBest: true)
             })
         chart.comparesRuns = true

@@ -81,7 +81,8 @@ public struct JobPage {
         let status = record.status
         var facts: [(String, String, String)] = []
         if let best = record.bestBits {
-            let step = record.best.map { ", step \(grouped($0.step))" } ?? ""
+            let step =
+                record.best.map { ", step \(grouped($0.step))\($0.isAverage ? ", average of the weights" : "")" } ?? ""
             facts.append(("best validation", fixed(best, 3), "bits per character\(step)"))
         }
         if let score = record.scoredBits {
@@ -142,11 +143,11 @@ public struct JobPage {
         let rows = JobRecord.spread(record.rows.filter { $0.validationLoss != nil }, 40)
         guard !rows.isEmpty else { return .nothing }
         let cells = rows.map { row -> HTML in
-            "<tr><td>\(grouped(row.step))</td><td>\(fixed(row.epoch, 2))</td><td>\(row.trainLoss.map { fixed(bits($0), 3) } ?? "")</td><td>\(row.validationLoss.map { fixed(bits($0), 3) } ?? "")</td><td>\(row.validationLoss.map { fixed($0, 4) } ?? "")</td><td>\(duration(row.elapsedSeconds))</td></tr>"
+            "<tr><td>\(grouped(row.step))</td><td>\(fixed(row.epoch, 2))</td><td>\(row.trainLoss.map { fixed(bits($0), 3) } ?? "")</td><td>\(row.validationLoss.map { fixed(bits($0), 3) } ?? "")</td><td>\(row.validationLoss.map { fixed($0, 4) } ?? "")</td><td>\(row.averageValidationLoss.map { fixed($0, 4) } ?? "")</td><td>\(duration(row.elapsedSeconds))</td></tr>"
         }
         return """
             <details><summary>The evaluations in numbers</summary>
-            <div class="wide"><table class="numbers"><thead><tr><th>step</th><th>epoch</th><th>training, bits</th><th>validation, bits</th><th>validation, nats</th><th>worked</th></tr></thead>
+            <div class="wide"><table class="numbers"><thead><tr><th>step</th><th>epoch</th><th>training, bits</th><th>validation, bits</th><th>validation, nats</th><th>of the average</th><th>worked</th></tr></thead>
             <tbody>\(cells)</tbody></table></div></details>
             """
     }

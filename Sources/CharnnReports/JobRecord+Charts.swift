@@ -12,7 +12,11 @@ extension JobRecord {
                 Chart.Series(
                     "training", style: 0,
                     points: rows.compactMap { row in row.trainLoss.map { (Double(row.step), bits($0)) } }),
-                Chart.Series("validation", style: 1, points: validationPoints, isMarked: true, isByBest: true),
+                Chart.Series(
+                    "validation", style: 1, points: points(\.validationLoss), isMarked: true, isByBest: true),
+                Chart.Series(
+                    "validation of the average", style: 2, points: points(\.averageValidationLoss), isMarked: true,
+                    isByBest: true),
             ])
         if let level = comparison?.ngramBitsPerCharacter, let order = comparison?.ngramOrder {
             chart.levels = [("\(order)-character n-grams", level)]
@@ -20,9 +24,11 @@ extension JobRecord {
         return chart
     }
 
-    /// Over the steps, in bits per character.
-    var validationPoints: [(x: Double, y: Double)] {
-        rows.compactMap { row in row.validationLoss.map { (Double(row.step), bits($0)) } }
+    /// Over the steps, in bits per character; of an evaluation the better of what it measured.
+    var validationPoints: [(x: Double, y: Double)] { points(\.betterValidationLoss) }
+
+    private func points(_ loss: (MetricsRow) -> Double?) -> [(x: Double, y: Double)] {
+        rows.compactMap { row in loss(row).map { (Double(row.step), bits($0)) } }
     }
 
     /// With its peaks: the end of a warm-up is what one looks for.

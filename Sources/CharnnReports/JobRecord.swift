@@ -99,8 +99,10 @@ public struct JobRecord: Sendable {
     var rankedLoss: Double? { status?.bestValidationLoss ?? evaluation?.natsPerCharacter }
 
     /// The evaluation by which the model was chosen.
-    var best: (step: Int, loss: Double)? {
-        rows.compactMap { row in row.validationLoss.map { (step: row.step, loss: $0) } }.min { $0.loss < $1.loss }
+    var best: (step: Int, loss: Double, isAverage: Bool)? {
+        rows.compactMap { row in
+            row.betterValidationLoss.map { (step: row.step, loss: $0, isAverage: $0 != row.validationLoss) }
+        }.min { $0.loss < $1.loss }
     }
 
     /// Bits per character of the text trained on: of a run without validation all that is known, and no measure of another.

@@ -26,7 +26,7 @@ extension MetricsFile {
     /// A row of its line; nil for the header and for what was cut.
     static func row(_ line: ArraySlice<UInt8>) -> MetricsRow? {
         let cells = line.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
-        guard cells.count == 8 else { return nil }
+        guard isRow(cells.count) else { return nil }
         // The file may have been edited or damaged: whatever is read here must not crash what computes with it.
         guard let step = Int(String(decoding: cells[0], as: UTF8.self)), (0...mostSteps).contains(step),
             let epoch = number(cells[1]),
@@ -35,8 +35,11 @@ extension MetricsFile {
         return MetricsRow(
             step: step, epoch: epoch, trainLoss: number(cells[2]), validationLoss: number(cells[3]),
             learningRate: rate, gradientNorm: number(cells[5]), charactersPerSecond: number(cells[6]),
-            elapsedSeconds: elapsed)
+            elapsedSeconds: elapsed, averageValidationLoss: cells.count > 8 ? number(cells[8]) : nil)
     }
+
+    /// Whether a line of so many cells is whole; version 0.1.0 wrote one less.
+    static func isRow(_ cells: Int) -> Bool { cells == 8 || cells == 9 }
 
     /// A cell's number; nil where there is none, or one that nothing measures: sums and differences of those that are left
     /// are finite.

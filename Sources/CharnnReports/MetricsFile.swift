@@ -14,10 +14,13 @@ public import SystemPackage
 public final class MetricsFile {
     /// The columns, in the order in which ``line(_:)`` writes and ``row(_:)`` reads them. Other people's programs rely
     /// on it: a new column goes behind the last.
-    public static let header =
+    public static let header = formerHeader + ",val_loss_average"
+    /// Of runs that began with version 0.1.0, whose files keep their columns.
+    static let formerHeader =
         "step,epoch,train_loss,val_loss,learning_rate,gradient_norm,chars_per_second,elapsed_seconds"
 
     private let file: any StorageFile
+    private let isFormer: Bool
 
     /// Opens the file of a run that has come to `step`; rows behind it, and a line that was cut short, are removed.
     ///
@@ -29,6 +32,7 @@ public final class MetricsFile {
         let old = try storage.contents(of: path) ?? []
         // Replaced only where something goes: a resume with nothing to cut leaves the file's time as it was.
         let kept = Self.cut(String(decoding: old, as: UTF8.self), to: step)
+        isFormer = kept.hasPrefix(Self.formerHeader + "\n")
         if [UInt8](kept.utf8) != old { try storage.replace(path, with: [UInt8](kept.utf8)) }
         file = try storage.openForAppending(path, mode: 0o640)
     }
@@ -36,8 +40,9 @@ public final class MetricsFile {
     /// The header and the whole rows up to a step.
     static func cut(_ csv: String, to step: Int) -> String {
         // What stands behind the last line's end is either nothing or a line that a crash has cut short.
-        var lines = csv.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-        if lines.first == header[...] { lines = lines.dropFirst() }
+        let lines = csv.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+        // A header is no row: its first cell is no number.
+        let header = lines.first == formerHeader[...] && step > 0 ? formerHeader : header
         let rows = lines.filter { line in
             guard let number = line.split(separator: ",").first.flatMap({ Int($0) }) else { return false }
             return number <= step
@@ -47,7 +52,9 @@ public final class MetricsFile {
 
     /// The row is not durable yet; see ``synchronize()``.
     public func append(_ row: MetricsRow) throws(StorageError) {
-        try file.append([UInt8]((Self.line(row) + "\n").utf8))
+        let line = Self.line(row)
+        // What is cut off is empty: such a run keeps no average.
+        try file.append([UInt8]((isFormer ? String(line.dropLast()) : line).utf8) + [10])
     }
 
     /// Makes the rows durable, as must be before a checkpoint that counts on them.
@@ -61,7 +68,7 @@ public final class MetricsFile {
             String(row.step), fixed(row.epoch, 4), row.trainLoss.map { fixed($0, 6) } ?? "",
             row.validationLoss.map { fixed($0, 6) } ?? "", String(row.learningRate),
             row.gradientNorm.map { fixed($0, 6) } ?? "", row.charactersPerSecond.map { fixed($0, 0) } ?? "",
-            fixed(row.elapsedSeconds, 1),
+            fixed(row.elapsedSeconds, 1), row.averageValidationLoss.map { fixed($0, 6) } ?? "",
         ]
         return cells.joined(separator: ",")
     }

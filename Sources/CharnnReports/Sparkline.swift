@@ -46,7 +46,7 @@ public enum Sparkline {
         else { return [] }
         return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
             let cells = line.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
-            return cells.count == 8 ? MetricsFile.number(cells[2]) : nil
+            return MetricsFile.isRow(cells.count) ? MetricsFile.number(cells[2]) : nil
         }
     }
 }

@@ -32,7 +32,7 @@ public enum Verdict: Equatable, Sendable {
 
     /// - Parameter rows: By rising step; those without a validation loss tell the training loss.
     public init(_ rows: [MetricsRow]) {
-        let evaluations = rows.compactMap { row in row.validationLoss.map { (step: row.step, loss: $0) } }
+        let evaluations = rows.compactMap { row in row.betterValidationLoss.map { (step: row.step, loss: $0) } }
         guard let last = evaluations.last, let best = evaluations.min(by: { $0.loss < $1.loss }) else {
             self = Self.unvalidated(rows)
             return

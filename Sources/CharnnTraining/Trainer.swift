@@ -23,7 +23,7 @@ public protocol TrainerDelegate: AnyObject {
     /// A row of metrics is complete.
     func record(_ row: MetricsRow) throws
 
-    /// The weights after `progress.step` have the best validation loss so far.
+    /// The weights after `progress.step`, or their average, have the best validation loss so far.
     func improved(_ progress: TrainingProgress, parameters: [Float]) throws
 
     /// A sample of text is due.
@@ -38,7 +38,7 @@ public protocol TrainerDelegate: AnyObject {
     func advanced(_ progress: TrainingProgress, charactersPerSecond: Double?) throws
 
     /// An evaluation begins or, with a score, has ended.
-    func evaluating(step: Int, score: EvaluationScore?) throws
+    func evaluating(step: Int, score: ValidationScore?) throws
 }
 
 /// Runs a training job's steps: which batch, which learning rate, when to measure, evaluate, sample and save.
@@ -161,7 +161,7 @@ public final class Trainer {
             resetsState: plan.resetsState(step: index),
             optimizer: OptimizerStep(
                 settings.optimizer, learningRate: learningRate(number), clipNorm: settings.clipNorm,
-                updateNumber: number),
+                updateNumber: number, averageRate: settings.averageRate(step: number)),
             seed: settings.seed)
     }
 
@@ -253,15 +253,15 @@ public final class Trainer {
             if reason == nil { reason = pause() }
             return reason != nil
         }
-        var score: EvaluationScore?
+        var score: ValidationScore?
         if isEvaluationDue(after: step), let evaluator {
             try delegate.evaluating(step: step, score: nil)
-            score = try evaluator.score(with: engine, shouldStop: shouldStop)
+            score = try validate(evaluator, shouldStop)
             guard let score else { return try leaveUnfinished(before, reason) }
             try take(score)
             try delegate.evaluating(step: step, score: score)
         }
-        if isRowDue(after: step) { try record(validationLoss: score?.loss, rate: rate) }
+        if isRowDue(after: step) { try record(score, rate: rate) }
         if isSampleDue(after: step), try !delegate.sample(step: step, engine: engine) {
             return try leaveUnfinished(before, pause())
         }
@@ -276,20 +276,30 @@ public final class Trainer {
         return reason ?? .requested
     }
 
+    /// Scores the validation text with the weights and with their average; nil: it was stopped.
+    private func validate(_ evaluator: Evaluator, _ shouldStop: () -> Bool) throws -> ValidationScore? {
+        guard let weights = try evaluator.score(with: engine, shouldStop: shouldStop) else { return nil }
+        guard settings.hasAverage(after: progress.step) else { return ValidationScore(weights: weights) }
+        let average = try engine.withAverage { try evaluator.score(with: engine, shouldStop: shouldStop) }
+        return average.map { ValidationScore(weights: weights, average: $0) }
+    }
+
     /// Counts an evaluation for the best model, early stopping and the plateau schedule.
-    private func take(_ score: EvaluationScore) throws {
-        guard score.loss.isFinite else {
+    private func take(_ score: ValidationScore) throws {
+        guard score.weights.loss.isFinite else {
             throw TrainingError(
                 .diverged,
                 "the validation loss became infinite or no number at step \(progress.step); try a smaller lr")
         }
-        progress.lastValidationLoss = score.loss
-        if score.loss < progress.bestValidationLoss ?? .infinity {
-            progress.bestValidationLoss = score.loss
+        progress.lastValidationLoss = score.weights.loss
+        if score.better.loss < progress.bestValidationLoss ?? .infinity {
+            progress.bestValidationLoss = score.better.loss
+            progress.isBestAverage = score.average.map { _ in score.isAverageBetter }
             progress.bestStep = progress.step
             progress.evaluationsWithoutBest = 0
             progress.evaluationsOnPlateau = 0
-            let parameters = try engine.parameters()
+            let parameters =
+                try score.isAverageBetter ? engine.withAverage { try engine.parameters() } : engine.parameters()
             try requireFinite(parameters)
             try delegate.improved(progress, parameters: parameters)
             return
@@ -302,15 +312,15 @@ public final class Trainer {
         }
     }
 
-    private func record(validationLoss: Double?, rate: Double) throws {
+    private func record(_ score: ValidationScore?, rate: Double) throws {
         progress.elapsedSeconds = elapsed
         let steps = Double(progress.stepsSummed)
         let row = MetricsRow(
             step: progress.step, epoch: Double(progress.step) / Double(plan.stepsPerEpoch),
-            trainLoss: steps > 0 ? progress.lossSum / steps : nil, validationLoss: validationLoss,
+            trainLoss: steps > 0 ? progress.lossSum / steps : nil, validationLoss: score?.weights.loss,
             learningRate: rate,
             gradientNorm: steps > 0 ? progress.normSum / steps : nil, charactersPerSecond: speed,
-            elapsedSeconds: progress.elapsedSeconds)
+            elapsedSeconds: progress.elapsedSeconds, averageValidationLoss: score?.average?.loss)
         if let loss = row.trainLoss { progress.lastTrainLoss = loss }
         progress.lossSum = 0
         progress.normSum = 0

@@ -19,11 +19,15 @@ public struct MetricsRow: Hashable, Sendable, Codable {
     public var charactersPerSecond: Double?
     /// As in ``TrainingProgress/elapsedSeconds``.
     public var elapsedSeconds: Double
+    /// Of the average of the weights, where there is one.
+    public var averageValidationLoss: Double?
 
     public init(
         step: Int, epoch: Double, trainLoss: Double?, validationLoss: Double?, learningRate: Double,
-        gradientNorm: Double?, charactersPerSecond: Double?, elapsedSeconds: Double
+        gradientNorm: Double?, charactersPerSecond: Double?, elapsedSeconds: Double,
+        averageValidationLoss: Double? = nil
     ) {
+        self.averageValidationLoss = averageValidationLoss
         self.step = step
         self.epoch = epoch
         self.trainLoss = trainLoss
@@ -32,6 +36,11 @@ public struct MetricsRow: Hashable, Sendable, Codable {
         self.gradientNorm = gradientNorm
         self.charactersPerSecond = charactersPerSecond
         self.elapsedSeconds = elapsedSeconds
+    }
+
+    /// The better of the two: by it the best model is chosen.
+    public var betterValidationLoss: Double? {
+        [validationLoss, averageValidationLoss].compactMap(\.self).min()
     }
 }
 
@@ -54,6 +63,8 @@ public struct TrainingProgress: Hashable, Sendable, Codable {
     public var bestValidationLoss: Double?
     /// The step of the best validation loss.
     public var bestStep: Int?
+    /// Whether it is the loss of the average of the weights; nil: the run keeps none.
+    public var isBestAverage: Bool?
     /// Of the last step, or right behind a row that row's mean; for the status.
     public var lastTrainLoss: Double?
     /// nats a character; it goes into the model file of the last weights.

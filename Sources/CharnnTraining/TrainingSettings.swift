@@ -53,6 +53,8 @@ public struct TrainingSettings: Hashable, Sendable {
     public var learningRateGamma = 0.5
     /// Evaluations without improvement that the `plateau` schedule waits for.
     public var learningRatePatience = 2
+    /// How slowly the average of the weights follows them, a factor each step; 0: none is kept.
+    public var weightAverage = 0.998
     /// Global gradient norm; 0: never clip.
     public var clipNorm = 5.0
     /// Keys the initial weights, dropout, the order of windows and the samples written on the way.

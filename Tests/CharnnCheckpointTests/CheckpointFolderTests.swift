@@ -44,6 +44,18 @@ import Testing
         #expect(read.configuration == saved.configuration)
     }
 
+    @Test func `an average comes back, and a run without one has no word of it in the file`() throws {
+        var saved = checkpoint(step: 7)
+        saved.state.engine[.average] = saved.state.engine.parameters.map { $0 / 2 }
+        try checkpoints.save(saved, keeping: 2)
+        #expect(try checkpoints.newest().checkpoint?.state.engine == saved.state.engine)
+        try checkpoints.save(checkpoint(step: 8), keeping: 2)
+        let names = try SafeTensors(checkpoints.file(step: 8), in: storage).tensors.keys.filter {
+            $0.hasPrefix("state.")
+        }
+        #expect(names.sorted() == ["state.cell", "state.first_moment", "state.hidden", "state.second_moment"])
+    }
+
     @Test(arguments: 0..<20) func `moments and states that are empty come back empty`(seed: Int) throws {
         var saved = checkpoint(step: seed)
         saved.state.engine = EngineState(parameters: saved.state.engine.parameters, [.hidden: [1]])

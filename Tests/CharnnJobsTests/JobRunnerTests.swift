@@ -137,6 +137,24 @@ final class RenameLog: Sendable {
         #expect(try !fixture.storage.list(folder.generated).contains { $0.hasPrefix(".") })
     }
 
+    @Test func `a model says whether it is an average, and without validation it is one`() throws {
+        func weights(_ job: String, _ keys: String) throws -> [WeightsKind?] {
+            #expect(try fixture.run(job, JobFixture.training + keys) == .done)
+            let folder = fixture.output(job)
+            return try [folder.model, folder.lastModel].map { try Model(reading: $0, in: fixture.storage).weights }
+        }
+        let best = try weights("a", "")
+        let progress = try #require(try fixture.output("a").checkpoints.newest().checkpoint).state.progress
+        #expect(best == [progress.isBestAverage == true ? .average : .raw, .raw])
+        #expect(try weights("b", "  val_fraction: 0\n") == [.average, .raw])
+        let (b, state) = (
+            fixture.output("b"), try #require(try fixture.output("b").checkpoints.newest().checkpoint).state
+        )
+        #expect(try Model(reading: b.model, in: fixture.storage).parameters == state.engine[.average])
+        #expect(try Model(reading: b.lastModel, in: fixture.storage).parameters == state.engine.parameters)
+        #expect(try weights("c", "  weight_average: 0\n  val_fraction: 0\n") == [nil, nil])
+    }
+
     @Test func `resolved.yaml is a job file of the same job`() throws {
         try fixture.run(
             "a", JobFixture.training + "generate:\n  prompt: \"x \\\"y\\\\\\n\"\n  length: 5\n  unknown: skip\n")

@@ -54,6 +54,7 @@ import Testing
                 stride=1
                 optimizer=adamw
                 seed=18446744073709551615
+                weight_average=0.998
                 """)
         let least = try #require(try parse("train: {corpus: a}\n").train)
         let text = RunIdentity.text(least, architecture: least.architecture(vocabularySize: 9), encoding: .utf8)
@@ -322,6 +323,7 @@ extension KeyTests {
           lr_gamma: 0.7
           lr_patience: 4
           clip_norm: 0.0
+          weight_average: 0.998
           precision: fp32
           from: "other"
           eval_every: 100
@@ -402,6 +404,7 @@ extension KeyTests {
           lr_gamma: 0.5
           lr_patience: 2
           clip_norm: 5.0
+          weight_average: 0.998
           precision: fp32
           from: null
           eval_every: null

@@ -122,6 +122,10 @@ private final class SlowEngine: Engine {
         pass(2)
         return try base.parameters()
     }
+    func exchangeAverage() throws(EngineError) {
+        pass(2)
+        try base.exchangeAverage()
+    }
     func submit(_ step: TrainingStep, of text: SymbolText) throws(EngineError) {
         pass(2)
         try base.submit(step, of: text)

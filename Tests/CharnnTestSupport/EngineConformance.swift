@@ -104,6 +104,7 @@ public struct EngineConformance {
             tested: tested, text: Self.text(vocabularySize: tested.architecture.vocabularySize), tolerance: tolerance)
         try suite.compareGradient("first gradient", number: 1)
         for kind in OptimizerKind.allCases { try suite.compareSteps(kind) }
+        try suite.compareAverage()
         try suite.compareGradient("gradient with carried state", number: 1 << 33)
         try suite.compareScorer()
         try suite.comparePredictor()
@@ -151,7 +152,8 @@ public struct EngineConformance {
             // A large epsilon, so that parameters without a gradient do not make noise of rounding errors.
             let rule = OptimizerStep(
                 Optimizer(kind, beta1: 0.8, beta2: 0.95, epsilon: 1e-3, momentum: 0.5, weightDecay: 0.02),
-                learningRate: 0.01, clipNorm: number == 2 ? 0.1 : 0, updateNumber: number)
+                learningRate: 0.01, clipNorm: number == 2 ? 0.1 : 0, updateNumber: number,
+                averageRate: [0, 1, 0.3][number - 1])
             let step = step(number, rule, resetsState: number == 1)
             try engine.submit(step, of: text)
             try reference.submit(step, of: text)
@@ -168,10 +170,42 @@ public struct EngineConformance {
             func change(_ x: [Float]) -> [Double] { zip(x[slot.range], start).map { Double($0) - Double($1) } }
             // Of the change, not of the parameter: a parameter of 0.4 that moves by 0.01 would hide an error.
             compare("\(kind.rawValue): \(slot.role)", change(after.parameters), change(wanted.parameters), slack: 1e-7)
+            compare(
+                "\(kind.rawValue): average of \(slot.role)", change(after[.average]), change(wanted[.average]),
+                slack: 1e-7)
         }
         for buffer in EngineBuffer.allCases {
             compare("\(kind.rawValue): \(buffer.rawValue)", after[buffer], wanted[buffer])
         }
+    }
+
+    /// With the average in the weights' place, and then with the weights again.
+    private mutating func compareAverage() throws {
+        let before = try engine.snapshot()
+        let scorer = try engine.makeScorer(streams: 1)
+        func losses(_ engine: any Engine) throws -> [Double] {
+            let scorer = try engine.makeScorer(streams: 1)
+            return try (0..<9).map { try scorer.score(text, starts: [$0], length: 1)[0] }
+        }
+        let own = try losses(engine)
+        let (averaged, expected) = (
+            try engine.withAverage { try losses(engine) }, try reference.withAverage { try losses(reference) }
+        )
+        compare("scorer of the average", averaged, expected)
+        let again = try losses(engine)
+        // One that was made before has the weights as they are at each call.
+        _ = try engine.withAverage { try scorer.score(text, starts: [0], length: 1) }
+        scorer.reset()
+        if try own != again || averaged == own || again[0] != scorer.score(text, starts: [0], length: 1)[0] {
+            differences.append("average: a scorer has other weights than those that stand there")
+        }
+        if try engine.withAverage({ try engine.parameters() }) != before[.average] {
+            differences.append("average: the parameters in its place are others")
+        }
+        if try engine.snapshot() != before { differences.append("average: something changed by looking at it") }
+        try engine.install(EngineState(parameters: before.parameters))
+        if (try? engine.exchangeAverage()) != nil { differences.append("average: there is none, and it was taken") }
+        try engine.install(before)
     }
 
     private mutating func compareScorer() throws {

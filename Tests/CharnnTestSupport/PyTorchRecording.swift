@@ -1,4 +1,5 @@
 public import CharnnEngine
+import CharnnTraining
 import Foundation
 
 /// Runs of PyTorch, as `Fixtures/record_pytorch.py` recorded them.
@@ -17,6 +18,7 @@ public struct PyTorchRecording: Decodable, Sendable {
         var batches: [Batch]
         var losses, norms: [Double]
         var last: String
+        var average: String?
     }
     struct CellRuns: Decodable {
         var cell, first: String
@@ -24,7 +26,7 @@ public struct PyTorchRecording: Decodable, Sendable {
     }
 
     var vocabularySize, embeddingSize, hiddenSize, layerCount, sequenceLength: Int
-    var clipNorm: Double
+    var clipNorm, weightAverage: Double
     var text: [Int32]
     var cells: [CellRuns]
 
@@ -78,12 +80,15 @@ public struct PyTorchRecording: Decodable, Sendable {
     private func differences(_ engine: any Engine, _ run: Run, _ tolerance: Double) throws -> [String] {
         let text = SymbolText(text)
         let rule = run.rule
+        var settings = TrainingSettings()
+        settings.weightAverage = weightAverage
         for (index, batch) in run.batches.enumerated() {
             let optimizer = OptimizerStep(
                 Optimizer(
                     run.optimizer, beta1: rule.beta1, beta2: rule.beta2, epsilon: rule.epsilon,
                     momentum: rule.momentum, weightDecay: rule.weightDecay),
-                learningRate: rule.learningRate, clipNorm: clipNorm, updateNumber: index + 1)
+                learningRate: rule.learningRate, clipNorm: clipNorm, updateNumber: index + 1,
+                averageRate: settings.averageRate(step: index + 1))
             try engine.submit(
                 TrainingStep(
                     number: index + 1, starts: batch.starts, sequenceLength: sequenceLength,
@@ -93,11 +98,18 @@ public struct PyTorchRecording: Decodable, Sendable {
         let (last, expected) = (try engine.parameters(), Self.floats(run.last))
         guard last.count == expected.count else { return ["\(last.count) weights instead of \(expected.count)"] }
         func norm(_ x: [Float]) -> Double { x.reduce(0) { $0 + Double($1 * $1) }.squareRoot() }
-        let found = [
+        let average = try engine.snapshot()[.average]
+        var found = [
             ("losses", Self.largestRelativeDifference(outcomes.map(\.loss), run.losses)),
             ("norms", Self.largestRelativeDifference(outcomes.map(\.gradientNorm), run.norms)),
             ("weights", norm(zip(last, expected).map { $0 - $1 }) / norm(expected)),
         ]
+        if let recorded = run.average.map(Self.floats) {
+            // Of its distance from the weights, not of the average: the two are near each other.
+            let distance = norm(zip(recorded, expected).map { $0 - $1 })
+            let difference = norm(zip(average, recorded).map { $0 - $1 })
+            found.append(("averages", average.count == recorded.count ? difference / distance : .infinity))
+        }
         // Written so that NaN fails.
         return found.filter { !($0.1 < tolerance) }.map { "\($0.0) differ by \($0.1)" }
     }

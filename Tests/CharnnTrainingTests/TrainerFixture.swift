@@ -19,7 +19,7 @@ final class Recorder: TrainerDelegate {
     }
     func save(_ checkpoint: TrainingCheckpoint) { checkpoints.append(checkpoint) }
     func advanced(_ progress: TrainingProgress, charactersPerSecond: Double?) {}
-    func evaluating(step: Int, score: EvaluationScore?) {}
+    func evaluating(step: Int, score: ValidationScore?) {}
 }
 
 /// A run on a small text, on an engine of its own.

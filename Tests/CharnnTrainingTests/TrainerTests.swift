@@ -65,7 +65,7 @@ import Testing
         run.settings.evaluateEvery = 11
         let recorder = try run.run().recorder
         let evaluated = recorder.rows.filter { $0.validationLoss != nil }
-        let lowest = evaluated.min { ($0.validationLoss ?? 0) < ($1.validationLoss ?? 0) }
+        let lowest = evaluated.min { ($0.betterValidationLoss ?? 0) < ($1.betterValidationLoss ?? 0) }
         #expect(recorder.best.last?.step == lowest?.step)
         #expect(evaluated.last?.step == recorder.checkpoints.last?.progress.step)
     }

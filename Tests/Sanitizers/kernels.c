@@ -13,7 +13,7 @@
 
 // A kernel that is added must be called here too.
 _Static_assert(sizeof(CharnnProductKernels) == 7 * sizeof(void *), "a product kernel is added or gone: check it here");
-_Static_assert(sizeof(CharnnKernels) == 24 * sizeof(void *) + sizeof(CharnnProductKernels),
+_Static_assert(sizeof(CharnnKernels) == 25 * sizeof(void *) + sizeof(CharnnProductKernels),
                "a kernel is added or gone: check it here");
 
 // MARK: - Buffers and comparisons
@@ -123,10 +123,13 @@ static void check_functions(const CharnnKernels *k, size_t n) {
 }
 
 static void check_sums(const CharnnKernels *k, size_t n) {
-    float *a = numbers(n), *b = numbers(n), *sum = copy(a, n);
+    float *a = numbers(n), *b = numbers(n), *sum = copy(a, n), *between = copy(a, n);
     begin("add", n, 0);
     k->add(sum, b, n);
     for (size_t i = 0; i < n; i++) same("destination", i, sum[i], (double)a[i] + b[i]);
+    begin("approach", n, 0);
+    k->approach(between, b, n, 0.25f);
+    for (size_t i = 0; i < n; i++) same("x", i, between[i], a[i] + ((double)b[i] - a[i]) * 0.25);
     begin("sumOfSquares", n, 0);
     double squares = 0;
     for (size_t i = 0; i < n; i++) squares += (double)a[i] * a[i];

@@ -106,6 +106,18 @@ CHARNN_KERNEL(CharnnRowThreads, update, CharnnParameterUpdate) {
             __trap();
     }
     at<float>(a.parameters)[i] = p;
+    if (u.averageRate > 0) {
+        float *average = at<float>(a.average);
+        average[i] += (p - average[i]) * u.averageRate;
+    }
+}
+
+CHARNN_KERNEL(CharnnRowThreads, exchange, CharnnExchange) {
+    const long long i = (long long)blockIdx.x * CharnnRowThreads + threadIdx.x;
+    if (i >= a.count) return;
+    const float x = at<float>(a.first)[i];
+    at<float>(a.first)[i] = at<float>(a.second)[i];
+    at<float>(a.second)[i] = x;
 }
 
 // A block takes a square of the matrix, so that both copies are written row by row.

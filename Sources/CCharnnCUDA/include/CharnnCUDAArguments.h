@@ -71,7 +71,8 @@ typedef struct {
     // learningRate / (1 - beta1^n); 1 / sqrt(1 - beta2^n)
     float stepSize, inverseRootBias;
     float oneMinusBeta1, oneMinusBeta2;
-    int reserved;
+    // 0: the average of the weights stays as it is.
+    float averageRate;
     // 0: never clipped.
     double clipNorm;
 } CharnnStep;
@@ -244,11 +245,18 @@ typedef struct {
 } CharnnConclusion;
 
 typedef struct {
-    CharnnAddress step, status, parameters, gradient, first, second;
+    // `average` is read and written only by steps with a rate for it.
+    CharnnAddress step, status, parameters, gradient, first, second, average;
     long long count;
     // Whether weight decay applies to these.
     int decays, reserved;
 } CharnnParameterUpdate;
+
+// Two buffers of floats, each gets the other's contents.
+typedef struct {
+    CharnnAddress first, second;
+    long long count;
+} CharnnExchange;
 
 // A weight matrix float [rows, columns] as fp16: as it is [rows, stride], and transposed [columns, transposedStride].
 typedef struct {

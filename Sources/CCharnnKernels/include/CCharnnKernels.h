@@ -117,6 +117,8 @@ typedef struct {
     void (*_Nonnull adamw)(const CharnnUpdate *_Nonnull);
     void (*_Nonnull rmsprop)(const CharnnUpdate *_Nonnull);
     void (*_Nonnull sgd)(const CharnnUpdate *_Nonnull);
+    // x += (goal - x) * rate, exactly `goal` where x is 0 and the rate 1.
+    void (*_Nonnull approach)(float *_Nonnull x, const float *_Nonnull goal, size_t count, float rate);
 
     // result[s * stride + r] = sum over k of matrix[r, k] * vectors[s, k]; each element's sum has the same order
     // whatever `rows` and `streams` are.

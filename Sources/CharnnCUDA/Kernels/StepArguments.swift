@@ -21,8 +21,8 @@ extension CharnnStep {
             learningRate: Float(u.learningRate), beta1: Float(u.beta1), beta2: Float(u.beta2),
             epsilon: Float(u.epsilon), momentum: Float(u.momentum), weightDecay: Float(u.weightDecay),
             stepSize: Float(u.stepSize), inverseRootBias: Float(u.inverseRootBias),
-            oneMinusBeta1: Float(u.oneMinusBeta1), oneMinusBeta2: Float(u.oneMinusBeta2), reserved: 0,
-            clipNorm: step.optimizer.clipNorm)
+            oneMinusBeta1: Float(u.oneMinusBeta1), oneMinusBeta2: Float(u.oneMinusBeta2),
+            averageRate: Float(step.optimizer.averageRate ?? 0), clipNorm: step.optimizer.clipNorm)
     }
 
     /// What reading without training needs.

@@ -19,6 +19,10 @@ extension Kernel where Arguments == CharnnParameterUpdate {
     static var update: Self { Kernel("update", threads: CharnnRowThreads) }
 }
 
+extension Kernel where Arguments == CharnnExchange {
+    static var exchange: Self { Kernel("exchange", threads: CharnnRowThreads) }
+}
+
 extension Kernel where Arguments == CharnnCommit {
     static var commit: Self { Kernel("commit", threads: CharnnRowThreads) }
 }
@@ -55,11 +59,11 @@ extension CUDADevice {
                 norms: norms.address, rows: Int32(rows), isScaled: isScaled ? 1 : 0))
     }
 
-    /// The optimiser on parameters, gradient and moments, fp32 in the layout each; a moment that the rule has not is
-    /// nil.
+    /// The optimiser on parameters, gradient and moments, and the average of the parameters, fp32 in the layout each; a
+    /// moment that the rule has not is nil, as is an average that is not kept.
     func update(
         _ parameters: DeviceBuffer, gradient: DeviceBuffer, first: DeviceBuffer?, second: DeviceBuffer?,
-        _ layout: ParameterLayout, step: DeviceBuffer, status: DeviceBuffer
+        average: DeviceBuffer?, _ layout: ParameterLayout, step: DeviceBuffer, status: DeviceBuffer
     ) throws(EngineError) {
         for (range, decays) in layout.decayRanges {
             let place = UInt64(range.lowerBound * 4)
@@ -68,9 +72,17 @@ extension CUDADevice {
                 CharnnParameterUpdate(
                     step: step.address, status: status.address, parameters: parameters.address + place,
                     gradient: gradient.address + place, first: first.map { $0.address + place } ?? 0,
-                    second: second.map { $0.address + place } ?? 0, count: Int64(range.count),
+                    second: second.map { $0.address + place } ?? 0,
+                    average: average.map { $0.address + place } ?? 0, count: Int64(range.count),
                     decays: decays ? 1 : 0, reserved: 0))
         }
+    }
+
+    /// Exchanges the contents of two buffers of fp32 `[count]`.
+    func exchange(_ first: DeviceBuffer, _ second: DeviceBuffer, count: Int) throws(EngineError) {
+        try launch(
+            .exchange, grid: Kernel.exchange.grid(covering: count),
+            CharnnExchange(first: first.address, second: second.address, count: Int64(count)))
     }
 
     /// Takes the working state over, `[L, B, H]` each, `count` numbers.

@@ -3,7 +3,7 @@ import CharnnEngine
 // What lasts from one step to the next on the device, beside the weights. A recorded step names these buffers: whoever
 // replaces or drops one has the recording forgotten first, and lets no step be in flight that still writes to it.
 
-/// The optimiser's moments and the recurrent state of a training run.
+/// The optimiser's moments, the average of the weights and the recurrent state of a training run.
 final class TrainingState {
     /// The state of all streams between two steps, fp32 `[L, B, H]`.
     struct Recurrent {
@@ -12,8 +12,8 @@ final class TrainingState {
         let cell: DeviceBuffer?
     }
 
-    /// fp32 in ``ParameterLayout``, made when a rule first needs it.
-    private struct Moment {
+    /// fp32 in ``ParameterLayout``, made when a step first needs it.
+    private struct Companion {
         var buffer: DeviceBuffer?
         /// Whether it has ever been other than zero.
         var isUsed = false
@@ -22,14 +22,15 @@ final class TrainingState {
     private let weights: CUDAWeights
     /// nil: zero for any `B`.
     private(set) var recurrent: Recurrent?
-    private var first = Moment()
-    private var second = Moment()
+    private var first = Companion()
+    private var second = Companion()
+    private var average = Companion()
 
     init(_ weights: CUDAWeights) { self.weights = weights }
 
     // MARK: - To and from the host
 
-    /// Takes parameters, moments and recurrent state over, all of which fit the network.
+    /// Takes parameters, their companions and recurrent state over, all of which fit the network.
     func install(_ state: EngineState) throws(EngineError) {
         let streams = state.streams(of: weights.network)
         recurrent = nil
@@ -41,16 +42,15 @@ final class TrainingState {
         try weights.parameters.write(state.parameters)
         try fill(&first, with: state[.firstMoment])
         try fill(&second, with: state[.secondMoment])
+        try fill(&average, with: state[.average])
     }
 
     func snapshot() throws(EngineError) -> EngineState {
         let count = weights.layout.count
         var snapshot = EngineState(parameters: try weights.parameters.read(Float.self, count: count))
-        if first.isUsed, let buffer = first.buffer {
-            snapshot[.firstMoment] = try buffer.read(Float.self, count: count)
-        }
-        if second.isUsed, let buffer = second.buffer {
-            snapshot[.secondMoment] = try buffer.read(Float.self, count: count)
+        for (name, companion) in [(EngineBuffer.firstMoment, first), (.secondMoment, second), (.average, average)] {
+            guard companion.isUsed, let buffer = companion.buffer else { continue }
+            snapshot[name] = try buffer.read(Float.self, count: count)
         }
         if let recurrent {
             let numbers = weights.architecture.layerCount * recurrent.streams * weights.architecture.hiddenSize
@@ -60,13 +60,19 @@ final class TrainingState {
         return snapshot
     }
 
-    private func fill(_ moment: inout Moment, with values: [Float]) throws(EngineError) {
+    private func fill(_ companion: inout Companion, with values: [Float]) throws(EngineError) {
         if values.isEmpty {
-            try moment.buffer?.clear()
+            try companion.buffer?.clear()
         } else {
-            try buffer(of: &moment).write(values)
+            try buffer(of: &companion).write(values)
         }
-        moment.isUsed = !values.isEmpty
+        companion.isUsed = !values.isEmpty
+    }
+
+    /// The parameters get the average's contents, and the other way round.
+    func exchangeAverage() throws(EngineError) {
+        guard average.isUsed, let buffer = average.buffer else { throw EngineState.hasNoAverage }
+        try weights.device.exchange(weights.parameters, buffer, count: weights.layout.count)
     }
 
     // MARK: - For a step
@@ -92,10 +98,17 @@ final class TrainingState {
         return own
     }
 
-    private func buffer(of moment: inout Moment) throws(EngineError) -> DeviceBuffer {
-        if let buffer = moment.buffer { return buffer }
+    /// The average, for a step that may move it; nil: the run keeps none.
+    func average(for step: OptimizerStep) throws(EngineError) -> DeviceBuffer? {
+        guard let rate = step.averageRate else { return nil }
+        average.isUsed = average.isUsed || rate > 0
+        return try buffer(of: &average)
+    }
+
+    private func buffer(of companion: inout Companion) throws(EngineError) -> DeviceBuffer {
+        if let buffer = companion.buffer { return buffer }
         let new = try DeviceBuffer(weights.device, bytes: weights.layout.count * 4)
-        moment.buffer = new
+        companion.buffer = new
         return new
     }
 }

@@ -20,12 +20,12 @@ final class TrainingWorkspace {
     /// What a step changes beside the parameters.
     struct Targets {
         let status, outcomes, hidden: DeviceBuffer
-        let cell, first, second: DeviceBuffer?
+        let cell, first, second, average: DeviceBuffer?
 
         /// Whether these are the same buffers.
         static func == (a: Targets, b: Targets) -> Bool {
             a.status === b.status && a.outcomes === b.outcomes && a.hidden === b.hidden && a.cell === b.cell
-                && a.first === b.first && a.second === b.second
+                && a.first === b.first && a.second === b.second && a.average === b.average
         }
     }
 
@@ -102,8 +102,8 @@ final class TrainingWorkspace {
             step: b.step, status: targets.status, outcomes: targets.outcomes, losses: b.losses, norms: norms,
             rows: sizes.rows, isScaled: sizes.precision == .fp16)
         try device.update(
-            weights.parameters, gradient: gradient, first: targets.first, second: targets.second, weights.layout,
-            step: b.step, status: targets.status)
+            weights.parameters, gradient: gradient, first: targets.first, second: targets.second,
+            average: targets.average, weights.layout, step: b.step, status: targets.status)
         try device.commit(
             from: (b.hiddenState, b.cellState), to: (targets.hidden, targets.cell), count: sizes.state,
             status: targets.status)

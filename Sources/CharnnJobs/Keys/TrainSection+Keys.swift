@@ -121,6 +121,13 @@ extension TrainSection: KeyedSection {
         Key(
             "clip_norm", \.settings.clipNorm, .number(.from(0, written: "0", note: " (0: off)")),
             "The largest global norm of the gradient; 0: off."),
+        Key(
+            "weight_average", \.settings.weightAverage, .number(.fraction),
+            identity: .otherRun(place: 17, before: "0.0"),
+            """
+            How slowly an average of the weights follows them. It is validated beside them, and the better of the two is \
+            the model; without validation the average is. 0: off.
+            """),
     ]
 
     private static let start: [Key<TrainSection>] = [

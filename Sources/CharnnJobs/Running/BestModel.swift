@@ -88,6 +88,7 @@ final class BestModel {
         var checkpoint = checkpoint
         checkpoint.state.progress.bestStep = nil
         checkpoint.state.progress.bestValidationLoss = nil
+        checkpoint.state.progress.isBestAverage = nil
         return checkpoint
     }
 

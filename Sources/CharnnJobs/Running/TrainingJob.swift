@@ -116,12 +116,19 @@ struct TrainingJob {
         let best = preparation.best
         if progress.bestStep != nil { try best.requireOwn() }
         var last = preparation.model
-        last.parameters = try preparation.engine.parameters()
+        let engine = preparation.engine
+        last.parameters = try engine.parameters()
         last.step = progress.step
         last.validationLoss = progress.lastValidationLoss
         try last.write(to: folder.lastModel, in: context.storage)
-        // Without validation the last weights are the model.
-        if progress.bestStep == nil { try last.write(to: folder.model, in: context.storage) }
+        if progress.bestStep == nil {
+            // Without validation the last weights are the model, or their average.
+            if preparation.section.settings.hasAverage(after: progress.step) {
+                last.parameters = try engine.withAverage { try engine.parameters() }
+                last.weights = .average
+            }
+            try last.write(to: folder.model, in: context.storage)
+        }
         try best.discardFormer()
         return LoadedModel(model: try Model(reading: folder.model, in: context.storage), name: BestModel.name)
     }

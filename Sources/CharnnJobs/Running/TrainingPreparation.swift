@@ -96,6 +96,6 @@ struct TrainingPreparation {
         let architecture = section.architecture(base, vocabularySize: corpus.vocabulary.count)
         return Model(
             architecture: architecture, vocabulary: corpus.vocabulary, encoding: corpus.encoding, parameters: [],
-            corpusSHA256: corpus.sha256)
+            weights: section.settings.weightAverage > 0 ? .raw : nil, corpusSHA256: corpus.sha256)
     }
 }

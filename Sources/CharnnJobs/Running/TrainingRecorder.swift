@@ -75,6 +75,7 @@ extension TrainingRecorder: TrainerDelegate {
     func improved(_ progress: TrainingProgress, parameters: [Float]) throws {
         var better = model
         better.parameters = parameters
+        better.weights = progress.isBestAverage.map { $0 ? .average : .raw }
         better.step = progress.step
         better.validationLoss = progress.bestValidationLoss
         try best.replace(with: better)
@@ -119,7 +120,9 @@ extension TrainingRecorder: TrainerDelegate {
         keeper.savingCheckpoint(bytes: checkpoint.size)
         if checkpoint.state.progress.bestStep == nil {
             var last = model
-            last.parameters = checkpoint.state.engine.parameters
+            let average = checkpoint.state.engine[.average]
+            last.parameters = average.isEmpty ? checkpoint.state.engine.parameters : average
+            if !average.isEmpty { last.weights = .average }
             last.step = checkpoint.state.progress.step
             try last.write(to: folder.model, in: context.storage)
         }
@@ -142,16 +145,23 @@ extension TrainingRecorder: TrainerDelegate {
         }
     }
 
-    func evaluating(step: Int, score: EvaluationScore?) throws {
+    func evaluating(step: Int, score: ValidationScore?) throws {
         guard let score else { return keeper.enter("evaluating") }
         keeper.update(force: true) { status in
             status.phase = "training"
-            status.validationLoss = score.loss
-            status.bestValidationLoss = min(score.loss, status.bestValidationLoss ?? .infinity)
+            status.validationLoss = score.weights.loss
+            status.bestValidationLoss = min(score.better.loss, status.bestValidationLoss ?? .infinity)
         }
-        keeper.event(
-            .evaluated, .info,
-            "Validation at step \(step): \(fixed(score.loss, 4)) nats, \(fixed(score.bitsPerCharacter, 3)) bits per "
-                + "character.", ["STEP": String(step), "VAL_LOSS": fixed(score.loss, 6)])
+        var fields = ["STEP": String(step), "VAL_LOSS": fixed(score.weights.loss, 6)]
+        var words = Self.words(score.weights)
+        if let average = score.average {
+            fields["VAL_LOSS_AVERAGE"] = fixed(average.loss, 6)
+            words += "; the average of the weights: \(Self.words(average))"
+        }
+        keeper.event(.evaluated, .info, "Validation at step \(step): \(words).", fields)
+    }
+
+    private static func words(_ score: EvaluationScore) -> String {
+        "\(fixed(score.loss, 4)) nats, \(fixed(score.bitsPerCharacter, 3)) bits per character"
     }
 }

@@ -4,7 +4,7 @@
     .venv/bin/python record_pytorch.py
 
 Writes pytorch.json beside this file: for each cell its first parameters, and for each of its runs the batches, losses,
-gradient norms and last parameters. Floats are base64 of little-endian fp32, in the order of ParameterLayout.
+gradient norms and last parameters; of Adam's on streams also the average of the parameters. Floats are base64 of little-endian fp32, in the order of ParameterLayout.
 """
 
 import base64
@@ -30,6 +30,7 @@ RULES = {
     "sgd": dict(learningRate=0.3, beta1=0, beta2=0, epsilon=0, momentum=0.8, weightDecay=0.001),
 }
 CLIP = 0.2
+AVERAGE, EVERY = 0.8, 8
 
 
 class Model(torch.nn.Module):
@@ -67,9 +68,19 @@ def encode(floats):
     return base64.b64encode(floats.tobytes()).decode()
 
 
+def averaged(model):
+    # Its first update is a copy; the n-th after it is of the step (n + 1) * EVERY.
+    def move(average, parameter, n):
+        t = (int(n) + 1) * EVERY
+        return average + (1 - min(AVERAGE, (1 + t) / (10 + t)) ** EVERY) * (parameter - average)
+
+    return torch.optim.swa_utils.AveragedModel(model, avg_fn=move)
+
+
 def run(cell, kind, batching, first):
     model = Model(cell)
     torch.nn.utils.vector_to_parameters(torch.from_numpy(first.copy()), model.parameters())
+    average = averaged(model)
     rule = optimizer(kind, model.parameters())
     text = torch.tensor(TEXT)
     state, losses, norms, starts = None, [], [], []
@@ -86,13 +97,18 @@ def run(cell, kind, batching, first):
         losses.append(loss.item())
         rule.step()
         starts.append({"starts": begin, "resetsState": resets})
+        if len(losses) % EVERY == 0:
+            average.update_parameters(model)
     clipped = sum(n > CLIP for n in norms)
     print(f"{cell} {kind} {batching}: {losses[0]:.4f} -> {losses[-1]:.4f}, {clipped} of {STEPS} steps clipped")
     assert clipped > 5
-    return {
+    recorded = {
         "optimizer": kind, "batching": batching, "rule": RULES[kind], "batches": starts, "losses": losses,
         "norms": norms, "last": encode(model.flat()),
     }
+    if kind == "adam" and batching == "stream":
+        recorded["average"] = encode(average.module.flat())
+    return recorded
 
 
 torch.manual_seed(11)
@@ -104,7 +120,7 @@ for cell in CELLS:
     cells.append({"cell": cell, "first": encode(first), "runs": runs})
 recorded = {
     "torch": torch.__version__, "vocabularySize": V, "embeddingSize": E, "hiddenSize": H, "layerCount": L,
-    "sequenceLength": T, "clipNorm": CLIP, "text": TEXT, "cells": cells,
+    "sequenceLength": T, "clipNorm": CLIP, "weightAverage": AVERAGE, "text": TEXT, "cells": cells,
 }
 path = pathlib.Path(__file__).with_name("pytorch.json")
 path.write_text(json.dumps(recorded, separators=(",", ":")) + "\n")
