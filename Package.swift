@@ -193,6 +193,7 @@ let package = Package(
             dependencies: [
                 "CharnnCheckpoint", "CharnnCorpus", "CharnnEngine", "CharnnJobs", "CharnnModel", "CharnnPrograms",
                 "CharnnReports", "CharnnSpool", "CharnnStorage", "CharnnTestSupport", "CharnnTexts", "CharnnTraining",
+                "CharnnWords",
                 crypto, system,
             ]),
         .testTarget(

@@ -35,6 +35,7 @@ extension Model {
         if let step { metadata["step"] = String(step) }
         if let weights { metadata["weights"] = weights.rawValue }
         if let validationLoss { metadata["val_loss"] = String(validationLoss) }
+        if let fittedTemperature { metadata["temperature_fit"] = String(fittedTemperature) }
         if let corpusSHA256 { metadata["corpus_sha256"] = corpusSHA256 }
         return metadata
     }
@@ -104,6 +105,10 @@ extension Model {
             step: metadata["step"].flatMap(Int.init), weights: metadata["weights"].flatMap(WeightsKind.init),
             validationLoss: metadata["val_loss"].flatMap(Double.init),
             corpusSHA256: metadata["corpus_sha256"])
+        // Somebody else's file may say anything.
+        fittedTemperature = metadata["temperature_fit"].flatMap(Double.init).flatMap {
+            (0.01...100).contains($0) ? $0 : nil
+        }
     }
 
     /// The architecture that the tensors' shapes tell; metadata only adds what shapes cannot.

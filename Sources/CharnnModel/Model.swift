@@ -24,6 +24,9 @@ public struct Model: Sendable {
     public var weights: WeightsKind?
     /// Their validation loss, nats a character, where it was measured.
     public var validationLoss: Double?
+    /// The temperature that fits their probabilities best to the validation text, 1 where that is too short to tell; nil:
+    /// none was fitted. It is for scoring: texts are written at the temperature that is asked for.
+    public var fittedTemperature: Double?
     /// The SHA-256 of the encoded text that it was trained on, hexadecimal.
     public var corpusSHA256: String?
 

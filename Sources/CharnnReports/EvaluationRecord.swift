@@ -16,6 +16,8 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
     public var unknownCharacters: Int
     /// The mean negative log-likelihood, as PyTorch's `CrossEntropyLoss` gives it.
     public var natsPerCharacter: Double
+    /// The same at the temperature that was fitted to the model's validation text; nil: to none.
+    public var natsPerCharacterFitted: Double?
     /// The nats divided by ln 2.
     public var bitsPerCharacter: Double
     /// `exp` of the nats.
@@ -26,13 +28,14 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
     /// The figures are taken as they are, and must belong to each other.
     public init(
         model: String, corpus: [String], characters: Int, unknownCharacters: Int, natsPerCharacter: Double,
-        bitsPerCharacter: Double, perplexity: Double, warning: String?
+        natsPerCharacterFitted: Double? = nil, bitsPerCharacter: Double, perplexity: Double, warning: String?
     ) {
         self.model = model
         self.corpus = corpus
         self.characters = characters
         self.unknownCharacters = unknownCharacters
         self.natsPerCharacter = natsPerCharacter
+        self.natsPerCharacterFitted = natsPerCharacterFitted
         self.bitsPerCharacter = bitsPerCharacter
         self.perplexity = perplexity
         self.warning = warning
@@ -54,6 +57,7 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
             ("nats per character", fixed(natsPerCharacter, 4)), ("perplexity", fixed(perplexity, 3)),
             ("characters", grouped(characters)),
         ]
+        if let fitted = natsPerCharacterFitted { facts.insert(("at the fitted temperature", fixed(fitted, 4)), at: 4) }
         if unknownCharacters > 0 { facts.append(("outside the vocabulary, left out", grouped(unknownCharacters))) }
         if let warning { facts.append(("beware", warning)) }
         return facts

@@ -85,6 +85,9 @@ public struct JobPage {
                 record.best.map { ", step \(grouped($0.step))\($0.isAverage ? ", average of the weights" : "")" } ?? ""
             facts.append(("best validation", fixed(best, 3), "bits per character\(step)"))
         }
+        if let status, let loss = status.fittedValidationLoss, let temperature = status.fittedTemperature {
+            facts.append(("fitted", fixed(bits(loss), 3), "bits per character at temperature \(fixed(temperature, 2))"))
+        }
         if let score = record.scoredBits {
             let text = record.evaluation?.corpus.joined(separator: ", ") ?? ""
             facts.append(("score", fixed(score, 3), "bits per character of \(text)"))

@@ -59,7 +59,11 @@ public struct JobStatus: Codable, Sendable, Equatable {
     public var trainLoss: Double?
     public var validationLoss: Double?
     public var bestValidationLoss: Double?
-    /// The same of the text that it was asked to score.
+    /// The temperature that fits the best model to the validation text.
+    public var fittedTemperature: Double?
+    /// Its loss with each half of that text at the temperature that fits the other half.
+    public var fittedValidationLoss: Double?
+    /// The loss of the text that it was asked to score.
     public var evaluationLoss: Double?
     /// The SHA-256 of the characters of the validation text: losses compare only where it is the same.
     public var validationText: String?

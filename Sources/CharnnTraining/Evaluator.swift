@@ -7,10 +7,19 @@ public struct EvaluationScore: Hashable, Sendable {
     public var nats: Double
     /// The number of predicted characters.
     public var count: Int
+    /// `[2, temperatures]`, nats: the first half of the text and the second, at the further temperatures that were asked
+    /// for.
+    public var halves: [[Double]] = [[], []]
 
     public init(nats: Double, count: Int) {
         self.nats = nats
         self.count = count
+    }
+
+    /// What follows of a score at ``TemperatureFit/nodes``; nil: of another one, or of a text that is too short for it.
+    public var fit: TemperatureFit? {
+        guard count >= TemperatureFit.leastCharacters, halves[0].count == TemperatureFit.nodes.count else { return nil }
+        return TemperatureFit(halves: halves)
     }
 
     /// Nats a character.
@@ -72,16 +81,20 @@ public struct Evaluator {
 
     /// Scores the text.
     ///
-    /// - Parameter shouldStop: Asked about every `chunk` time steps.
+    /// - Parameters:
+    ///   - temperatures: Others beside 1 at which it is scored as well.
+    ///   - shouldStop: Asked about every `chunk` time steps.
     /// - Returns: nil if it was stopped, or if there is nothing to predict.
     public func score(
-        with engine: any Engine, shouldStop: () -> Bool = { false }
+        with engine: any Engine, temperatures: [Double] = [], shouldStop: () -> Bool = { false }
     ) throws(EngineError) -> EvaluationScore? {
         guard count > 0 else { return nil }
         let (pieces, warm, own, rest) = cut
         let scorer = try engine.makeScorer(streams: pieces)
         scorer.reset()
-        var nats = 0.0
+        var score = EvaluationScore(nats: 0, count: count)
+        score.halves = [[Double]](repeating: [Double](repeating: 0, count: temperatures.count), count: 2)
+        let middle = range.lowerBound + range.count / 2
         var position = 0
         for (length, scored) in [(warm, 0..<min(1, pieces)), (own, 0..<pieces), (rest, (pieces - 1)..<pieces)] {
             var left = length
@@ -89,15 +102,18 @@ public struct Evaluator {
                 if shouldStop() { return nil }
                 let starts = (0..<pieces).map { range.lowerBound + $0 * own + position }
                 let now = run(of: scored, starts, atMost: min(left, Self.chunk))
-                let sums = try scorer.score(text, starts: starts, length: now)
+                let sums = try scorer.score(
+                    text, starts: starts, length: now, temperatures: [1] + temperatures, observe: nil)
                 for piece in scored where leftOut?.contains(starts[piece] + 1) != true {
-                    nats += sums[piece]
+                    score.nats += sums[0][piece]
+                    let half = starts[piece] < middle ? 0 : 1
+                    for index in temperatures.indices { score.halves[half][index] += sums[index + 1][piece] }
                 }
                 position += now
                 left -= now
             }
         }
-        return EvaluationScore(nats: nats, count: count)
+        return score
     }
 
     /// How many steps can be scored together: up to one after which a character is left out, which is one by itself.

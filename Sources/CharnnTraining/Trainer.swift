@@ -23,8 +23,8 @@ public protocol TrainerDelegate: AnyObject {
     /// A row of metrics is complete.
     func record(_ row: MetricsRow) throws
 
-    /// The weights after `progress.step`, or their average, have the best validation loss so far.
-    func improved(_ progress: TrainingProgress, parameters: [Float]) throws
+    /// The weights after `progress.step`, or their average, have the best validation loss so far, which is `score`.
+    func improved(_ progress: TrainingProgress, parameters: [Float], score: EvaluationScore) throws
 
     /// A sample of text is due.
     ///
@@ -278,9 +278,14 @@ public final class Trainer {
 
     /// Scores the validation text with the weights and with their average; nil: it was stopped.
     private func validate(_ evaluator: Evaluator, _ shouldStop: () -> Bool) throws -> ValidationScore? {
-        guard let weights = try evaluator.score(with: engine, shouldStop: shouldStop) else { return nil }
+        func score() throws(EngineError) -> EvaluationScore? {
+            let isFitted = progress.fitsTemperature == true && evaluator.count >= TemperatureFit.leastCharacters
+            return try evaluator.score(
+                with: engine, temperatures: isFitted ? TemperatureFit.nodes : [], shouldStop: shouldStop)
+        }
+        guard let weights = try score() else { return nil }
         guard settings.hasAverage(after: progress.step) else { return ValidationScore(weights: weights) }
-        let average = try engine.withAverage { try evaluator.score(with: engine, shouldStop: shouldStop) }
+        let average = try engine.withAverage { try score() }
         return average.map { ValidationScore(weights: weights, average: $0) }
     }
 
@@ -301,7 +306,7 @@ public final class Trainer {
             let parameters =
                 try score.isAverageBetter ? engine.withAverage { try engine.parameters() } : engine.parameters()
             try requireFinite(parameters)
-            try delegate.improved(progress, parameters: parameters)
+            try delegate.improved(progress, parameters: parameters, score: score.better)
             return
         }
         progress.evaluationsWithoutBest += 1

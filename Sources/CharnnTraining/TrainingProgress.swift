@@ -59,6 +59,8 @@ public struct TrainingProgress: Hashable, Sendable, Codable {
     public var lossRows: LossRows?
     /// The step of the last row of metrics; rows behind it do not belong to this progress.
     public var lastRow = 0
+    /// Whether a temperature is fitted to the best model; nil in runs that version 0.1.0 began, whose models have none.
+    public var fitsTemperature: Bool? = true
     /// nats a character; nil before the first evaluation, or where there is no validation.
     public var bestValidationLoss: Double?
     /// The step of the best validation loss.

@@ -7,6 +7,7 @@ import CharnnSpool
 import CharnnStorage
 import CharnnTestSupport
 import CharnnTraining
+import CharnnWords
 import Foundation
 import Synchronization
 import SystemPackage
@@ -153,6 +154,60 @@ final class RenameLog: Sendable {
         #expect(try Model(reading: b.model, in: fixture.storage).parameters == state.engine[.average])
         #expect(try Model(reading: b.lastModel, in: fixture.storage).parameters == state.engine.parameters)
         #expect(try weights("c", "  weight_average: 0\n  val_fraction: 0\n") == [nil, nil])
+    }
+
+    private struct Evaluation: Decodable {
+        var natsPerCharacter: Double
+        var natsPerCharacterFitted: Double?
+    }
+
+    private func logits(of model: Model, _ text: String) throws -> [[Float]] {
+        let engine = try Engines().makeEngine(
+            EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
+        let predictor = try engine.makePredictor(streams: 1)
+        var row = [Float](repeating: 0, count: model.vocabulary.count)
+        return try text.unicodeScalars.map { scalar in
+            try predictor.advance([try #require(model.vocabulary.index(of: scalar.value))], logits: &row)
+            return row
+        }
+    }
+
+    @Test func `texts are scored at the temperature that fitted the model, too`() throws {
+        func run(_ job: String, _ keys: String) throws -> (Model, Evaluation) {
+            #expect(try fixture.run(job, JobFixture.training + keys + "evaluate:\n  corpus: text.txt\n") == .done)
+            let folder = fixture.output(job)
+            let decoder = JSONDecoder()
+            decoder.keyDecodingStrategy = .convertFromSnakeCase
+            return (
+                try Model(reading: folder.model, in: fixture.storage),
+                try decoder.decode(Evaluation.self, from: Data(fixture.bytes(folder.evaluation)))
+            )
+        }
+        let (model, evaluation) = try run("a", "  val_fraction: 0.2\n")
+        let temperature = try #require(model.fittedTemperature)
+        let status = try #require(fixture.output("a").status())
+        #expect(temperature != 1 && status.fittedTemperature == temperature)
+        let told = "At the temperature \(fixed(temperature, 3)), which fits it, the best model needs"
+        #expect(fixture.events.contains { $0.message.hasPrefix(told) })
+        // One after the other, as nothing else here reads a text.
+        let text = try fixture.text(fixture.corpora.appending("text.txt"))
+        let rows = try logits(of: model, text)
+        let symbols = text.unicodeScalars.compactMap { model.vocabulary.index(of: $0.value) }
+        func loss(_ temperature: Double) -> Double {
+            let losses = zip(rows, symbols.dropFirst()).map { row, target in
+                log(row.reduce(0) { $0 + exp((Double($1) - Double(row[Int(target)])) / temperature) })
+            }
+            return losses.reduce(0, +) / Double(losses.count)
+        }
+        #expect(abs(loss(1) - evaluation.natsPerCharacter) < 1e-3)
+        #expect(try abs(loss(temperature) - #require(evaluation.natsPerCharacterFitted)) < 1e-3)
+        #expect(loss(temperature) != loss(1))
+
+        // Of a short validation text, and of none.
+        let (short, scored) = try run("b", "  val_max_chars: 500\n")
+        #expect(short.fittedTemperature == 1 && scored.natsPerCharacterFitted == scored.natsPerCharacter)
+        let (none, unfitted) = try run("c", "  val_fraction: 0\n")
+        #expect(none.fittedTemperature == nil && unfitted.natsPerCharacterFitted == nil)
     }
 
     @Test func `resolved.yaml is a job file of the same job`() throws {

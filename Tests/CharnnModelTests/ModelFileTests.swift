@@ -19,6 +19,26 @@ import Testing
             validationLoss: 1.25, corpusSHA256: "ab")
     }
 
+    @Test func `which weights they are and what temperature fits them comes back, and nonsense is not believed`() throws
+    {
+        var model = model()
+        for (weights, temperature) in [(WeightsKind.average, 1.0625), (.raw, 1), (nil, nil)] {
+            (model.weights, model.fittedTemperature) = (weights, temperature)
+            try model.write(to: path, in: storage)
+            let read = try Model(reading: path, in: storage)
+            #expect(read.weights == weights && read.fittedTemperature == temperature)
+        }
+        for nonsense in ["nan", "-1", "0", "inf", "1e300", "warm"] {
+            var metadata = model.metadata
+            (metadata["temperature_fit"], metadata["weights"]) = (nonsense, nonsense)
+            try SafeTensors.write(
+                Model.sources(of: model.parameters, architecture: model.architecture), metadata: metadata, to: path,
+                in: storage)
+            let read = try Model(reading: path, in: storage)
+            #expect(read.weights == nil && read.fittedTemperature == nil)
+        }
+    }
+
     @Test(arguments: Cell.allCases, TextEncoding.allCases)
     func `a model that was written is read back the same`(cell: Cell, encoding: TextEncoding) throws {
         let model = model(cell, encoding: encoding)

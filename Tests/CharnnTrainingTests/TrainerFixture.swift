@@ -12,7 +12,9 @@ final class Recorder: TrainerDelegate {
     var stopsSamples = false
 
     func record(_ row: MetricsRow) { rows.append(row) }
-    func improved(_ progress: TrainingProgress, parameters: [Float]) { best.append((progress.step, parameters)) }
+    func improved(_ progress: TrainingProgress, parameters: [Float], score: EvaluationScore) {
+        best.append((progress.step, parameters))
+    }
     func sample(step: Int, engine: any Engine) -> Bool {
         samples.append(step)
         return !stopsSamples

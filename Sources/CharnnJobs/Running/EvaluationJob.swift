@@ -57,6 +57,9 @@ public struct ScoredText: Sendable {
     public var score: EvaluationScore
     /// Characters that the vocabulary lacks: how many there were.
     public var unknownCount: Int
+    /// The temperature that fitted the model's validation text, and the loss of this one at it, nats a character; nil: the
+    /// model knows of none.
+    public var fitted: (temperature: Double, loss: Double)?
 
     /// From this share of unknown characters on a score says little of its text.
     private static let warningShare = 0.1
@@ -64,11 +67,15 @@ public struct ScoredText: Sendable {
     /// `exp` of the loss.
     public var perplexity: Double { exp(score.loss) }
 
-    /// For people, three lines.
+    /// For people, three lines, and a fourth where a temperature was fitted to the model.
     public var summary: String {
         "\(fixed(score.loss, 4)) nats per character\n\(fixed(score.bitsPerCharacter, 4)) bits per character\n"
             + "perplexity \(fixed(perplexity, 4)) over \(grouped(score.count)) characters"
             + (unknownCount > 0 ? "; \(grouped(unknownCount)) outside the vocabulary are left out" : "")
+            + (fitted.map { fitted in
+                "\n\(fixed(fitted.loss, 4)) nats per character at the temperature \(fixed(fitted.temperature, 3)), which was "
+                    + "fitted to the model's validation text"
+            } ?? "")
     }
 
     /// Of how many characters the score is, where it is not of all: words before the text's name.
@@ -94,8 +101,8 @@ public struct ScoredText: Sendable {
     public func report(model: String, corpus: [String]) -> [UInt8] {
         EvaluationRecord(
             model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
-            natsPerCharacter: score.loss, bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity,
-            warning: warning
+            natsPerCharacter: score.loss, natsPerCharacterFitted: fitted?.loss,
+            bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity, warning: warning
         ).bytes
     }
 }
@@ -138,7 +145,12 @@ public enum Scoring {
         guard evaluator.count > 0 else {
             throw EvaluateSection.nothingToScore(in: origin.paths)
         }
-        guard let score = try evaluator.score(with: engine, shouldStop: shouldStop) else { return nil }
-        return ScoredText(score: score, unknownCount: unknown.count)
+        let temperature = model.fittedTemperature
+        let found = try evaluator.score(
+            with: engine, temperatures: temperature.map { [$0] } ?? [], shouldStop: shouldStop)
+        guard let score = found else { return nil }
+        return ScoredText(
+            score: score, unknownCount: unknown.count,
+            fitted: temperature.map { ($0, (score.halves[0][0] + score.halves[1][0]) / Double(score.count)) })
     }
 }

@@ -51,6 +51,7 @@ struct TrainingJob {
         let end = try trainer.run(while: context.pause)
         if case .paused = end { throw context.paused() }
         if end == .stoppedEarly { tellOfEarlyStop(trainer.progress) }
+        tellOfFit()
         try recorder.synchronize()
         return try finish(trainer.progress, preparation)
     }
@@ -107,6 +108,17 @@ struct TrainingJob {
             .stoppedEarly, .notice,
             "Stopped early at step \(progress.step): \(progress.evaluationsWithoutBest) evaluations without a "
                 + "better validation loss.", ["STEP": String(progress.step)])
+    }
+
+    private func tellOfFit() {
+        guard let temperature = keeper.status.fittedTemperature, let loss = keeper.status.fittedValidationLoss
+        else { return }
+        keeper.event(
+            .evaluated, .info,
+            "At the temperature \(fixed(temperature, 3)), which fits it, the best model needs \(fixed(loss, 4)) nats, "
+                + "\(fixed(bits(loss), 3)) bits per character; each half of the validation text was scored at the "
+                + "temperature of the other.",
+            ["TEMPERATURE": fixed(temperature, 6), "VAL_LOSS_FITTED": fixed(loss, 6)])
     }
 
     /// Writes the last weights and makes sure of the best.

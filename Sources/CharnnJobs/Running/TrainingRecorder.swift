@@ -72,10 +72,17 @@ extension TrainingRecorder: TrainerDelegate {
                 + "\(left).", fields)
     }
 
-    func improved(_ progress: TrainingProgress, parameters: [Float]) throws {
+    func improved(_ progress: TrainingProgress, parameters: [Float], score: EvaluationScore) throws {
         var better = model
         better.parameters = parameters
         better.weights = progress.isBestAverage.map { $0 ? .average : .raw }
+        if progress.fitsTemperature == true {
+            better.fittedTemperature = score.fit?.temperature ?? 1
+            keeper.update { status in
+                status.fittedTemperature = score.fit?.temperature
+                status.fittedValidationLoss = score.fit.map { $0.nats / Double(score.count) }
+            }
+        }
         better.step = progress.step
         better.validationLoss = progress.bestValidationLoss
         try best.replace(with: better)

@@ -62,6 +62,7 @@ struct Show: ParsableCommand {
             ("loss", status.trainLoss.map { Self.loss($0) }),
             ("validation", status.validationLoss.map { Self.loss($0) }),
             ("best", status.bestValidationLoss.map { Self.loss($0) }),
+            ("fitted", status.fittedValidationLoss.map { Self.fitted($0, status.fittedTemperature) }),
             ("score", status.evaluationLoss.map { Self.loss($0) }),
             ("speed", status.charactersPerSecond.map { "\(grouped($0)) characters/s" }),
             ("left", state == .active ? status.secondsLeft.map(duration) : nil),
@@ -93,5 +94,9 @@ struct Show: ParsableCommand {
 
     private static func loss(_ nats: Double) -> String {
         "\(fixed(nats, 4)) nats, \(fixed(bits(nats), 3)) bits/char"
+    }
+
+    private static func fitted(_ nats: Double, _ temperature: Double?) -> String {
+        loss(nats) + (temperature.map { " at temperature \(fixed($0, 3))" } ?? "")
     }
 }
