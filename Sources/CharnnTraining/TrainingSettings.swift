@@ -70,6 +70,10 @@ public struct TrainingSettings: Hashable, Sendable {
     public var checkpointEvery = CheckpointInterval.seconds(300)
     /// Evaluations without a better validation loss after which training ends; nil: never.
     public var earlyStop: Int?
+    /// The share of all steps before which no evaluation counts for that.
+    public var earlyStopAfter = 0.0
+    /// Whether a checkpoint is saved before the first step, since it has what was chosen for the run.
+    public var savesBeforeFirstStep = false
 
     public init() {}
 }

@@ -69,7 +69,7 @@ import Testing
     }
 
     @Test func `a run goes on with the settings that it began with, whichever key it lacks`() throws {
-        let section = try #require(try parse("train: {corpus: \"a\\nseed=9\"}\n").train)
+        let section = try #require(try parse("train: {corpus: \"a\\nseed=9\", batch_size: 64}\n").train)
         let text = RunIdentity.text(section, architecture: section.architecture(vocabularySize: 9), encoding: .utf8)
         try RunIdentity.check(text, against: text, remedy: "")
         func message(_ saved: String) -> String? {
@@ -263,6 +263,7 @@ extension KeyTests {
           checkpoint_every: 250
           keep_checkpoints: 5
           early_stop: 3
+          early_stop_after: 0.25
         generate:
           - prompt: "no\t\"\\ \x01\n"
             length: 20
@@ -332,6 +333,7 @@ extension KeyTests {
           checkpoint_every: 250
           keep_checkpoints: 5
           early_stop: 3
+          early_stop_after: 0.25
         generate:
           - model: null
             prompt: "no\t\"\\ \x01\n"
@@ -386,9 +388,9 @@ extension KeyTests {
           num_layers: 2
           embedding_size: 512
           dropout: 0.5
-          epochs: 2
+          epochs: auto
           seq_length: 100
-          batch_size: 64
+          batch_size: auto
           batching: stream
           stride: 100
           optimizer: adam
@@ -397,7 +399,7 @@ extension KeyTests {
           momentum: 0.0
           weight_decay: 0.0
           lr: 0.002
-          lr_schedule: constant
+          lr_schedule: auto
           warmup_steps: 0
           lr_min: 0.0
           lr_step_every: 10
@@ -413,6 +415,7 @@ extension KeyTests {
           checkpoint_every: 300.0s
           keep_checkpoints: 2
           early_stop: null
+          early_stop_after: null
         generate:
           - model: null
             prompt: ""

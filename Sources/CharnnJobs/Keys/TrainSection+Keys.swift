@@ -60,13 +60,18 @@ extension TrainSection: KeyedSection {
     ]
 
     private static let batches: [Key<TrainSection>] = [
-        Key("epochs", \.settings.epochs, .integer(in: 1...1_000_000), "How often the text is gone through."),
+        Key(
+            "epochs", chosen: \.epochs, .integer(in: 1...1_000_000), before: "2",
+            """
+            How often the text is gone through. `auto`: from the length of the text, see below; the rate then falls as a \
+            cosine, and training ends early where nothing gets better.
+            """),
         Key(
             "seq_length", \.settings.sequenceLength, .integer(in: 1...large), identity: .otherRun(place: 11),
             "Characters of a sequence, over which gradients flow back."),
         Key(
-            "batch_size", \.settings.batchSize, .integer(in: 1...large), identity: .otherRun(place: 12),
-            "Sequences side by side."),
+            "batch_size", chosen: \.batchSize, .integer(in: 1...large), identity: .otherRun(place: 12), before: "64",
+            "Sequences side by side. `auto`: 64, and less for short texts."),
         Key(
             "batching", \.settings.batching, .choice, identity: .otherRun(place: 13),
             "`stream`: the state is carried along the text; `windows`: independent windows."),
@@ -101,8 +106,11 @@ extension TrainSection: KeyedSection {
             kept.
             """),
         Key(
-            "lr_schedule", \.settings.schedule, .choice,
-            "`constant`, `cosine` (ends at the last step), `step` or `plateau`."),
+            "lr_schedule", chosen: \.schedule, .choice, before: "constant",
+            """
+            `constant`, `cosine` (ends at the last step), `step` or `plateau`. `auto`: `cosine` where `epochs` are chosen, \
+            else `constant`.
+            """),
         Key(
             "warmup_steps", \.settings.warmupSteps, .integer(in: 0...large),
             "Steps over which the rate rises to `lr`."),
@@ -123,7 +131,7 @@ extension TrainSection: KeyedSection {
             "The largest global norm of the gradient; 0: off."),
         Key(
             "weight_average", \.settings.weightAverage, .number(.fraction),
-            identity: .otherRun(place: 17, before: "0.0"),
+            identity: .otherRun(place: 17), before: "0.0",
             """
             How slowly an average of the weights follows them. It is validated beside them, and the better of the two is \
             the model; without validation the average is. 0: off.
@@ -148,7 +156,7 @@ extension TrainSection: KeyedSection {
     private static let occasions: [Key<TrainSection>] = [
         Key(
             "eval_every", optional: \.settings.evaluateEvery, .integer(in: 1...large), default: .words("each epoch"),
-            "Steps between two validations."),
+            "Steps between two validations. Where `epochs` are chosen there are at most about 40 of them."),
         Key(
             "sample_every", optional: \.settings.sampleEvery, .integer(in: 0...large), default: .words("each epoch"),
             "Steps between two samples; 0: never."),
@@ -159,8 +167,13 @@ extension TrainSection: KeyedSection {
             "A duration, or a number of steps."),
         Key("keep_checkpoints", \.keepCheckpoints, .integer(in: 1...1000), "So many are kept."),
         Key(
-            "early_stop", optional: \.settings.earlyStop, .integer(in: 1...large), default: .words("none"),
-            "End after so many evaluations without a better validation loss."),
+            "early_stop", optional: \.earlyStop, .integer(in: 0...large),
+            default: .words("none, or `8` where `epochs` are chosen"),
+            "End after so many evaluations without a better validation loss; 0: never."),
+        Key(
+            "early_stop_after", optional: \.earlyStopAfter, .number(.fraction),
+            default: .words("`0`, or `0.6` where `early_stop` is chosen"),
+            "The part of all steps before which no evaluation counts for `early_stop`."),
     ]
 }
 

@@ -20,13 +20,15 @@ import SystemPackage
 ///    `resolved.yaml` wait until it is certain that the run goes on.
 /// 2. Device, precision and plan of the first attempt are kept for all others, where they can be had.
 struct TrainingPreparation {
-    /// As the run has it: where it goes on, its defaults are those of its beginning.
+    /// As the run has it, with all that its file leaves open chosen; where it goes on, as at its beginning.
     let section: TrainSection
     let corpus: EncodedCorpus
     /// Sizes, vocabulary and the text's checksum, with the weights to begin with.
     let model: Model
     /// As ``RunIdentity`` has it, for all checkpoints of this attempt.
     let identity: String
+    /// What was chosen for the run, likewise.
+    let choices: [String: String]?
     /// With weights, moments and streams' state of the checkpoint, or of a new run.
     let engine: any Engine
     let split: ValidationSplit
@@ -44,8 +46,8 @@ struct TrainingPreparation {
         let (folder, remedy) = (context.folder, context.environment.startingAnew)
         try context.storage.createDirectories(folder.path, mode: 0o750)
         let (newest, damaged) = try folder.checkpoints.newest()
-        let section = try newest.map { try asked.goingOn(from: $0.identity) } ?? asked
-        let engines = EnginePreparation(context: context, section: section)
+        var section = try newest.map { try asked.goingOn(from: $0.identity, choices: $0.choices) } ?? asked
+        var engines = EnginePreparation(context: context, section: section)
         try engines.requireEngine(resuming: newest)
         // Before anything of the run that the folder holds is changed.
         if let newest { try RunIdentity.check(section, against: newest, remedy: remedy) }
@@ -63,6 +65,12 @@ struct TrainingPreparation {
         }
         let corpus = try TextPreparation(context: context, section: section)
             .encodedCorpus(base, resuming: checkpoint?.model)
+        split = ValidationSplit(
+            count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
+        let open = section
+        section = try open.choosing(characters: split.training.count)
+        choices = checkpoint.map(\.choices) ?? open.choices(in: section)
+        engines = EnginePreparation(context: context, section: section)
         var model = Self.freshModel(section, base, corpus)
         try context.inspectReadings(trained: Alphabet(model))
         identity = RunIdentity.text(section, architecture: model.architecture, encoding: corpus.encoding)
@@ -77,8 +85,6 @@ struct TrainingPreparation {
         engine = try engines.makeEngine(model, resuming: checkpoint)
         // Moments and the streams' state, too; the parameters alone would begin a new run.
         if let checkpoint { try engine.install(checkpoint.state.engine) }
-        split = ValidationSplit(
-            count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
         plan = try BatchPlan(count: split.training.count, settings: section.settings)
         progress = checkpoint?.state.progress ?? TrainingProgress()
         (isResumed, metricsSHA256) = (checkpoint != nil, checkpoint?.files[TrainingRecorder.metricsName])
