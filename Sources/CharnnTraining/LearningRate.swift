@@ -15,7 +15,7 @@ extension TrainingSettings {
             return learningRate
         case .cosine:
             let start = max(warmupSteps, restart)
-            let total = max(1, epochs * stepsPerEpoch - start)
+            let total = max(1, totalSteps(perEpoch: stepsPerEpoch) - start)
             let done = Double(step - 1 - start) / Double(total)
             return leastLearningRate + (learningRate - leastLearningRate) * (1 + cos(.pi * min(1, done))) / 2
         case .step:

@@ -166,16 +166,7 @@ public final class Trainer {
     }
 
     /// The step of a number, from 1.
-    func step(_ number: Int) -> TrainingStep {
-        let (epoch, index) = (number - 1).quotientAndRemainder(dividingBy: plan.stepsPerEpoch)
-        return TrainingStep(
-            number: number, starts: plan.starts(epoch: epoch, step: index), sequenceLength: settings.sequenceLength,
-            resetsState: plan.resetsState(step: index),
-            optimizer: OptimizerStep(
-                settings.optimizer, learningRate: learningRate(number), clipNorm: settings.clipNorm,
-                updateNumber: number, averageRate: settings.averageRate(step: number)),
-            seed: settings.seed)
-    }
+    func step(_ number: Int) -> TrainingStep { plan.step(number, learningRate: learningRate(number)) }
 
     private func learningRate(_ number: Int) -> Double {
         settings.learningRate(

@@ -30,6 +30,8 @@ public struct TrainingSettings: Hashable, Sendable {
     /// How often the training part of the text is gone through. With ``BatchPlan/stepsPerEpoch`` it gives the length of
     /// the run, and so where a cosine ends.
     public var epochs = 2
+    /// The most steps, whatever the epochs come to; nil: as many as they do.
+    public var mostSteps: Int?
     /// `T`: characters that a step reads of each stream, and the reach of backpropagation through time.
     public var sequenceLength = 100
     /// `B`: streams or windows that a step reads side by side.

@@ -3,6 +3,7 @@ import CharnnEngine
 import CharnnSpool
 import CharnnStorage
 import CharnnTraining
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -102,6 +103,68 @@ import Testing
         try fixture.storage.replace(fixture.corpora.appending("text.txt"), with: Array("to be or not".utf8))
         #expect(try fixture.run("b", Self.open.replacing("seq_length: 20", with: "seq_length: 4")) == .done)
         #expect(try resolved("b").batchSize == 2)
+    }
+
+    // MARK: - Budget
+
+    @Test func `as many steps fit into a time as cost with their evaluations and samples no more`() {
+        var settings = TrainingSettings()
+        (settings.evaluateEvery, settings.sampleEvery) = (100, 50)
+        let costs = BudgetTrial.Costs(step: 0.5, evaluation: 10, sample: 1)
+        func steps(_ seconds: Double, atMost limit: Int = 10_000) -> Int {
+            costs.steps(in: seconds, atMost: limit, settings, perEpoch: 70)
+        }
+        // 50 s of steps, an evaluation and two samples for each hundred.
+        #expect(steps(620) == 1000 && steps(619.9) == 999 && steps(620, atMost: 300) == 300)
+        // The last step has an evaluation, too.
+        #expect(steps(635.4) == 1010 && steps(5) == 0)
+        (settings.evaluateEvery, settings.sampleEvery) = (nil, 0)
+        #expect(costs.steps(in: 45, atMost: 10_000, settings, perEpoch: 70) == 70)
+    }
+
+    /// The time is that of a clock that goes on by the same at every question.
+    private func run(_ name: String, _ job: String) throws -> WorkerExit {
+        let time = Mutex(0.0)
+        let clock = SpoolClock(
+            monotonic: {
+                time.withLock {
+                    $0 += 0.01
+                    return $0
+                }
+            }, wall: SpoolClock.system.wall)
+        return try fixture.run(name, job, clock: clock)
+    }
+
+    @Test func `a budget is measured once, and the run is one of so many steps`() throws {
+        let job = JobFixture.training.replacing("epochs: 3", with: "epochs: 900") + "  budget: 20s\n"
+        fixture.onEvent = { [fixture] in if $0.kind == .checkpointSaved { fixture.stop.set() } }
+        #expect(try run("a", job) == .checkpointed)
+        fixture.onEvent = nil
+        let saved = try checkpoint("a")
+        let steps = try #require(saved.choices?["max_steps"].flatMap { Int($0) })
+        #expect(saved.state.progress.step == 0 && steps >= 100 && steps < 900 * 90)
+        #expect(try run("a", job) == .done)
+        let status = try #require(fixture.output("a").status())
+        #expect(status.step == steps && status.totalSteps == steps)
+        let used = try resolved("a")
+        #expect(used.budget == nil && used.maxSteps == steps)
+        // What the trial learned is gone: the run is that of its steps.
+        let asked = JobFixture.training.replacing("epochs: 3", with: "epochs: 900\n  max_steps: \(steps)")
+        #expect(try fixture.run("b", asked) == .done)
+        #expect(try fixture.bytes(fixture.output("a").model) == fixture.bytes(fixture.output("b").model))
+    }
+
+    @Test func `a budget that is no training is refused with what it is enough for`() throws {
+        let job = JobFixture.training.replacing("epochs: 3", with: "epochs: 900") + "  budget: 1s\n"
+        #expect(try run("a", job) == .badJob)
+        let reason = try #require(fixture.output("a").status()?.reason)
+        #expect(reason.contains("train.budget: 1 s is enough for") && reason.contains("100 is the least"))
+    }
+
+    @Test func `a budget that comes later is told to do nothing`() throws {
+        #expect(try fixture.run("a", JobFixture.training) == .done)
+        #expect(try fixture.run("a", JobFixture.training + "  budget: 1h\n") == .done)
+        #expect(fixture.events.contains { $0.message.hasPrefix("budget: counts from the first step") })
     }
 
     @Test func `a guess is told`() throws {

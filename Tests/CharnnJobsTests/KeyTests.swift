@@ -238,6 +238,8 @@ extension KeyTests {
           embedding_size: 16
           dropout: 0
           epochs: 5
+          max_steps: 1_000_000
+          budget: 6h
           seq_length: 50
           batch_size: 32
           batching: windows
@@ -307,6 +309,8 @@ extension KeyTests {
           embedding_size: 16
           dropout: 0.0
           epochs: 5
+          max_steps: 1000000
+          budget: 21600.0s
           seq_length: 50
           batch_size: 32
           batching: windows
@@ -389,6 +393,8 @@ extension KeyTests {
           embedding_size: 512
           dropout: 0.5
           epochs: auto
+          max_steps: null
+          budget: null
           seq_length: 100
           batch_size: auto
           batching: stream

@@ -114,6 +114,10 @@ public struct TrainSection: Sendable, Equatable {
     public var epochs: Int?
     /// Likewise.
     public var batchSize: Int?
+    /// nil: as many as the epochs come to, or as the budget has time for.
+    public var maxSteps: Int?
+    /// Seconds; nil: none.
+    public var budget: Double?
     /// nil: a cosine where the epochs are chosen, else constant.
     public var schedule: LearningRateSchedule?
     /// 0: never; nil: chosen where the epochs are, else never.

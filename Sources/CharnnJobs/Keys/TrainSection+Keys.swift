@@ -67,6 +67,15 @@ extension TrainSection: KeyedSection {
             cosine, and training ends early where nothing gets better.
             """),
         Key(
+            "max_steps", optional: \.maxSteps, .integer(in: 1...Int.max), default: .words("none"),
+            "The most steps, whatever `epochs` come to."),
+        Key(
+            "budget", optional: \.budget, .duration, default: .words("none"),
+            """
+            As many steps as fit into this time, such as `6h`, with their evaluations and samples; waiting does not count. It is \
+            measured by 40 steps before the first and kept as `max_steps`; where `epochs` come to fewer they count.
+            """),
+        Key(
             "seq_length", \.settings.sequenceLength, .integer(in: 1...large), identity: .otherRun(place: 11),
             "Characters of a sequence, over which gradients flow back."),
         Key(

@@ -7,13 +7,14 @@ public import CharnnTraining
 extension TrainSection {
     /// Keys whose values are chosen where the file leaves them open.
     private static let choosable = [
-        "epochs", "batch_size", "lr_schedule", "eval_every", "early_stop", "early_stop_after",
+        "epochs", "batch_size", "max_steps", "lr_schedule", "eval_every", "early_stop", "early_stop_after",
     ]
 
     /// Takes what the file says of them over into the settings.
     mutating func useWhatIsGiven() {
         settings.epochs = epochs ?? settings.epochs
         settings.batchSize = batchSize ?? settings.batchSize
+        settings.mostSteps = maxSteps
         settings.schedule = schedule ?? .constant
         settings.earlyStop = earlyStop.flatMap { $0 > 0 ? $0 : nil }
         settings.earlyStopAfter = earlyStopAfter ?? 0
@@ -38,7 +39,7 @@ extension TrainSection {
         }
         section.schedule = section.schedule ?? .constant
         section.useWhatIsGiven()
-        section.settings.savesBeforeFirstStep = epochs == nil || batchSize == nil
+        section.settings.savesBeforeFirstStep = epochs == nil || batchSize == nil || budget != nil
         return section
     }
 
@@ -51,6 +52,14 @@ extension TrainSection {
             earlyStop = AutomaticSettings.earlyStop.evaluations
             earlyStopAfter = earlyStopAfter ?? AutomaticSettings.earlyStop.after
         }
+    }
+
+    /// The section with so many steps at most in place of its budget: the run is one of that length from now on.
+    func limited(to steps: Int) -> TrainSection {
+        var section = self
+        (section.budget, section.maxSteps) = (nil, steps)
+        section.useWhatIsGiven()
+        return section
     }
 
     /// What was chosen, by key, in the words of `resolved.yaml`.
@@ -73,6 +82,8 @@ extension TrainSection {
             let name = key.description.name
             if let choice = choices?[name], key.isNothing(self) {
                 try Self.section.set(name, to: choice, in: &section)
+                // What was measured by it counts.
+                if name == "max_steps" { section.budget = nil }
             } else if choices == nil, !given.contains(name), let before = key.before,
                 then.first(where: { $0.key == name })?.value ?? before == before
             {

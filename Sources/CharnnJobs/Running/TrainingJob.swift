@@ -22,9 +22,6 @@ struct TrainingJob {
     private var folder: JobFolder { context.folder }
     private var keeper: StatusKeeper { context.keeper }
 
-    /// From where on it pays to measure first how steps are done fastest, which takes about fifty of them.
-    private static let stepsWorthAPlan = 5000
-
     init(_ context: JobContext, _ section: TrainSection) {
         self.context = context
         asked = section
@@ -41,12 +38,6 @@ struct TrainingJob {
         let trainer = try Trainer(
             engine: engine, text: preparation.corpus.text, split: preparation.split, settings: section.settings,
             progress: preparation.progress, delegate: recorder, now: context.clock.monotonic)
-        // A run that goes on follows the plan of its beginning, for the bits depend on it.
-        if !preparation.isResumed {
-            try engine.findPlan(
-                streams: section.settings.batchSize, sequenceLength: section.settings.sequenceLength,
-                measuring: trainer.totalSteps < Self.stepsWorthAPlan ? .none : .kept)
-        }
         try announce(trainer, preparation)
         let end = try trainer.run(while: context.pause)
         if case .paused = end { throw context.paused() }
@@ -71,7 +62,7 @@ struct TrainingJob {
             status.step = trainer.progress.step
             status.totalSteps = trainer.totalSteps
             status.epoch = trainer.progress.step / trainer.stepsPerEpoch
-            status.totalEpochs = section.settings.epochs
+            status.totalEpochs = (trainer.totalSteps + trainer.stepsPerEpoch - 1) / trainer.stepsPerEpoch
             status.bestValidationLoss = trainer.progress.bestValidationLoss
             status.validationText = split.validation.count > 1 ? corpus.sha256(of: split.validation) : nil
         }

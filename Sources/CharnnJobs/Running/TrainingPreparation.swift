@@ -69,7 +69,6 @@ struct TrainingPreparation {
             count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
         let open = section
         section = try open.choosing(characters: split.training.count)
-        choices = checkpoint.map(\.choices) ?? open.choices(in: section)
         engines = EnginePreparation(context: context, section: section)
         var model = Self.freshModel(section, base, corpus)
         try context.inspectReadings(trained: Alphabet(model))
@@ -85,10 +84,45 @@ struct TrainingPreparation {
         engine = try engines.makeEngine(model, resuming: checkpoint)
         // Moments and the streams' state, too; the parameters alone would begin a new run.
         if let checkpoint { try engine.install(checkpoint.state.engine) }
+        if checkpoint == nil {
+            section = try Self.prepared(section, engine, corpus.text, split, context)
+        } else if section.budget != nil {
+            section = try Self.withoutBudget(section, context)
+        }
+        choices = checkpoint.map(\.choices) ?? open.choices(in: section)
         plan = try BatchPlan(count: split.training.count, settings: section.settings)
         progress = checkpoint?.state.progress ?? TrainingProgress()
         (isResumed, metricsSHA256) = (checkpoint != nil, checkpoint?.files[TrainingRecorder.metricsName])
         (self.section, self.corpus, self.model, self.best) = (section, corpus, model, best)
+    }
+
+    /// What is measured before the first step: how steps are done fastest, and how many fit into the budget.
+    private static func prepared(
+        _ section: TrainSection, _ engine: any Engine, _ text: SymbolText, _ split: ValidationSplit,
+        _ context: JobContext
+    ) throws -> TrainSection {
+        let settings = section.settings
+        let plan = try BatchPlan(count: split.training.count, settings: settings)
+        // A run that goes on follows the plan of its beginning, for the bits depend on it.
+        try engine.findPlan(
+            streams: settings.batchSize, sequenceLength: settings.sequenceLength,
+            measuring: plan.totalSteps < stepsWorthAPlan ? .none : .kept)
+        guard let budget = section.budget else { return section }
+        let trial = BudgetTrial(
+            context: context, engine: engine, text: text, split: split, settings: settings, plan: plan)
+        return section.limited(to: try trial.steps(in: budget))
+    }
+
+    /// From where on it pays to measure first how steps are done fastest, which takes about fifty of them.
+    private static let stepsWorthAPlan = 5000
+
+    private static func withoutBudget(_ section: TrainSection, _ context: JobContext) throws -> TrainSection {
+        context.keeper.warn(
+            "budget: counts from the first step of a run on, and this one began without it; max_steps ends it at a step."
+        )
+        var section = section
+        section.budget = nil
+        return section
     }
 
     /// The model that a new run begins with.

@@ -22,6 +22,7 @@ final class TrainingRecorder {
     private let identity: String
     private let choices: [String: String]?
     private let totalSteps: Int
+    private let stepsPerEpoch: Int
     private let best: BestModel
     private let metrics: MetricsFile
     /// For looking at only: nil where it cannot be written.
@@ -39,7 +40,8 @@ final class TrainingRecorder {
     init(_ context: JobContext, _ preparation: TrainingPreparation) throws {
         (section, model, engine) = (preparation.section, preparation.model, preparation.engine)
         (identity, choices) = (preparation.identity, preparation.choices)
-        (best, totalSteps) = (preparation.best, preparation.plan.totalSteps)
+        (totalSteps, stepsPerEpoch) = (preparation.plan.totalSteps, preparation.plan.stepsPerEpoch)
+        best = preparation.best
         self.context = context
         let (folder, progress) = (context.folder, preparation.progress)
         metrics = try MetricsFile(folder.metrics, keepingRowsTo: progress.lastRow, in: context.storage)
@@ -148,7 +150,7 @@ extension TrainingRecorder: TrainerDelegate {
         keeper.update { status in
             status.phase = "training"
             status.step = progress.step
-            status.epoch = totalSteps > 0 ? progress.step * section.settings.epochs / totalSteps : nil
+            status.epoch = progress.step / stepsPerEpoch
             status.trainLoss = progress.lastTrainLoss
             status.charactersPerSecond = charactersPerSecond
             status.secondsLeft = charactersPerSecond.map { Double(totalSteps - progress.step) * stepSize / $0 }
