@@ -49,6 +49,13 @@ public struct Architecture: Hashable, Sendable {
         layerCount <= 1 << 16 && [vocabularySize, embeddingSize, hiddenSize].allSatisfy { $0 <= 1 << 40 }
     }
 
+    /// The same network for reading and writing, where nothing is dropped.
+    public var withoutDropout: Architecture {
+        var architecture = self
+        architecture.dropout = 0
+        return architecture
+    }
+
     /// The width of what a layer reads: `E` for the first, `H` for the others.
     public func inputSize(ofLayer layer: Int) -> Int { layer == 0 ? embeddingSize : hiddenSize }
 }
