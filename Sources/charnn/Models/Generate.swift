@@ -203,8 +203,9 @@ struct Evaluate: ParsableCommand {
         abstract: "Score a text with a model: nats and bits per character, perplexity.",
         discussion: """
             Example:
-              charnn evaluate demo /usr/share/common-licenses/GPL-2 --unknown replace
-              charnn evaluate demo /usr/share/common-licenses/GPL-2 --unknown replace --adapt dynamic
+              cp /usr/share/common-licenses/GPL-2 old.txt
+              charnn evaluate demo old.txt --unknown replace
+              charnn evaluate demo old.txt --unknown replace --adapt dynamic
             """)
 
     @OptionGroup var model: ModelArgument
