@@ -42,8 +42,7 @@ struct JobFiles {
         let bytes = try storage.contents(of: layout.jobFile(of: job), limit: SpoolKeeper.largestFile) ?? []
         // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
         let copy = try freeCopy(sequence, in: state)
-        let writing = try storage.create(copy, mode: 0o640)
-        if let reader { try Privacy.close(file: copy, to: reader, on: storage) }
+        let writing = try Privacy.create(copy, onlyFor: reader, on: storage)
         try writing.append(bytes)
         try writing.synchronize()
         try storage.rename(copy, to: layout.file(file, in: state), replacing: false)
