@@ -91,6 +91,11 @@ struct CallSites {
             "CharnnSpool/SpoolClient+Asking.swift", "while clock.monotonic() < end",
             "whoever asks looks whether a daemon that works meanwhile has taken the request; it is on disk already"
         ),
+        (
+            "CharnnSpool/SpoolFinding.swift", "storage.setAccessList(list, of: path)",
+            "`charnn fsck` gives a directory its access list again, as each start of a daemon does; what a crash takes of it "
+                + "is found missing again"
+        ),
         // The process at a run outside the queue, which no power failure outlives.
         (
             "CharnnSpool/ProcessIdentity.swift", "storage.open(path, beneath: nil).read(at: 0, count: 4096)",

@@ -28,6 +28,7 @@ extension Scenario {
             }
         ).acting { night in
             night.turn()
+            _ = try? night.client.why("a")
             // Each of them waits, and that is recorded.
             night.runNext()
             night.turn()

@@ -14,7 +14,7 @@ public import SystemPackage
 /// 3. A rename that replaces, and the rename of a directory, is one change: old or new. A rename that must not replace
 ///    is a new name and then the loss of the old one, as on file systems without `RENAME_NOREPLACE`: old, both or new.
 /// 4. After a failed sync of a file the pages count as clean: later syncs succeed and do nothing for them.
-/// 5. Rights are on disk at once.
+/// 5. Permission bits are on disk at once, an access list after the next sync of what it is of.
 public struct DiskImage: Sendable {
     /// A name as a file system compares it: by its bytes, where strings are the same in either form of Unicode.
     struct Name: Hashable, Comparable, Sendable {
