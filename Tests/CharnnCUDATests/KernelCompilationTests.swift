@@ -12,7 +12,8 @@ private let kernels: Set<String> = {
     var names: Set = [
         Kernel.probe.name, Kernel.gather.name, Kernel.scores.name, Kernel.dropoutGradient.name, Kernel.reduce.name,
         Kernel.bias.name,
-        Kernel.pack.name, Kernel.gradientNorm.name, Kernel.conclude.name, Kernel.update.name, Kernel.commit.name,
+        Kernel.pack.name, Kernel.gradientNorm.name, Kernel.conclude.name, Kernel.update.name, Kernel.exchange.name,
+        Kernel.commit.name,
     ]
     for kind in [ProductKind.floatNT, .floatNN, .floatTN] { names.insert(Kernel.product(kind, isWide: false).name) }
     for kind in [ProductKind.halfNT, .halfTN] {

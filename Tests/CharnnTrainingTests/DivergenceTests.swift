@@ -48,8 +48,8 @@ import Testing
         #expect(Run.vocabularySize == 14)
         #expect(error?.description.contains("guessing among 14 characters loses 2.64;") == true)
         #expect(recorder.rows.allSatisfy { $0.trainLoss?.isFinite == true })
-        let validation = recorder.rows.compactMap(\.validationLoss)
-        #expect(recorder.best.last?.step == recorder.rows.first { $0.validationLoss == validation.min() }?.step)
+        let validation = recorder.rows.compactMap(\.betterValidationLoss)
+        #expect(recorder.best.last?.step == recorder.rows.first { $0.betterValidationLoss == validation.min() }?.step)
         #expect(recorder.checkpoints.last?.progress.lossRows?.means.count == 3)
     }
 
