@@ -103,6 +103,8 @@ public struct NetworkPlan: Hashable, Sendable {
     public let gatesApart: Range<Int>
     /// Whether a part of the hidden state goes from a step to the next past the weights.
     public let passesHidden: Bool
+    /// The rows, of the `gH`, of the gate by which a cell state is kept or forgotten; empty: the cell has none.
+    public let forgetRows: Range<Int>
     /// In the order of the flat parameter buffer.
     public var tensors: [Tensor]
     /// The hidden state first.
@@ -114,17 +116,20 @@ public struct NetworkPlan: Hashable, Sendable {
     /// In the order in which they are made.
     public let products: [Product]
 
-    /// The plan is a function of the architecture alone.
+    /// The plan is a function of the architecture, and of what decays.
     ///
-    /// - Parameter architecture: ``Architecture/isConceivable``.
-    public init(_ architecture: Architecture) {
+    /// - Parameters:
+    ///   - architecture: ``Architecture/isConceivable``.
+    ///   - decay: What a run's weight decay applies to.
+    public init(_ architecture: Architecture, decay: WeightDecayScope = .all) {
         let (H, layers) = (architecture.hiddenSize, 0..<architecture.layerCount)
         let cell = architecture.cell.traits
         self.architecture = architecture
         gates = cell.gates
         gatesApart = cell.gatesApart
         passesHidden = cell.passesHidden
-        tensors = Self.tensors(architecture, rows: cell.gates * H)
+        forgetRows = cell.forgetGate.map { $0 * H..<($0 + 1) * H } ?? 0..<0
+        tensors = Self.tensors(architecture, rows: cell.gates * H, decay)
         state = cell.state.map { State(name: $0, width: H) }
         saved =
             [Saved(name: .gates, width: cell.gates)]
@@ -152,13 +157,13 @@ public struct NetworkPlan: Hashable, Sendable {
 
     /// `embedding [V,E]`, then for each layer `inputWeight [gH,in]`, `recurrentWeight [gH,H]`, `inputBias [gH]`,
     /// `recurrentBias [gH]`, then `headWeight [V,H]`, `headBias [V]`; distributed as PyTorch's modules start.
-    private static func tensors(_ architecture: Architecture, rows: Int) -> [Tensor] {
+    private static func tensors(_ architecture: Architecture, rows: Int, _ decay: WeightDecayScope) -> [Tensor] {
         let (V, H) = (architecture.vocabularySize, architecture.hiddenSize)
         let uniform = ParameterDistribution.uniform(bound: 1 / Double(H).squareRoot())
         func tensor(_ role: ParameterRole, _ shape: Int..., name: String) -> Tensor {
             Tensor(
                 role: role, shape: shape, name: name, initialisation: role == .embedding ? .normal : uniform,
-                decays: true)
+                decays: decay == .all || (shape.count == 2 && role != .embedding))
         }
         return [tensor(.embedding, V, architecture.embeddingSize, name: "embedding.weight")]
             + (0..<architecture.layerCount).flatMap { layer in
@@ -202,6 +207,14 @@ extension NetworkPlan {
     }
 }
 
+/// What weight decay applies to.
+public enum WeightDecayScope: String, Sendable, CaseIterable {
+    /// All parameters, as in PyTorch's optimisers without groups.
+    case all
+    /// The matrices of products: of the inputs, of the recurrence and of the head; neither embedding nor biases.
+    case weights
+}
+
 /// What the numbers of a tensor are drawn from when a network starts.
 public enum ParameterDistribution: Hashable, Sendable {
     /// Mean 0, standard deviation 1.
@@ -219,6 +232,7 @@ private struct CellTraits {
     var gates = 1
     var gatesApart = 0..<0
     var passesHidden = false
+    var forgetGate: Int?
     var state: [EngineBuffer] = [.hidden]
 }
 
@@ -229,7 +243,7 @@ extension Cell {
         switch self {
         case .rnn: CellTraits(pyTorchModule: "RNN", hasNonlinearity: true)
         case .gru: CellTraits(pyTorchModule: "GRU", gates: 3, gatesApart: 2..<3, passesHidden: true)
-        case .lstm: CellTraits(pyTorchModule: "LSTM", gates: 4, state: [.hidden, .cell])
+        case .lstm: CellTraits(pyTorchModule: "LSTM", gates: 4, forgetGate: 1, state: [.hidden, .cell])
         }
     }
 
@@ -241,4 +255,7 @@ extension Cell {
 
     /// Whether a job file may choose the nonlinearity.
     public var hasNonlinearity: Bool { traits.hasNonlinearity }
+
+    /// Whether a job file may raise the bias of a gate by which a cell state is kept.
+    public var hasForgetGate: Bool { traits.forgetGate != nil }
 }

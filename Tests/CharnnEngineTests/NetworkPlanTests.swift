@@ -41,6 +41,19 @@ import Testing
         #expect(plan(.gru, dropout: 0).masks.isEmpty && plan(.gru, layers: 1).masks.isEmpty)
     }
 
+    @Test(arguments: Cell.allCases)
+    func `of weights alone decay the matrices that products have`(cell: Cell) {
+        let all = plan(cell)
+        let weights = NetworkPlan(all.architecture, decay: .weights)
+        #expect(all.tensors.allSatisfy { $0.decays })
+        #expect(Set(weights.tensors.filter(\.decays).map(\.role)) == Set(all.products.map(\.weight)))
+    }
+
+    @Test func `of the cells an LSTM has a gate that forgets, the second`() {
+        #expect(Cell.allCases.filter(\.hasForgetGate) == [.lstm])
+        #expect(plan(.lstm).forgetRows == 4..<8 && plan(.gru).forgetRows.isEmpty)
+    }
+
     @Test func `pieces of parameters that decay are as large as they can be and leave none out`() {
         var plan = plan(.rnn)
         #expect(ParameterLayout(plan).decayRanges.map(\.range) == [0..<ParameterLayout(plan).count])

@@ -318,6 +318,34 @@ final class RenameLog: Sendable {
         #expect(try fixture.run("b", tune) == .done)
     }
 
+    @Test func `what decays and how a forget gate begins is as the file says`() throws {
+        // Steps that hardly move anything, and shrink what decays.
+        let job =
+            JobFixture.training.replacing("lr: 0.01", with: "lr: 1e-6") + "  weight_average: 0\n  optimizer: adamw\n"
+            + "  weight_decay: 100000\n"
+        func last(_ name: String, _ keys: String) throws -> (parameters: [Float], layout: ParameterLayout) {
+            #expect(try fixture.run(name, job + keys) == .done)
+            let model = try Model(reading: fixture.output(name).lastModel, in: fixture.storage)
+            return (model.parameters, ParameterLayout(model.architecture))
+        }
+        let (all, layout) = try last("a", "")
+        #expect(all.allSatisfy { abs($0) < 1e-3 })
+
+        let (weights, _) = try last("b", "  decay: weights\n  forget_bias: 1\n")
+        for slot in layout.slots {
+            let values = weights[slot.range]
+            let decays = slot.shape.count == 2 && slot.role != .embedding
+            #expect(values.allSatisfy { abs($0) < 1e-3 } == decays, "\(slot.name)")
+        }
+        for layer in 0..<2 {
+            let bias = weights[layout[.inputBias(layer: layer)].range]
+            let forget = bias.dropFirst(24).prefix(24)
+            #expect(forget.allSatisfy { $0 > 0.7 } && bias.filter { $0 > 0.7 }.count == 24)
+        }
+        #expect(try fixture.run("b", job + "  decay: weights\n") == .badJob)
+        #expect(fixture.output("b").status()?.reason?.contains("forget_bias=0.0 (was 1.0)") == true)
+    }
+
     @Test func `a text that was too short can be made longer`() throws {
         let path = fixture.corpora.appending("short.txt")
         let job = JobFixture.training.replacing("text.txt", with: "short.txt")
@@ -380,7 +408,7 @@ final class RenameLog: Sendable {
 
     @Test func `what does nothing is told in the log and the status`() throws {
         let idle = JobFixture.training
-            .replacing("num_layers: 2", with: "num_layers: 1\n  strip_gutenberg: true\n  warmup_steps: 5000")
+            .replacing("num_layers: 2", with: "num_layers: 1\n  strip_gutenberg: true\n  warmup_steps: 5000\n  decay: weights")
         let job = "evaluate:\n" + idle + "generate: [{length: 5, stop: 'owl Ω'}, {length: 5, stop: owl}]\n"
         #expect(try fixture.run("a", job) == .done)
         let warnings = try #require(fixture.output("a").status()?.warnings)
@@ -391,10 +419,15 @@ final class RenameLog: Sendable {
             "stop never occurs: the vocabulary lacks 'Ω' (U+03A9) at position 5.",
             "warmup_steps: 5000 is longer than the run of 246 steps, which never reaches lr; make it smaller.",
             "dropout: 0.2 does nothing, for it acts between layers and there is one; take it out, or raise num_layers.",
+            "decay: weights does nothing, for weight_decay is 0; set that, or take it out.",
         ] {
             #expect(warnings.count { $0.hasPrefix(words) } == 1, "\(words): \(warnings)")
             #expect(told.count { $0.hasPrefix(words) } == 1, "\(words)")
         }
+        let tune = "train:\n  corpus: text.txt\n  from: a\n  epochs: 1\n  forget_bias: 1\n"
+        #expect(try fixture.run("d", tune) == .done)
+        #expect(
+            fixture.output("d").status()?.warnings.contains { $0.hasPrefix("forget_bias: 1.0 does nothing") } == true)
         // A later job with that model hears of its own stop.
         #expect(try fixture.run("b", "generate: {model: a, length: 5, stop: Ω}") == .done)
         #expect(fixture.output("b").status()?.warnings.first?.hasPrefix("stop never occurs") == true)

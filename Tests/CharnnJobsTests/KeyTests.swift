@@ -55,6 +55,8 @@ import Testing
                 optimizer=adamw
                 seed=18446744073709551615
                 weight_average=0.998
+                forget_bias=0.0
+                decay=weights
                 """)
         let least = try #require(try parse("train: {corpus: a}\n").train)
         let text = RunIdentity.text(least, architecture: least.architecture(vocabularySize: 9), encoding: .utf8)
@@ -237,6 +239,7 @@ extension KeyTests {
           num_layers: 3
           embedding_size: 16
           dropout: 0
+          forget_bias: 0
           epochs: 5
           seq_length: 50
           batch_size: 32
@@ -247,6 +250,7 @@ extension KeyTests {
           eps: 1e-7
           momentum: 0.5
           weight_decay: 0.01
+          decay: weights
           lr: 1e-3
           lr_schedule: cosine
           warmup_steps: 10
@@ -305,6 +309,7 @@ extension KeyTests {
           num_layers: 3
           embedding_size: 16
           dropout: 0.0
+          forget_bias: 0.0
           epochs: 5
           seq_length: 50
           batch_size: 32
@@ -315,6 +320,7 @@ extension KeyTests {
           eps: 1e-07
           momentum: 0.5
           weight_decay: 0.01
+          decay: weights
           lr: 0.001
           lr_schedule: cosine
           warmup_steps: 10
@@ -386,6 +392,7 @@ extension KeyTests {
           num_layers: 2
           embedding_size: 512
           dropout: 0.5
+          forget_bias: 0.0
           epochs: 2
           seq_length: 100
           batch_size: 64
@@ -396,6 +403,7 @@ extension KeyTests {
           eps: 1e-08
           momentum: 0.0
           weight_decay: 0.0
+          decay: all
           lr: 0.002
           lr_schedule: constant
           warmup_steps: 0

@@ -5,7 +5,7 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
     public var architecture: Architecture
     public var batchSize: Int
     public var sequenceLength: Int
-    /// Whether biases and embedding decay, as they do today, or only the matrices do.
+    /// Whether biases and embedding decay, too, or only the matrices do.
     public var decaysAll: Bool
 
     public init(_ architecture: Architecture, batchSize: Int, sequenceLength: Int, decaysAll: Bool = true) {
@@ -15,13 +15,7 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
         self.sequenceLength = sequenceLength
     }
 
-    public var plan: NetworkPlan {
-        var plan = NetworkPlan(architecture)
-        for index in plan.tensors.indices where !decaysAll {
-            plan.tensors[index].decays = plan.tensors[index].shape.count == 2 && plan.tensors[index].role != .embedding
-        }
-        return plan
-    }
+    public var plan: NetworkPlan { NetworkPlan(architecture, decay: decaysAll ? .all : .weights) }
 
     public var description: String {
         let a = architecture

@@ -110,6 +110,10 @@ public struct TrainSection: Sendable, Equatable {
     public var embeddingSize: Int?
     /// Between layers: with one layer it does nothing, and a note says so.
     public var dropout = 0.5
+    /// Added to the initial biases of the forget gate, of `lstm` alone.
+    public var forgetBias = 0.0
+    /// What the optimiser's weight decay applies to.
+    public var decay = WeightDecayScope.all
     /// All other numbers of the training; its seed is the job's.
     public var settings = TrainingSettings()
     /// Of training; `generate` and `evaluate` compute in fp32.

@@ -57,6 +57,13 @@ extension TrainSection: KeyedSection {
         Key(
             "dropout", \.dropout, .number(.fraction),
             "Between layers, from 0 up to, not including, 1."),
+        Key(
+            "forget_bias", \.forgetBias, .number(.between(0, 100)), default: .written("0"),
+            identity: .otherRun(place: 18, before: "0.0"),
+            """
+            Added to the initial bias of the forget gate, `rnn.bias_ih_l…`; for `lstm` only. 1 lets a cell keep what it has \
+            from the first step on.
+            """),
     ]
 
     private static let batches: [Key<TrainSection>] = [
@@ -93,6 +100,12 @@ extension TrainSection: KeyedSection {
         Key(
             "weight_decay", \.settings.optimizer.weightDecay, .number(.notNegative), default: .written("0"),
             "Of all optimisers."),
+        Key(
+            "decay", \.decay, .choice, identity: .otherRun(place: 19, before: "all"),
+            """
+            What `weight_decay` applies to: `all`, as in PyTorch, or `weights`, the matrices of inputs, recurrence and head, \
+            but neither the embedding nor biases.
+            """),
         Key(
             "lr", \.settings.learningRate, .number(.positive),
             """
