@@ -47,7 +47,9 @@ public struct NetworkPlan: Hashable, Sendable {
     public struct Mask: Hashable, Sendable {
         /// Where numbers are dropped.
         public enum Place: Hashable, Sendable {
-            /// On what a layer hands to the one above.
+            /// On the numbers of the embedding.
+            case input
+            /// On what a layer hands to the one above, or the last one to the head.
             case output(layer: Int)
         }
 
@@ -59,6 +61,8 @@ public struct NetworkPlan: Hashable, Sendable {
         public let probability: Double
         /// By which the generator of random numbers tells the masks of a step apart; 16 bits.
         public let counter: Int
+        /// Whether all time steps of a sequence have the same mask, that of a stream.
+        public let isLocked: Bool
     }
 
     /// A product of the forward pass, `[m, n] = [m, k] W^T [k, n]`. The way back has two of the same size for it.
@@ -134,17 +138,16 @@ public struct NetworkPlan: Hashable, Sendable {
         saved =
             [Saved(name: .gates, width: cell.gates)]
             + (cell.gatesApart.isEmpty ? [] : [Saved(name: .candidate, width: cell.gatesApart.count)])
-        masks =
-            architecture.dropout > 0
-            ? layers.dropLast().map {
-                Mask(place: .output(layer: $0), width: H, probability: architecture.dropout, counter: $0)
-            } : []
+        let masks = Self.masks(architecture)
+        let looksUpInput = !masks.contains { $0.place == .input }
+        self.masks = masks
         products =
             layers.flatMap { layer in
                 [
                     Product(
                         weight: .inputWeight(layer: layer), n: cell.gates * H,
-                        k: architecture.inputSize(ofLayer: layer), cadence: .once, isLookedUp: layer == 0),
+                        k: architecture.inputSize(ofLayer: layer), cadence: .once,
+                        isLookedUp: layer == 0 && looksUpInput),
                     Product(
                         weight: .recurrentWeight(layer: layer), n: cell.gates * H, k: H, cadence: .eachStep,
                         isLookedUp: false),
@@ -153,6 +156,21 @@ public struct NetworkPlan: Hashable, Sendable {
                 Product(
                     weight: .headWeight, n: architecture.vocabularySize, k: H, cadence: .once, isLookedUp: false)
             ]
+    }
+
+    private static func masks(_ architecture: Architecture) -> [Mask] {
+        let isLocked = architecture.dropoutMask == .sequence
+        let last = architecture.layerCount - 1
+        let outputs = (0...last).map { layer in
+            Mask(
+                place: .output(layer: layer), width: architecture.hiddenSize,
+                probability: layer == last ? architecture.dropoutOutput : architecture.dropout, counter: layer,
+                isLocked: isLocked)
+        }
+        let input = Mask(
+            place: .input, width: architecture.embeddingSize, probability: architecture.dropoutInput,
+            counter: DropoutMask.input, isLocked: isLocked)
+        return (outputs + [input]).filter { $0.probability > 0 }
     }
 
     /// `embedding [V,E]`, then for each layer `inputWeight [gH,in]`, `recurrentWeight [gH,H]`, `inputBias [gH]`,
@@ -192,8 +210,14 @@ extension NetworkPlan {
     /// How wide something is that is kept for the way back, in `H`; 0: this network does not have it.
     public func width(ofSaved name: Saved.Name) -> Int { saved.first { $0.name == name }?.width ?? 0 }
 
-    /// The dropout on what a layer hands up; nil: there is none.
-    public func mask(ofOutput layer: Int) -> Mask? { masks.first { $0.place == .output(layer: layer) } }
+    /// The dropout on what a layer reads, or the head as the one above the last; nil: there is none.
+    public func mask(below layer: Int) -> Mask? {
+        masks.first { $0.place == (layer == 0 ? .input : .output(layer: layer - 1)) }
+    }
+
+    /// Whether the first layer's input product can be made once for each symbol and looked up: not where what it reads
+    /// is dropped.
+    public var looksUpInput: Bool { mask(below: 0) == nil }
 
     /// Floating-point operations of a forward pass that no way of computing can leave out: of all products but those that
     /// are looked up.
@@ -208,7 +232,7 @@ extension NetworkPlan {
 }
 
 /// What weight decay applies to.
-public enum WeightDecayScope: String, Sendable, CaseIterable {
+public enum WeightDecayScope: String, Sendable, CaseIterable, Codable {
     /// All parameters, as in PyTorch's optimisers without groups.
     case all
     /// The matrices of products: of the inputs, of the recurrence and of the head; neither embedding nor biases.
