@@ -408,7 +408,8 @@ final class RenameLog: Sendable {
 
     @Test func `what does nothing is told in the log and the status`() throws {
         let idle = JobFixture.training
-            .replacing("num_layers: 2", with: "num_layers: 1\n  strip_gutenberg: true\n  warmup_steps: 5000\n  decay: weights")
+            .replacing("num_layers: 2", with: "num_layers: 1\n  strip_gutenberg: true\n  warmup_steps: 5000")
+            .replacing("epochs: 3", with: "epochs: 3\n  decay: weights\n  dropout_mask: sequence")
         let job = "evaluate:\n" + idle + "generate: [{length: 5, stop: 'owl Ω'}, {length: 5, stop: owl}]\n"
         #expect(try fixture.run("a", job) == .done)
         let warnings = try #require(fixture.output("a").status()?.warnings)
@@ -419,6 +420,8 @@ final class RenameLog: Sendable {
             "stop never occurs: the vocabulary lacks 'Ω' (U+03A9) at position 5.",
             "warmup_steps: 5000 is longer than the run of 246 steps, which never reaches lr; make it smaller.",
             "dropout: 0.2 does nothing, for it acts between layers and there is one; take it out, or raise num_layers.",
+            "dropout_mask: sequence does nothing, for nothing is dropped; set dropout_input or dropout_output, or take it "
+                + "out.",
             "decay: weights does nothing, for weight_decay is 0; set that, or take it out.",
         ] {
             #expect(warnings.count { $0.hasPrefix(words) } == 1, "\(words): \(warnings)")

@@ -35,7 +35,7 @@ import Testing
         let section = try #require(try parse(Self.everything).train)
         let other = Architecture(
             cell: .gru, nonlinearity: .tanh, vocabularySize: 3, embeddingSize: 7, hiddenSize: 9, layerCount: 1,
-            dropout: 0.25)
+            dropout: 0.25, dropoutInput: 0.1, dropoutMask: .sequence)
         #expect(
             RunIdentity.text(section, architecture: other, encoding: .windows1252) == """
                 corpus=a.txt + b: c.txt
@@ -57,6 +57,9 @@ import Testing
                 weight_average=0.998
                 forget_bias=0.0
                 decay=weights
+                dropout_input=0.1
+                dropout_output=0.0
+                dropout_mask=sequence
                 """)
         let least = try #require(try parse("train: {corpus: a}\n").train)
         let text = RunIdentity.text(least, architecture: least.architecture(vocabularySize: 9), encoding: .utf8)
@@ -239,6 +242,9 @@ extension KeyTests {
           num_layers: 3
           embedding_size: 16
           dropout: 0
+          dropout_input: 0.1
+          dropout_output: 0.25
+          dropout_mask: sequence
           forget_bias: 0
           epochs: 5
           seq_length: 50
@@ -309,6 +315,9 @@ extension KeyTests {
           num_layers: 3
           embedding_size: 16
           dropout: 0.0
+          dropout_input: 0.1
+          dropout_output: 0.25
+          dropout_mask: sequence
           forget_bias: 0.0
           epochs: 5
           seq_length: 50
@@ -392,6 +401,9 @@ extension KeyTests {
           num_layers: 2
           embedding_size: 512
           dropout: 0.5
+          dropout_input: 0.0
+          dropout_output: 0.0
+          dropout_mask: character
           forget_bias: 0.0
           epochs: 2
           seq_length: 100

@@ -58,6 +58,18 @@ extension TrainSection: KeyedSection {
             "dropout", \.dropout, .number(.fraction),
             "Between layers, from 0 up to, not including, 1."),
         Key(
+            "dropout_input", \.dropoutInput, .number(.fraction), default: .written("0"),
+            identity: .otherRun(place: 20, before: "0.0"), "Below the first layer, of the numbers of the embedding."),
+        Key(
+            "dropout_output", \.dropoutOutput, .number(.fraction), default: .written("0"),
+            identity: .otherRun(place: 21, before: "0.0"), "Above the last layer, before the head."),
+        Key(
+            "dropout_mask", \.dropoutMask, .choice, identity: .otherRun(place: 22, before: "character"),
+            """
+            Of all three: `character` drops anew for each character, `sequence` the same numbers for all characters of a \
+            stream's sequence, anew in each step.
+            """),
+        Key(
             "forget_bias", \.forgetBias, .number(.between(0, 100)), default: .written("0"),
             identity: .otherRun(place: 18, before: "0.0"),
             """
