@@ -24,12 +24,16 @@ public struct Checkpoint: Sendable {
     /// checkpoints of version 0.1.0.
     public var files: [String: String]
 
+    /// What was chosen for the run where its job file left it open, by key; nil in runs that version 0.1.0 began.
+    public var choices: [String: String]?
+
     /// - Parameter model: What the weights belong to; its parameters, step and validation loss are taken from `state`
     ///   instead.
     public init(
         model: Model, state: TrainingCheckpoint, identity: String, configuration: EngineConfiguration,
-        files: [String: String] = [:]
+        files: [String: String] = [:], choices: [String: String]? = nil
     ) {
+        self.choices = choices
         self.files = files
         self.configuration = configuration
         self.model = model
@@ -61,10 +65,19 @@ public struct Checkpoint: Sendable {
         metadata["state.progress"] = (try? encoder.encode(state.progress)).map { String(decoding: $0, as: UTF8.self) }
         metadata["state.engine"] = (try? encoder.encode(configuration)).map { String(decoding: $0, as: UTF8.self) }
         metadata["state.identity"] = identity
-        if !files.isEmpty {
-            metadata["state.files"] = (try? encoder.encode(files)).map { String(decoding: $0, as: UTF8.self) }
-        }
+        if !files.isEmpty { metadata["state.files"] = Self.json(files) }
+        metadata["state.choices"] = choices.flatMap(Self.json)
         return metadata
+    }
+
+    private static func json(_ words: [String: String]) -> String? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return (try? encoder.encode(words)).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private static func words(_ json: String?) -> [String: String]? {
+        json.flatMap { try? JSONDecoder().decode([String: String].self, from: Data($0.utf8)) }
     }
 
     /// The SHA-256 of all metadata and all tensors, hexadecimal.
@@ -126,10 +139,8 @@ public struct Checkpoint: Sendable {
             self.model = model
             self.identity = identity
             self.configuration = configuration
-            files =
-                file.metadata["state.files"].flatMap {
-                    try? JSONDecoder().decode([String: String].self, from: Data($0.utf8))
-                } ?? [:]
+            files = Self.words(file.metadata["state.files"]) ?? [:]
+            choices = Self.words(file.metadata["state.choices"])
             guard Self.checksum(file.metadata, sources) == file.metadata["state.sha256"] else {
                 throw ModelError(.damaged, "the checksum of \(path) does not match its contents")
             }

@@ -1,4 +1,4 @@
-import CharnnEngine
+public import CharnnEngine
 
 /// Which characters each step reads. A pure function of the settings: nothing is stored, and any step of any epoch is
 /// found at once, so that a resumed run reads what an undisturbed one would.
@@ -16,7 +16,7 @@ public struct BatchPlan: Sendable {
     /// At least 1: a text that gives none is refused.
     public let stepsPerEpoch: Int
     /// Steps of all epochs; a run that stops early makes fewer.
-    public var totalSteps: Int { settings.epochs * stepsPerEpoch }
+    public var totalSteps: Int { settings.totalSteps(perEpoch: stepsPerEpoch) }
 
     /// - Parameter count: `N`, the characters that are trained on.
     /// - Throws: ``TrainingError/Code/tooShort`` naming numbers that would fit.
@@ -81,6 +81,20 @@ public struct BatchPlan: Sendable {
         }
     }
 
+    /// The step of a number.
+    ///
+    /// - Parameter number: From 1.
+    public func step(_ number: Int, learningRate: Double) -> TrainingStep {
+        let (epoch, index) = (number - 1).quotientAndRemainder(dividingBy: stepsPerEpoch)
+        return TrainingStep(
+            number: number, starts: starts(epoch: epoch, step: index), sequenceLength: settings.sequenceLength,
+            resetsState: resetsState(step: index),
+            optimizer: OptimizerStep(
+                settings.optimizer, learningRate: learningRate, clipNorm: settings.clipNorm, updateNumber: number,
+                averageRate: settings.averageRate(step: number)),
+            seed: settings.seed)
+    }
+
     /// Whether the recurrent state is zero at the beginning of a step.
     public func resetsState(step: Int) -> Bool { settings.batching == .windows || step == 0 }
 
@@ -130,4 +144,9 @@ struct KeyedOrder {
         }
         return left << halfBits | right
     }
+}
+
+extension TrainingSettings {
+    /// Steps of a run.
+    func totalSteps(perEpoch: Int) -> Int { min(epochs * perEpoch, mostSteps ?? .max) }
 }

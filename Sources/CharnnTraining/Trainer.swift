@@ -82,6 +82,17 @@ public final class Trainer {
         self.progress = progress
         plan = try BatchPlan(count: split.training.count, settings: settings)
         evaluator = split.validation.count > 1 ? Evaluator(text, range: split.validation) : nil
+        planSteps()
+    }
+
+    /// A run that was done and is to train further begins its cosine anew, and has its patience back.
+    private func planSteps() {
+        guard progress.plannedSteps != nil || progress.step == 0 else { return }
+        if let planned = progress.plannedSteps, progress.step >= planned, totalSteps > planned {
+            progress.restartStep = progress.step
+            progress.evaluationsWithoutBest = 0
+        }
+        progress.plannedSteps = totalSteps
     }
 
     /// As ``BatchPlan`` counts them.
@@ -104,6 +115,7 @@ public final class Trainer {
         clockAtStart = now()
         elapsedAtStart = progress.elapsedSeconds
         clockAtCheckpoint = clockAtStart
+        if progress.step == 0, settings.savesBeforeFirstStep { try save() }
         if progress.isUnfinished, let reason = try finishStep(pause) { return .paused(reason) }
         while !isAtEnd {
             if let reason = pause() {
@@ -154,20 +166,12 @@ public final class Trainer {
     }
 
     /// The step of a number, from 1.
-    func step(_ number: Int) -> TrainingStep {
-        let (epoch, index) = (number - 1).quotientAndRemainder(dividingBy: plan.stepsPerEpoch)
-        return TrainingStep(
-            number: number, starts: plan.starts(epoch: epoch, step: index), sequenceLength: settings.sequenceLength,
-            resetsState: plan.resetsState(step: index),
-            optimizer: OptimizerStep(
-                settings.optimizer, learningRate: learningRate(number), clipNorm: settings.clipNorm,
-                updateNumber: number, averageRate: settings.averageRate(step: number)),
-            seed: settings.seed)
-    }
+    func step(_ number: Int) -> TrainingStep { plan.step(number, learningRate: learningRate(number)) }
 
     private func learningRate(_ number: Int) -> Double {
         settings.learningRate(
-            step: number, stepsPerEpoch: plan.stepsPerEpoch, reductions: progress.learningRateReductions)
+            step: number, stepsPerEpoch: plan.stepsPerEpoch, reductions: progress.learningRateReductions,
+            restart: progress.restartStep ?? 0)
     }
 
     private func divergence(_ outcome: StepOutcome) -> String {
@@ -309,7 +313,7 @@ public final class Trainer {
             try delegate.improved(progress, parameters: parameters, score: score.better)
             return
         }
-        progress.evaluationsWithoutBest += 1
+        if Double(progress.step) > settings.earlyStopAfter * Double(totalSteps) { progress.evaluationsWithoutBest += 1 }
         progress.evaluationsOnPlateau += 1
         if settings.schedule == .plateau, progress.evaluationsOnPlateau >= settings.learningRatePatience {
             progress.learningRateReductions += 1

@@ -75,6 +75,10 @@ public struct TrainingProgress: Hashable, Sendable, Codable {
     public var evaluationsWithoutBest = 0
     /// Evaluations since the last improvement or reduction, for the `plateau` schedule.
     public var evaluationsOnPlateau = 0
+    /// All steps of the run as they were last planned; nil in runs that version 0.1.0 began.
+    public var plannedSteps: Int?
+    /// The step behind which the cosine begins anew, of a run that was done and trains further; nil: it never did.
+    public var restartStep: Int?
     /// How often the `plateau` schedule has reduced the rate, which follows from it: a resumed run has the same.
     public var learningRateReductions = 0
     /// Seconds of training over all attempts.

@@ -30,6 +30,8 @@ public struct TrainingSettings: Hashable, Sendable {
     /// How often the training part of the text is gone through. With ``BatchPlan/stepsPerEpoch`` it gives the length of
     /// the run, and so where a cosine ends.
     public var epochs = 2
+    /// The most steps, whatever the epochs come to; nil: as many as they do.
+    public var mostSteps: Int?
     /// `T`: characters that a step reads of each stream, and the reach of backpropagation through time.
     public var sequenceLength = 100
     /// `B`: streams or windows that a step reads side by side.
@@ -70,6 +72,10 @@ public struct TrainingSettings: Hashable, Sendable {
     public var checkpointEvery = CheckpointInterval.seconds(300)
     /// Evaluations without a better validation loss after which training ends; nil: never.
     public var earlyStop: Int?
+    /// The share of all steps before which no evaluation counts for that.
+    public var earlyStopAfter = 0.0
+    /// Whether a checkpoint is saved before the first step, since it has what was chosen for the run.
+    public var savesBeforeFirstStep = false
 
     public init() {}
 }

@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test func `a run goes on with the settings that it began with, whichever key it lacks`() throws {
-        let section = try #require(try parse("train: {corpus: \"a\\nseed=9\"}\n").train)
+        let section = try #require(try parse("train: {corpus: \"a\\nseed=9\", batch_size: 64}\n").train)
         let text = RunIdentity.text(section, architecture: section.architecture(vocabularySize: 9), encoding: .utf8)
         try RunIdentity.check(text, against: text, remedy: "")
         func message(_ saved: String) -> String? {
@@ -247,6 +247,8 @@ extension KeyTests {
           dropout_mask: sequence
           forget_bias: 0
           epochs: 5
+          max_steps: 1_000_000
+          budget: 6h
           seq_length: 50
           batch_size: 32
           batching: windows
@@ -273,6 +275,7 @@ extension KeyTests {
           checkpoint_every: 250
           keep_checkpoints: 5
           early_stop: 3
+          early_stop_after: 0.25
         generate:
           - prompt: "no\t\"\\ \x01\n"
             length: 20
@@ -320,6 +323,8 @@ extension KeyTests {
           dropout_mask: sequence
           forget_bias: 0.0
           epochs: 5
+          max_steps: 1000000
+          budget: 21600.0s
           seq_length: 50
           batch_size: 32
           batching: windows
@@ -347,6 +352,7 @@ extension KeyTests {
           checkpoint_every: 250
           keep_checkpoints: 5
           early_stop: 3
+          early_stop_after: 0.25
         generate:
           - model: null
             prompt: "no\t\"\\ \x01\n"
@@ -405,9 +411,11 @@ extension KeyTests {
           dropout_output: 0.0
           dropout_mask: character
           forget_bias: 0.0
-          epochs: 2
+          epochs: auto
+          max_steps: null
+          budget: null
           seq_length: 100
-          batch_size: 64
+          batch_size: auto
           batching: stream
           stride: 100
           optimizer: adam
@@ -417,7 +425,7 @@ extension KeyTests {
           weight_decay: 0.0
           decay: all
           lr: 0.002
-          lr_schedule: constant
+          lr_schedule: auto
           warmup_steps: 0
           lr_min: 0.0
           lr_step_every: 10
@@ -433,6 +441,7 @@ extension KeyTests {
           checkpoint_every: 300.0s
           keep_checkpoints: 2
           early_stop: null
+          early_stop_after: null
         generate:
           - model: null
             prompt: ""

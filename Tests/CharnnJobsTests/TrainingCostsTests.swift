@@ -18,7 +18,8 @@ import Testing
             characters: 2000, vocabulary: vocabulary, encoding: .utf8, split: split, stepsPerEpoch: 4,
             steps: 4 * epochs,
             architecture: Architecture(
-                cell: .gru, vocabularySize: vocabulary.count, hiddenSize: 8, layerCount: 1))
+                cell: .gru, vocabularySize: vocabulary.count, hiddenSize: 8, layerCount: 1),
+            settings: TrainingSettings())
     }
 
     private let costs: TrainingCosts = {
@@ -28,18 +29,22 @@ import Testing
     }()
 
     @Test func `each epoch is counted with its evaluation and its sample`() {
-        let settings = TrainingSettings()
+        var settings = TrainingSettings()
+        settings.weightAverage = 0
         // 400 steps, 100 evaluations of which half find a better model, 100 samples; five minutes are over 4 times in 1,500 seconds, and one is the last.
         let total = costs.total(of: outline(), settings, secondsPerStep: 1)
         #expect(total == 400 + 1000 + 100 + 1000 * (1 + 5))
         // None of them is made without validation.
         let unscored = costs.total(of: outline(validation: 0), settings, secondsPerStep: 1)
         #expect(unscored == 400 + 100 + 1000 * (1 + 1))
+        // An average is scored beside the weights: 800 seconds more, in which two more checkpoints are due.
+        settings.weightAverage = 0.9
+        #expect(costs.total(of: outline(), settings, secondsPerStep: 1) == 400 + 1800 + 100 + 1000 * (1 + 7))
     }
 
     @Test func `what the job file says of evaluations, samples and checkpoints is counted`() {
         var settings = TrainingSettings()
-        settings.evaluateEvery = 150
+        (settings.evaluateEvery, settings.weightAverage) = (150, 0)
         settings.sampleEvery = 0
         settings.checkpointEvery = .steps(100)
         // After steps 150 and 300 and the last; checkpoints after 100, 200 and 300 and at the end.
@@ -55,7 +60,8 @@ import Testing
             let outline = TrainingOutline(
                 characters: 4 * validation, vocabulary: .bytes, encoding: .utf8,
                 split: ValidationSplit(count: 4 * validation, validationFraction: 0.25), stepsPerEpoch: 1, steps: 1,
-                architecture: Architecture(cell: .gru, vocabularySize: 256, hiddenSize: 8, layerCount: 1))
+                architecture: Architecture(cell: .gru, vocabularySize: 256, hiddenSize: 8, layerCount: 1),
+                settings: TrainingSettings())
             let engine = try Engines().makeEngine(
                 EngineChoice(device: .cpu, threads: 1), architecture: outline.architecture,
                 parameters: Initialisation.parameters(of: outline.architecture, seed: 1))

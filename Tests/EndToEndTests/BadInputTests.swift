@@ -128,7 +128,8 @@ struct BadInput: CustomTestStringConvertible, Sendable {
             says: "broken.txt", "line 2"),
         BadInput("an empty text", "empty-text.yaml", "train:\n  corpus: empty.txt\n", .failed, says: "empty"),
         BadInput(
-            "a text that is too short", "short.yaml", "train:\n  corpus: short.txt\n", .failed, says: "batch_size 64",
+            "a text that is too short", "short.yaml", "train:\n  corpus: short.txt\n  batch_size: 64\n", .failed,
+            says: "batch_size 64",
             "seq_length 100", "set batch_size:"),
         BadInput(
             "a bomb of nested aliases", "bomb.yaml", bomb, says: "bomb.yaml:1", "anchors"),

@@ -9,8 +9,15 @@ extension TrainSection {
     /// - Parameters:
     ///   - steps: All steps of the run.
     ///   - layers: Of the network; nil: not known.
-    public func notes(steps: Int, layers: Int?) -> [String] {
+    ///   - characters: That are trained on.
+    public func notes(steps: Int, layers: Int?, characters: Int) -> [String] {
         var notes: [String] = []
+        let measured = AutomaticSettings.measured
+        if epochs == nil, !measured.contains(characters) {
+            notes.append(
+                "epochs: auto is a guess for \(grouped(characters)) characters to train on: it was measured with "
+                    + "\(grouped(measured.lowerBound)) to \(grouped(measured.upperBound)) of them")
+        }
         if settings.warmupSteps > steps {
             notes.append(
                 "warmup_steps: \(settings.warmupSteps) is longer than the run of \(steps) steps, which never reaches lr; "

@@ -67,6 +67,7 @@ extension TrainSection {
         given = reader.given
         Self.section.read(reader, into: &self)
         settings.seed = seed
+        useWhatIsGiven()
         check(reader, memory: memory)
     }
 
@@ -76,7 +77,7 @@ extension TrainSection {
     /// not count at all.
     var leastMemory: Double {
         MemoryEstimate.least(
-            architecture(vocabularySize: 1), batchSize: settings.batchSize, sequenceLength: settings.sequenceLength)
+            architecture(vocabularySize: 1), batchSize: batchSize ?? 1, sequenceLength: settings.sequenceLength)
     }
 
     /// What no key can tell alone.

@@ -74,7 +74,7 @@ extension TrainSection {
     /// That a text is too short is seen only when it has been read; `val_fraction: 0` is refused with the file.
     func requireValidation(_ split: ValidationSplit, of characters: Int) throws(JobError) {
         guard valFraction > 0, split.validation.count < 2,
-            settings.earlyStop != nil || settings.schedule == .plateau
+            settings.earlyStop != nil && given.contains("early_stop") || settings.schedule == .plateau
         else { return }
         throw JobError(
             .badData,

@@ -119,7 +119,21 @@ public struct TrainSection: Sendable, Equatable {
     public var forgetBias = 0.0
     /// What the optimiser's weight decay applies to.
     public var decay = WeightDecayScope.all
-    /// All other numbers of the training; its seed is the job's.
+    /// nil: chosen when the length of the text is known.
+    public var epochs: Int?
+    /// Likewise.
+    public var batchSize: Int?
+    /// nil: as many as the epochs come to, or as the budget has time for.
+    public var maxSteps: Int?
+    /// Seconds; nil: none.
+    public var budget: Double?
+    /// nil: a cosine where the epochs are chosen, else constant.
+    public var schedule: LearningRateSchedule?
+    /// 0: never; nil: chosen where the epochs are, else never.
+    public var earlyStop: Int?
+    /// nil: chosen where ``earlyStop`` is, else 0.
+    public var earlyStopAfter: Double?
+    /// All other numbers of the training, and those above as they are used; its seed is the job's.
     public var settings = TrainingSettings()
     /// Of training; `generate` and `evaluate` compute in fp32.
     public var precision = PrecisionChoice.auto

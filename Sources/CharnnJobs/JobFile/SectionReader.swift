@@ -100,6 +100,14 @@ final class SectionReader {
         return scalar.string
     }
 
+    /// Whether the word `auto` stands there, or nothing.
+    func saysAuto(_ key: String) -> Bool {
+        guard let value = pairs.first(where: { $0.key == key })?.value else { return false }
+        guard case .scalar(let scalar) = value, scalar.string.lowercased() == "auto" else { return false }
+        known.append(key)
+        return true
+    }
+
     /// A number or `yes` is a text, too, as it is written.
     func string(_ key: String, allowed: String = "text") -> String? { scalar(key, allowed: allowed) }
 

@@ -13,14 +13,16 @@ struct Key<Root: KeyedSection>: Sendable {
     let isNothing: @Sendable (Root) -> Bool
     /// nil: a run with another value is the same run, and the change is only noted.
     let identity: Identity?
+    /// The value, in the words of `resolved.yaml`, that runs had for which there was no such key yet, or that had another
+    /// default: a run of then goes on with it, unless its file says otherwise. nil: the key is as old as checkpoints are,
+    /// and its default is what it was.
+    let before: String?
 
     /// What makes a run with another value another run.
     struct Identity: Sendable {
         /// The line in a checkpoint's identity.
         let place: Int
         let text: @Sendable (Root) -> String
-        /// See ``KeyIdentity/otherRun(place:before:)``.
-        let before: String?
     }
 }
 
@@ -59,12 +61,8 @@ enum KeyDefault: Sendable {
 /// Whether the value makes a run another one, and where a checkpoint keeps it.
 enum KeyIdentity<Root>: Sendable {
     case sameRun
-    /// - Parameters:
-    ///   - place: From 1; a new key takes the next one, and none is ever given again.
-    ///   - before: The value, in the words of `resolved.yaml`, that runs had for which there was no such key yet, or
-    ///     that had another default: a run of then goes on with it, unless its file says otherwise. nil: the key is as
-    ///     old as checkpoints are, and its default is what it was.
-    case otherRun(place: Int, before: String? = nil)
+    /// - Parameter place: From 1; a new key takes the next one, and none is ever given again.
+    case otherRun(place: Int)
     /// The same, where the text that checkpoints keep is not that of `resolved.yaml`.
     case otherRunAs(place: Int, @Sendable (Root) -> String)
 }
@@ -76,10 +74,10 @@ extension Key {
     init<Value>(
         _ name: String, _ path: any WritableKeyPath<Root, Value> & Sendable, _ type: KeyType<Value>,
         default standard: KeyDefault = .value, need: KeyNeed = .never, identity: KeyIdentity<Root> = .sameRun,
-        _ about: String
+        before: String? = nil, _ about: String
     ) {
         self.init(
-            name, about, standard, need, type.schema, identity,
+            name, about, standard, need, type.schema, identity, before,
             read: { reader, root in
                 if let value = type.read(reader, name) { root[keyPath: path] = value }
             },
@@ -89,19 +87,34 @@ extension Key {
     /// A key that may have no value: null in files.
     init<Value>(
         _ name: String, optional path: any WritableKeyPath<Root, Value?> & Sendable, _ type: KeyType<Value>,
-        default standard: KeyDefault, need: KeyNeed = .never, identity: KeyIdentity<Root> = .sameRun, _ about: String
+        default standard: KeyDefault, need: KeyNeed = .never, identity: KeyIdentity<Root> = .sameRun,
+        before: String? = nil, _ about: String
     ) {
         self.init(
-            name, about, standard, need, type.schema, identity,
+            name, about, standard, need, type.schema, identity, before,
             read: { reader, root in
                 if let value = type.read(reader, name) { root[keyPath: path] = value }
             },
             text: { $0[keyPath: path].map(type.text) ?? "null" }, isNothing: { $0[keyPath: path] == nil })
     }
 
+    /// A key whose value is chosen where the file says `auto`, or nothing.
+    init<Value>(
+        _ name: String, chosen path: any WritableKeyPath<Root, Value?> & Sendable, _ type: KeyType<Value>,
+        identity: KeyIdentity<Root> = .sameRun, before: String? = nil, _ about: String
+    ) {
+        let type = type.orAuto
+        self.init(
+            name, about, .value, .never, type.schema, identity, before,
+            read: { reader, root in
+                if let value = type.read(reader, name) { root[keyPath: path] = value }
+            },
+            text: { type.text($0[keyPath: path]) }, isNothing: { $0[keyPath: path] == nil })
+    }
+
     private init(
         _ name: String, _ about: String, _ standard: KeyDefault, _ need: KeyNeed, _ schema: ValueSchema,
-        _ identity: KeyIdentity<Root>, read: @escaping @Sendable (SectionReader, inout Root) -> Void,
+        _ identity: KeyIdentity<Root>, _ before: String?, read: @escaping @Sendable (SectionReader, inout Root) -> Void,
         text: @escaping @Sendable (Root) -> String, isNothing: @escaping @Sendable (Root) -> Bool
     ) {
         let told =
@@ -111,11 +124,11 @@ extension Key {
             case .words(let words): words
             }
         description = KeyDescription(name: name, about: about, standard: told, need: need, schema: schema)
-        (self.read, self.text, self.isNothing) = (read, text, isNothing)
+        (self.read, self.text, self.isNothing, self.before) = (read, text, isNothing, before)
         switch identity {
         case .sameRun: self.identity = nil
-        case .otherRun(let place, let before): self.identity = Identity(place: place, text: text, before: before)
-        case .otherRunAs(let place, let text): self.identity = Identity(place: place, text: text, before: nil)
+        case .otherRun(let place): self.identity = Identity(place: place, text: text)
+        case .otherRunAs(let place, let text): self.identity = Identity(place: place, text: text)
         }
     }
 }

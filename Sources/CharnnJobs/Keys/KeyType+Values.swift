@@ -30,6 +30,24 @@ extension KeyType<Int> {
     }
 }
 
+extension KeyType {
+    /// A value, or `auto`: nil.
+    var orAuto: KeyType<Value?> {
+        var schema = schema
+        if schema.values.isEmpty {
+            // Of a text the pattern asks for digits.
+            schema = ValueSchema(rules: [
+                .init(name: "anyOf", value: [.object(schema.members(isOptional: true)), ["const": "auto"]])
+            ])
+        } else {
+            schema.values.insert("auto", at: 0)
+        }
+        return KeyType<Value?>(
+            read: { reader, key in reader.saysAuto(key) ? .some(nil) : read(reader, key) },
+            text: { $0.map(text) ?? "auto" }, schema: schema)
+    }
+}
+
 extension KeyType<UInt64> {
     static var seed: Self {
         KeyType(

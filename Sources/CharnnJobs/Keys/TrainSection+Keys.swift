@@ -59,19 +59,19 @@ extension TrainSection: KeyedSection {
             "Between layers, from 0 up to, not including, 1."),
         Key(
             "dropout_input", \.dropoutInput, .number(.fraction), default: .written("0"),
-            identity: .otherRun(place: 20, before: "0.0"), "Below the first layer, of the numbers of the embedding."),
+            identity: .otherRun(place: 20), before: "0.0", "Below the first layer, of the numbers of the embedding."),
         Key(
             "dropout_output", \.dropoutOutput, .number(.fraction), default: .written("0"),
-            identity: .otherRun(place: 21, before: "0.0"), "Above the last layer, before the head."),
+            identity: .otherRun(place: 21), before: "0.0", "Above the last layer, before the head."),
         Key(
-            "dropout_mask", \.dropoutMask, .choice, identity: .otherRun(place: 22, before: "character"),
+            "dropout_mask", \.dropoutMask, .choice, identity: .otherRun(place: 22), before: "character",
             """
             Of all three: `character` drops anew for each character, `sequence` the same numbers for all characters of a \
             stream's sequence, anew in each step.
             """),
         Key(
             "forget_bias", \.forgetBias, .number(.between(0, 100)), default: .written("0"),
-            identity: .otherRun(place: 18, before: "0.0"),
+            identity: .otherRun(place: 18), before: "0.0",
             """
             Added to the initial bias of the forget gate, `rnn.bias_ih_l…`; for `lstm` only. 1 lets a cell keep what it has \
             from the first step on.
@@ -79,13 +79,27 @@ extension TrainSection: KeyedSection {
     ]
 
     private static let batches: [Key<TrainSection>] = [
-        Key("epochs", \.settings.epochs, .integer(in: 1...1_000_000), "How often the text is gone through."),
+        Key(
+            "epochs", chosen: \.epochs, .integer(in: 1...1_000_000), before: "2",
+            """
+            How often the text is gone through. `auto`: from the length of the text, see below; the rate then falls as a \
+            cosine, and training ends early where nothing gets better.
+            """),
+        Key(
+            "max_steps", optional: \.maxSteps, .integer(in: 1...Int.max), default: .words("none"),
+            "The most steps, whatever `epochs` come to."),
+        Key(
+            "budget", optional: \.budget, .duration, default: .words("none"),
+            """
+            As many steps as fit into this time, such as `6h`, with their evaluations and samples; waiting does not count. It is \
+            measured by 40 steps before the first and kept as `max_steps`; where `epochs` come to fewer they count.
+            """),
         Key(
             "seq_length", \.settings.sequenceLength, .integer(in: 1...large), identity: .otherRun(place: 11),
             "Characters of a sequence, over which gradients flow back."),
         Key(
-            "batch_size", \.settings.batchSize, .integer(in: 1...large), identity: .otherRun(place: 12),
-            "Sequences side by side."),
+            "batch_size", chosen: \.batchSize, .integer(in: 1...large), identity: .otherRun(place: 12), before: "64",
+            "Sequences side by side. `auto`: 64, and less for short texts."),
         Key(
             "batching", \.settings.batching, .choice, identity: .otherRun(place: 13),
             "`stream`: the state is carried along the text; `windows`: independent windows."),
@@ -113,7 +127,7 @@ extension TrainSection: KeyedSection {
             "weight_decay", \.settings.optimizer.weightDecay, .number(.notNegative), default: .written("0"),
             "Of all optimisers."),
         Key(
-            "decay", \.decay, .choice, identity: .otherRun(place: 19, before: "all"),
+            "decay", \.decay, .choice, identity: .otherRun(place: 19), before: "all",
             """
             What `weight_decay` applies to: `all`, as in PyTorch, or `weights`, the matrices of inputs, recurrence and head, \
             but neither the embedding nor biases.
@@ -126,8 +140,11 @@ extension TrainSection: KeyedSection {
             kept.
             """),
         Key(
-            "lr_schedule", \.settings.schedule, .choice,
-            "`constant`, `cosine` (ends at the last step), `step` or `plateau`."),
+            "lr_schedule", chosen: \.schedule, .choice, before: "constant",
+            """
+            `constant`, `cosine` (ends at the last step), `step` or `plateau`. `auto`: `cosine` where `epochs` are chosen, \
+            else `constant`.
+            """),
         Key(
             "warmup_steps", \.settings.warmupSteps, .integer(in: 0...large),
             "Steps over which the rate rises to `lr`."),
@@ -148,7 +165,7 @@ extension TrainSection: KeyedSection {
             "The largest global norm of the gradient; 0: off."),
         Key(
             "weight_average", \.settings.weightAverage, .number(.fraction),
-            identity: .otherRun(place: 17, before: "0.0"),
+            identity: .otherRun(place: 17), before: "0.0",
             """
             How slowly an average of the weights follows them. It is validated beside them, and the better of the two is \
             the model; without validation the average is. 0: off.
@@ -173,7 +190,7 @@ extension TrainSection: KeyedSection {
     private static let occasions: [Key<TrainSection>] = [
         Key(
             "eval_every", optional: \.settings.evaluateEvery, .integer(in: 1...large), default: .words("each epoch"),
-            "Steps between two validations."),
+            "Steps between two validations. Where `epochs` are chosen there are at most about 40 of them."),
         Key(
             "sample_every", optional: \.settings.sampleEvery, .integer(in: 0...large), default: .words("each epoch"),
             "Steps between two samples; 0: never."),
@@ -184,8 +201,13 @@ extension TrainSection: KeyedSection {
             "A duration, or a number of steps."),
         Key("keep_checkpoints", \.keepCheckpoints, .integer(in: 1...1000), "So many are kept."),
         Key(
-            "early_stop", optional: \.settings.earlyStop, .integer(in: 1...large), default: .words("none"),
-            "End after so many evaluations without a better validation loss."),
+            "early_stop", optional: \.earlyStop, .integer(in: 0...large),
+            default: .words("none, or `8` where `epochs` are chosen"),
+            "End after so many evaluations without a better validation loss; 0: never."),
+        Key(
+            "early_stop_after", optional: \.earlyStopAfter, .number(.fraction),
+            default: .words("`0`, or `0.6` where `early_stop` is chosen"),
+            "The part of all steps before which no evaluation counts for `early_stop`."),
     ]
 }
 

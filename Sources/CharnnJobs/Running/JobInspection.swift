@@ -208,13 +208,15 @@ public struct JobInspection {
         let architecture = section.architecture(base, vocabularySize: vocabulary.count)
         do {
             try section.requireValidation(split, of: text.characters)
-            let plan = try BatchPlan(count: split.training.count, settings: section.settings)
+            let chosen = try section.choosing(characters: split.training.count)
+            let plan = try BatchPlan(count: split.training.count, settings: chosen.settings)
             var outline = TrainingOutline(
                 characters: text.characters, vocabulary: vocabulary, encoding: section.origin(base).encoding,
-                split: split, stepsPerEpoch: plan.stepsPerEpoch, steps: plan.stepsPerEpoch * section.settings.epochs,
-                architecture: architecture)
-            notes += section.notes(steps: outline.steps, layers: architecture.layerCount)
-            if hasEngine { (outline.choice, outline.memory) = room(section, architecture) }
+                split: split, stepsPerEpoch: plan.stepsPerEpoch, steps: plan.totalSteps, architecture: architecture,
+                settings: chosen.settings, isChosen: section.epochs == nil)
+            notes += section.notes(
+                steps: outline.steps, layers: architecture.layerCount, characters: split.training.count)
+            if hasEngine { (outline.choice, outline.memory) = room(chosen, architecture) }
             return outline
         } catch {
             take(error, at: "train")
@@ -294,13 +296,19 @@ public struct TrainingOutline: Sendable {
     public let steps: Int
     /// With `from`, that model's, grown to the vocabulary.
     public let architecture: Architecture
+    /// With all chosen that the job file leaves open.
+    public let settings: TrainingSettings
+    /// Whether the steps were.
+    public let isChosen: Bool
     /// Said where hardly any model learns words in so few steps, a sentence without its full stop.
-    public var noteOfFewSteps: String? { FewSteps.note(steps: steps, perEpoch: stepsPerEpoch) }
+    public var noteOfFewSteps: String? { isChosen ? nil : FewSteps.note(steps: steps, perEpoch: stepsPerEpoch) }
 
     public init(
         characters: Int, vocabulary: Vocabulary, encoding: TextEncoding, split: ValidationSplit, stepsPerEpoch: Int,
-        steps: Int, architecture: Architecture
+        steps: Int, architecture: Architecture, settings: TrainingSettings, isChosen: Bool = false
     ) {
+        self.settings = settings
+        self.isChosen = isChosen
         self.characters = characters
         self.vocabulary = vocabulary
         self.encoding = encoding

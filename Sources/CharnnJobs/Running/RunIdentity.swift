@@ -12,7 +12,7 @@ import CharnnTraining
 /// steps so far would be of another run. Which keys these are is declared with them (``KeyIdentity``).
 ///
 /// A key that a checkpoint lacks is younger than the run: it counts as the value that all runs had before there was the
-/// key. A job file that leaves such a key out goes on with that value, too (``TrainSection/goingOn(from:)``).
+/// key. A job file that leaves such a key out goes on with that value, too (`ChosenSettings.swift`).
 enum RunIdentity {
     /// One `key=value` a line.
     ///
@@ -53,7 +53,7 @@ enum RunIdentity {
 
     /// The lines taken apart, each key once. The path of a text may have line ends in it: what then looks like a line of
     /// its own, or like a second one of a key, is compared all the same.
-    fileprivate static func values(_ identity: String) -> [(key: String, value: String)] {
+    static func values(_ identity: String) -> [(key: String, value: String)] {
         var values: [(key: String, value: String)] = []
         for line in identity.split(separator: "\n") {
             let parts = line.split(separator: "=", maxSplits: 1)
@@ -69,7 +69,7 @@ enum RunIdentity {
 
     /// What a key was before checkpoints had it.
     private static func before(_ key: String) -> String? {
-        TrainSection.section.keys.first { $0.description.name == key }?.identity?.before
+        TrainSection.section.keys.first { $0.description.name == key }?.before
     }
 
     /// The same before the text is looked at.
@@ -86,30 +86,11 @@ enum RunIdentity {
     }
 }
 
-extension TrainSection {
-    /// The section of a run that goes on: keys that the file leaves out, and whose default became another one since the
-    /// run began, are what they were then.
-    ///
-    /// - Parameter identity: That of a checkpoint of the run.
-    func goingOn(from identity: String) throws(JobFileError) -> TrainSection {
-        let then = RunIdentity.values(identity)
-        var section = self
-        for key in Self.section.keys where !given.contains(key.description.name) {
-            let name = key.description.name
-            guard let before = key.identity?.before else { continue }
-            if then.first(where: { $0.key == name })?.value ?? before == before {
-                try Self.section.set(name, to: before, in: &section)
-            }
-        }
-        return section
-    }
-}
-
 extension JobRunner {
     /// Refuses a job file that asks for another training than the folder's checkpoints are of; nothing is changed.
     public func requireSameRun() throws {
         guard let checkpoint = try context.folder.checkpoints.newest().checkpoint,
-            let section = try context.job.train?.goingOn(from: checkpoint.identity)
+            let section = try context.job.train?.goingOn(from: checkpoint.identity, choices: checkpoint.choices)
         else { return }
         try RunIdentity.check(section, against: checkpoint, remedy: context.environment.startingAnew)
     }

@@ -22,9 +22,6 @@ struct TrainingJob {
     private var folder: JobFolder { context.folder }
     private var keeper: StatusKeeper { context.keeper }
 
-    /// From where on it pays to measure first how steps are done fastest, which takes about fifty of them.
-    private static let stepsWorthAPlan = 5000
-
     init(_ context: JobContext, _ section: TrainSection) {
         self.context = context
         asked = section
@@ -41,12 +38,6 @@ struct TrainingJob {
         let trainer = try Trainer(
             engine: engine, text: preparation.corpus.text, split: preparation.split, settings: section.settings,
             progress: preparation.progress, delegate: recorder, now: context.clock.monotonic)
-        // A run that goes on follows the plan of its beginning, for the bits depend on it.
-        if !preparation.isResumed {
-            try engine.findPlan(
-                streams: section.settings.batchSize, sequenceLength: section.settings.sequenceLength,
-                measuring: trainer.totalSteps < Self.stepsWorthAPlan ? .none : .kept)
-        }
         try announce(trainer, preparation)
         let end = try trainer.run(while: context.pause)
         if case .paused = end { throw context.paused() }
@@ -71,7 +62,7 @@ struct TrainingJob {
             status.step = trainer.progress.step
             status.totalSteps = trainer.totalSteps
             status.epoch = trainer.progress.step / trainer.stepsPerEpoch
-            status.totalEpochs = section.settings.epochs
+            status.totalEpochs = (trainer.totalSteps + trainer.stepsPerEpoch - 1) / trainer.stepsPerEpoch
             status.bestValidationLoss = trainer.progress.bestValidationLoss
             status.validationText = split.validation.count > 1 ? corpus.sha256(of: split.validation) : nil
         }
@@ -80,13 +71,15 @@ struct TrainingJob {
         let words =
             "\(architecture.cell.rawValue.uppercased()) \(architecture.layerCount) x \(architecture.hiddenSize), "
             + "\(grouped(parameters)) parameters, \(grouped(split.training.count)) characters to train on, "
-            + "\(grouped(trainer.totalSteps)) steps, on \(engine.configuration.deviceName) "
+            + "\(grouped(trainer.totalSteps)) steps\(chosen(preparation)), on \(engine.configuration.deviceName) "
             + "(\(engine.configuration.method), \(engine.configuration.precision))"
         if section.valFraction > 0, split.validation.count < 2 {
             try section.requireValidation(split, of: corpus.text.count)
             keeper.warn("There is no validation: val_fraction leaves fewer than two characters for it.")
         }
-        for note in section.notes(steps: trainer.totalSteps, layers: architecture.layerCount) {
+        let notes = asked.notes(
+            steps: trainer.totalSteps, layers: architecture.layerCount, characters: split.training.count)
+        for note in notes {
             keeper.warn("\(note).")
         }
         let step = trainer.progress.step
@@ -98,9 +91,20 @@ struct TrainingJob {
             keeper.event(
                 .trainingStarted, .notice, "Training begins: \(words).",
                 ["STEP": "0", "TOTAL_STEPS": String(trainer.totalSteps)])
-            let note = FewSteps.note(steps: trainer.totalSteps, perEpoch: trainer.stepsPerEpoch)
-            if let note { keeper.warn("\(note).") }
+            if asked.epochs != nil,
+                let note = FewSteps.note(steps: trainer.totalSteps, perEpoch: trainer.stepsPerEpoch)
+            {
+                keeper.warn("\(note).")
+            }
         }
+    }
+
+    /// What was chosen for the run, as a part of a sentence.
+    private func chosen(_ preparation: TrainingPreparation) -> String {
+        guard let choices = preparation.choices, choices["epochs"] ?? choices["batch_size"] != nil else { return "" }
+        let words = choices.filter { ["epochs", "batch_size"].contains($0.key) }.sorted { $0.key < $1.key }
+            .map { "\($0.key) \($0.value)" }
+        return " (for a text of this length \(words.joined(separator: " and ")) were chosen)"
     }
 
     private func tellOfEarlyStop(_ progress: TrainingProgress) {

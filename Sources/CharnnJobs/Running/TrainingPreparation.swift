@@ -20,13 +20,15 @@ import SystemPackage
 ///    `resolved.yaml` wait until it is certain that the run goes on.
 /// 2. Device, precision and plan of the first attempt are kept for all others, where they can be had.
 struct TrainingPreparation {
-    /// As the run has it: where it goes on, its defaults are those of its beginning.
+    /// As the run has it, with all that its file leaves open chosen; where it goes on, as at its beginning.
     let section: TrainSection
     let corpus: EncodedCorpus
     /// Sizes, vocabulary and the text's checksum, with the weights to begin with.
     let model: Model
     /// As ``RunIdentity`` has it, for all checkpoints of this attempt.
     let identity: String
+    /// What was chosen for the run, likewise.
+    let choices: [String: String]?
     /// With weights, moments and streams' state of the checkpoint, or of a new run.
     let engine: any Engine
     let split: ValidationSplit
@@ -44,8 +46,8 @@ struct TrainingPreparation {
         let (folder, remedy) = (context.folder, context.environment.startingAnew)
         try context.storage.createDirectories(folder.path, mode: 0o750)
         let (newest, damaged) = try folder.checkpoints.newest()
-        let section = try newest.map { try asked.goingOn(from: $0.identity) } ?? asked
-        let engines = EnginePreparation(context: context, section: section)
+        var section = try newest.map { try asked.goingOn(from: $0.identity, choices: $0.choices) } ?? asked
+        var engines = EnginePreparation(context: context, section: section)
         try engines.requireEngine(resuming: newest)
         // Before anything of the run that the folder holds is changed.
         if let newest { try RunIdentity.check(section, against: newest, remedy: remedy) }
@@ -63,6 +65,11 @@ struct TrainingPreparation {
         }
         let corpus = try TextPreparation(context: context, section: section)
             .encodedCorpus(base, resuming: checkpoint?.model)
+        split = ValidationSplit(
+            count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
+        let open = section
+        section = try open.choosing(characters: split.training.count)
+        engines = EnginePreparation(context: context, section: section)
         var model = Self.freshModel(section, base, corpus)
         try context.inspectReadings(trained: Alphabet(model))
         identity = RunIdentity.text(section, architecture: model.architecture, encoding: corpus.encoding)
@@ -78,12 +85,45 @@ struct TrainingPreparation {
         engine = try engines.makeEngine(model, resuming: checkpoint)
         // Moments and the streams' state, too; the parameters alone would begin a new run.
         if let checkpoint { try engine.install(checkpoint.state.engine) }
-        split = ValidationSplit(
-            count: corpus.text.count, validationFraction: section.valFraction, validationLimit: section.valMaxChars)
+        if checkpoint == nil {
+            section = try Self.prepared(section, engine, corpus.text, split, context)
+        } else if section.budget != nil {
+            section = try Self.withoutBudget(section, context)
+        }
+        choices = checkpoint.map(\.choices) ?? open.choices(in: section)
         plan = try BatchPlan(count: split.training.count, settings: section.settings)
         progress = checkpoint?.state.progress ?? TrainingProgress()
         (isResumed, metricsSHA256) = (checkpoint != nil, checkpoint?.files[TrainingRecorder.metricsName])
         (self.section, self.corpus, self.model, self.best) = (section, corpus, model, best)
+    }
+
+    /// What is measured before the first step: how steps are done fastest, and how many fit into the budget.
+    private static func prepared(
+        _ section: TrainSection, _ engine: any Engine, _ text: SymbolText, _ split: ValidationSplit,
+        _ context: JobContext
+    ) throws -> TrainSection {
+        let settings = section.settings
+        let plan = try BatchPlan(count: split.training.count, settings: settings)
+        // A run that goes on follows the plan of its beginning, for the bits depend on it.
+        try engine.findPlan(
+            streams: settings.batchSize, sequenceLength: settings.sequenceLength,
+            measuring: plan.totalSteps < stepsWorthAPlan ? .none : .kept)
+        guard let budget = section.budget else { return section }
+        let trial = BudgetTrial(
+            context: context, engine: engine, text: text, split: split, settings: settings, plan: plan)
+        return section.limited(to: try trial.steps(in: budget))
+    }
+
+    /// From where on it pays to measure first how steps are done fastest, which takes about fifty of them.
+    private static let stepsWorthAPlan = 5000
+
+    private static func withoutBudget(_ section: TrainSection, _ context: JobContext) throws -> TrainSection {
+        context.keeper.warn(
+            "budget: counts from the first step of a run on, and this one began without it; max_steps ends it at a step."
+        )
+        var section = section
+        section.budget = nil
+        return section
     }
 
     /// The model that a new run begins with.

@@ -20,7 +20,9 @@ final class TrainingRecorder {
     private let model: Model
     private let engine: any Engine
     private let identity: String
+    private let choices: [String: String]?
     private let totalSteps: Int
+    private let stepsPerEpoch: Int
     private let best: BestModel
     private let metrics: MetricsFile
     /// For looking at only: nil where it cannot be written.
@@ -37,7 +39,9 @@ final class TrainingRecorder {
     /// Cuts rows and events back to where the run goes on.
     init(_ context: JobContext, _ preparation: TrainingPreparation) throws {
         (section, model, engine) = (preparation.section, preparation.model, preparation.engine)
-        (identity, best, totalSteps) = (preparation.identity, preparation.best, preparation.plan.totalSteps)
+        (identity, choices) = (preparation.identity, preparation.choices)
+        (totalSteps, stepsPerEpoch) = (preparation.plan.totalSteps, preparation.plan.stepsPerEpoch)
+        best = preparation.best
         self.context = context
         let (folder, progress) = (context.folder, preparation.progress)
         metrics = try MetricsFile(folder.metrics, keepingRowsTo: progress.lastRow, in: context.storage)
@@ -123,9 +127,10 @@ extension TrainingRecorder: TrainerDelegate {
         if checkpoint.progress.bestStep != nil { files[BestModel.name] = best.sha256 }
         let checkpoint = Checkpoint(
             model: model, state: checkpoint, identity: identity, configuration: engine.configuration,
-            files: best.isUnchecked ? [:] : files)
+            files: best.isUnchecked ? [:] : files, choices: choices)
         keeper.savingCheckpoint(bytes: checkpoint.size)
-        if checkpoint.state.progress.bestStep == nil {
+        // Before the first step there is nothing that anybody would want to use.
+        if checkpoint.state.progress.bestStep == nil, checkpoint.state.progress.step > 0 {
             var last = model
             let average = checkpoint.state.engine[.average]
             last.parameters = average.isEmpty ? checkpoint.state.engine.parameters : average
@@ -145,7 +150,7 @@ extension TrainingRecorder: TrainerDelegate {
         keeper.update { status in
             status.phase = "training"
             status.step = progress.step
-            status.epoch = totalSteps > 0 ? progress.step * section.settings.epochs / totalSteps : nil
+            status.epoch = progress.step / stepsPerEpoch
             status.trainLoss = progress.lastTrainLoss
             status.charactersPerSecond = charactersPerSecond
             status.secondsLeft = charactersPerSecond.map { Double(totalSteps - progress.step) * stepSize / $0 }

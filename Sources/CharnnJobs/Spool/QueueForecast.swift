@@ -88,7 +88,7 @@ public struct QueueForecast: Sendable {
         }
         let count = min(bytes, train.maxChars ?? .max)
         let training = Double(count) * (1 - train.valFraction)
-        let settings = train.settings
+        guard let settings = (try? train.choosing(characters: Int(training)))?.settings else { return nil }
         let each = settings.batching == .stream ? 1 : Double(settings.sequenceLength) / Double(settings.stride)
         return training * each * Double(settings.epochs)
     }

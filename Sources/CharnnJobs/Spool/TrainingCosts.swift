@@ -10,7 +10,7 @@ public import SystemPackage
 ///
 /// They are measured by doing each of these things once or a few times with the very code of a run, for `charnn check`.
 public struct TrainingCosts: Sendable {
-    /// Scoring the validation text and telling the status.
+    /// Scoring the validation text once and telling the status; the average of the weights is scored as well.
     public var evaluation = 0.0
     /// Writing the best model.
     public var improvement = 0.0
@@ -31,7 +31,8 @@ public struct TrainingCosts: Sendable {
         if outline.split.validation.count > 1 {
             let every = settings.evaluateEvery ?? perEpoch
             // One is due at the last step, too.
-            seconds += (evaluation + improvement * Self.improving) * Double((steps + every - 1) / every)
+            let readings = settings.weightAverage > 0 ? 2.0 : 1
+            seconds += (evaluation * readings + improvement * Self.improving) * Double((steps + every - 1) / every)
         }
         let sampled = settings.sampleEvery ?? perEpoch
         if sampled > 0 { seconds += sample * Double(steps / sampled) }

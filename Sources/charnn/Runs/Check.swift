@@ -104,7 +104,9 @@ struct Check: ParsableCommand {
         var lines = [
             "  \(grouped(outline.characters)) characters, \(outline.vocabulary.count) different; \(grouped(training)) to "
                 + "train on, \(grouped(validation)) for validation",
-            "  \(grouped(outline.steps)) steps: \(section.settings.epochs) epochs of \(grouped(outline.stepsPerEpoch))",
+            "  \(grouped(outline.steps)) steps: \(outline.settings.epochs) epochs of \(grouped(outline.stepsPerEpoch))"
+                + (outline.isChosen
+                    ? ", in batches of \(outline.settings.batchSize), chosen for a text of this length" : ""),
         ]
         if let note = outline.noteOfFewSteps { lines.append("  warning: \(note)") }
         guard let choice = outline.choice else { return lines }
@@ -120,8 +122,8 @@ struct Check: ParsableCommand {
         of outline: TrainingOutline, _ section: TrainSection, _ choice: EngineChoice, _ caps: Caps
     ) throws -> [String] {
         let benchmark = Benchmark(
-            architecture: outline.architecture, batchSize: section.settings.batchSize,
-            sequenceLength: section.settings.sequenceLength, choice: choice)
+            architecture: outline.architecture, batchSize: outline.settings.batchSize,
+            sequenceLength: outline.settings.sequenceLength, choice: choice)
         let measured = try benchmark.training(seconds: 2)
         var costs = TrainingCosts()
         let each: String
@@ -138,7 +140,7 @@ struct Check: ParsableCommand {
             // It says nothing against the job, whose files lie elsewhere.
             each = "the steps alone, for what comes with each epoch cannot be measured (\(Failure(error).message))"
         }
-        let seconds = costs.total(of: outline, section.settings, secondsPerStep: measured.secondsPerStep)
+        let seconds = costs.total(of: outline, outline.settings, secondsPerStep: measured.secondsPerStep)
         var lines = [
             "  about \(duration(seconds)) of training on \(measured.engine.deviceName): "
                 + "\(milliseconds(measured.secondsPerStep)) a step, \(each)"
@@ -146,7 +148,7 @@ struct Check: ParsableCommand {
         if let cap = caps.time, seconds > cap.value {
             lines.append(
                 "  warning: it is ended after \(duration(cap.value)) of work (\(cap.key)), with its best model kept: "
-                    + "\(max(1, Int(Double(section.settings.epochs) * cap.value / seconds))) epochs would do")
+                    + "\(max(1, Int(Double(outline.settings.epochs) * cap.value / seconds))) epochs would do")
         }
         return lines
     }
