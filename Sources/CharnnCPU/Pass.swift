@@ -231,7 +231,7 @@ struct Pass {
                 V, H, rows, .transposed(logits, stride: V), .plain(hidden, stride: H), beta: first == 0 ? 0 : 1,
                 into: scratch.headWeightGradient.base, stride: H)
         }
-        if scoring == nil { drop(outputGradient(place), below: d.layerCount, place) }
+        drop(outputGradient(place), below: d.layerCount, place)
     }
 
     private func headProduct(

@@ -15,6 +15,10 @@ import Testing
         ConformanceCase(
             Architecture(cell: .gru, vocabularySize: 150, embeddingSize: 8, hiddenSize: 136, layerCount: 2),
             batchSize: 33, sequenceLength: 4),
+        ConformanceCase(
+            Architecture(
+                cell: .lstm, vocabularySize: 45, hiddenSize: 40, layerCount: 1, dropoutInput: 0.2, dropoutOutput: 0.3,
+                dropoutMask: .sequence), batchSize: 35, sequenceLength: 15),
     ]
 
     /// relu is left out where operands are rounded: its derivative jumps at zero, so that a sum that rounding moves past zero

@@ -318,34 +318,6 @@ final class RenameLog: Sendable {
         #expect(try fixture.run("b", tune) == .done)
     }
 
-    @Test func `what decays and how a forget gate begins is as the file says`() throws {
-        // Steps that hardly move anything, and shrink what decays.
-        let job =
-            JobFixture.training.replacing("lr: 0.01", with: "lr: 1e-6") + "  weight_average: 0\n  optimizer: adamw\n"
-            + "  weight_decay: 100000\n"
-        func last(_ name: String, _ keys: String) throws -> (parameters: [Float], layout: ParameterLayout) {
-            #expect(try fixture.run(name, job + keys) == .done)
-            let model = try Model(reading: fixture.output(name).lastModel, in: fixture.storage)
-            return (model.parameters, ParameterLayout(model.architecture))
-        }
-        let (all, layout) = try last("a", "")
-        #expect(all.allSatisfy { abs($0) < 1e-3 })
-
-        let (weights, _) = try last("b", "  decay: weights\n  forget_bias: 1\n")
-        for slot in layout.slots {
-            let values = weights[slot.range]
-            let decays = slot.shape.count == 2 && slot.role != .embedding
-            #expect(values.allSatisfy { abs($0) < 1e-3 } == decays, "\(slot.name)")
-        }
-        for layer in 0..<2 {
-            let bias = weights[layout[.inputBias(layer: layer)].range]
-            let forget = bias.dropFirst(24).prefix(24)
-            #expect(forget.allSatisfy { $0 > 0.7 } && bias.filter { $0 > 0.7 }.count == 24)
-        }
-        #expect(try fixture.run("b", job + "  decay: weights\n") == .badJob)
-        #expect(fixture.output("b").status()?.reason?.contains("forget_bias=0.0 (was 1.0)") == true)
-    }
-
     @Test func `a text that was too short can be made longer`() throws {
         let path = fixture.corpora.appending("short.txt")
         let job = JobFixture.training.replacing("text.txt", with: "short.txt")
