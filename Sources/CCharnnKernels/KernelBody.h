@@ -209,6 +209,7 @@ const CharnnKernels LEVEL_TABLE = {
     .adamw = adamw,
     .rmsprop = rmsprop,
     .sgd = sgd,
+    .dynamic = dynamic,
     .approach = approach,
     .matrixVector = matrix_vector,
     .products = {

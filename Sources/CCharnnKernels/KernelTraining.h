@@ -197,6 +197,21 @@ static void sgd(const CharnnUpdate *u) {
 #undef BLOCK
 }
 
+static void dynamic(const CharnnUpdate *u) {
+    float *p = u->parameters;
+    const float *g = u->gradient, *anchor = u->first, *s = u->second;
+#define BLOCK(j, n)                                                                     \
+    do {                                                                                \
+        vf s_ = load_n(s + j, n);                                                       \
+        vf pull = __builtin_elementwise_min(s_ * u->weightDecay, (vf){0} + 1);          \
+        vf p_ = load_n(p + j, n);                                                       \
+        p_ = p_ - load_n(g + j, n) * u->scale * u->learningRate / (s_ + u->epsilon);    \
+        store_n(p + j, p_ + (load_n(anchor + j, n) - p_) * pull, n);                    \
+    } while (0)
+    OVER(u->count, BLOCK);
+#undef BLOCK
+}
+
 static void approach(float *x, const float *goal, size_t count, float rate) {
 #define BLOCK(j, n)                                                     \
     do {                                                                \

@@ -241,7 +241,8 @@ public final class CPUEngine: Engine {
             part.gradient += range.lowerBound
             part.first += range.lowerBound
             part.second += range.lowerBound
-            if !decays { part.weightDecay = 0 }
+            // What draws dynamic evaluation back is no decay.
+            if !decays, step.optimizer.kind != .dynamic { part.weightDecay = 0 }
             kernel(&part)
             if averageRate > 0 {
                 // Right behind the update, whose result is at hand still.

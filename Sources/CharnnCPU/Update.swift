@@ -8,6 +8,7 @@ extension CharnnKernels {
         case .adamw: adamw
         case .rmsprop: rmsprop
         case .sgd: sgd
+        case .dynamic: dynamic
         }
     }
 }

@@ -209,9 +209,15 @@ public struct CorpusEncoder {
     ) throws(CorpusError) {
         do {
             let aside = try FileAside(path.partial, in: storage)
-            let checksum = try write(encoding, replaced) { bytes in try aside.file.append(bytes) }
-            try aside.file.append([UInt8](checksum))
-            try aside.publish(as: path)
+            do {
+                let checksum = try write(encoding, replaced) { bytes in try aside.file.append(bytes) }
+                try aside.file.append([UInt8](checksum))
+                try aside.publish(as: path)
+            } catch {
+                // What was begun may be what fills the disk.
+                aside.discard()
+                throw error
+            }
             try storage.synchronizeDirectory(path.removingLastComponent())
         } catch let error as CorpusError {
             throw error

@@ -62,19 +62,19 @@ public struct Architecture: Hashable, Sendable {
         self.dropoutMask = dropoutMask
     }
 
-    /// The same network as one that scores or writes text, which drops nothing.
-    public var withoutDropout: Architecture {
-        Architecture(
-            cell: cell, nonlinearity: nonlinearity, vocabularySize: vocabularySize, embeddingSize: embeddingSize,
-            hiddenSize: hiddenSize, layerCount: layerCount)
-    }
-
     /// Whether no training step drops anything: ``dropout`` alone does nothing where there is one layer.
     public var dropsNothing: Bool { dropoutInput == 0 && dropoutOutput == 0 && (dropout == 0 || layerCount == 1) }
 
     /// Whether some machine might hold it. Only of such a network can a ``NetworkPlan`` be made.
     public var isConceivable: Bool {
         layerCount <= 1 << 16 && [vocabularySize, embeddingSize, hiddenSize].allSatisfy { $0 <= 1 << 40 }
+    }
+
+    /// The same network for reading and writing, where nothing is dropped.
+    public var withoutDropout: Architecture {
+        var architecture = self
+        (architecture.dropout, architecture.dropoutInput, architecture.dropoutOutput) = (0, 0, 0)
+        return architecture
     }
 
     /// The width of what a layer reads: `E` for the first, `H` for the others.

@@ -10,6 +10,14 @@ public enum OptimizerKind: String, Sendable, CaseIterable, Codable {
     case rmsprop
     /// `torch.optim.SGD`; momentum without damping or Nesterov.
     case sgd
+    /// Of dynamic evaluation, which learns from a text as it scores it (Krause et al., "Dynamic Evaluation of Neural
+    /// Sequence Models", 2018). With the anchor `a`, the weights that it began with, as first moment and `s`, the root of
+    /// the gradients' mean square over the training text, as second, which both stay as they are:
+    /// `p -= learningRate g / (s + epsilon)`, `p += min(weightDecay s, 1) (a - p)`, for all tensors.
+    case dynamic
+
+    /// Those that a training may be asked for.
+    public static let allCases: [OptimizerKind] = [.adam, .adamw, .rmsprop, .sgd]
 }
 
 /// A rule with its hyperparameters, the same in all steps of a run.
@@ -44,7 +52,7 @@ public struct Optimizer: Sendable, Hashable {
     /// The moments that the rule keeps.
     public var moments: [EngineBuffer] {
         switch kind {
-        case .adam, .adamw: [.firstMoment, .secondMoment]
+        case .adam, .adamw, .dynamic: [.firstMoment, .secondMoment]
         case .rmsprop: momentum > 0 ? [.firstMoment, .secondMoment] : [.secondMoment]
         case .sgd: momentum > 0 ? [.firstMoment] : []
         }

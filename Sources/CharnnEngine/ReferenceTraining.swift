@@ -55,6 +55,9 @@ extension ReferenceEngine {
                         first[i] = g
                     }
                     realParameters[i] -= rate * g
+                case .dynamic:
+                    realParameters[i] -= rate * gradient[i] * clip / (second[i] + epsilon)
+                    realParameters[i] += min(Real(u.weightDecay) * second[i], 1) * (first[i] - realParameters[i])
                 }
             }
         }

@@ -18,6 +18,12 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
     public var natsPerCharacter: Double
     /// The same at the temperature that was fitted to the model's validation text; nil: to none.
     public var natsPerCharacterFitted: Double?
+    /// Where the model learned from the text as it went, the same as it was then: every character scored before the
+    /// weights saw it. Of `tune` it is of the second half of the text.
+    public var natsPerCharacterAdapted: Double?
+    /// How it learned, and at which rate.
+    public var adapt: String?
+    public var adaptRate: Double?
     /// The nats divided by ln 2.
     public var bitsPerCharacter: Double
     /// `exp` of the nats.
@@ -28,7 +34,8 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
     /// The figures are taken as they are, and must belong to each other.
     public init(
         model: String, corpus: [String], characters: Int, unknownCharacters: Int, natsPerCharacter: Double,
-        natsPerCharacterFitted: Double? = nil, bitsPerCharacter: Double, perplexity: Double, warning: String?
+        natsPerCharacterFitted: Double? = nil, natsPerCharacterAdapted: Double? = nil, adapt: String? = nil,
+        adaptRate: Double? = nil, bitsPerCharacter: Double, perplexity: Double, warning: String?
     ) {
         self.model = model
         self.corpus = corpus
@@ -36,6 +43,7 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
         self.unknownCharacters = unknownCharacters
         self.natsPerCharacter = natsPerCharacter
         self.natsPerCharacterFitted = natsPerCharacterFitted
+        (self.natsPerCharacterAdapted, self.adapt, self.adaptRate) = (natsPerCharacterAdapted, adapt, adaptRate)
         self.bitsPerCharacter = bitsPerCharacter
         self.perplexity = perplexity
         self.warning = warning
@@ -58,6 +66,9 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
             ("characters", grouped(characters)),
         ]
         if let fitted = natsPerCharacterFitted { facts.insert(("at the fitted temperature", fixed(fitted, 4)), at: 4) }
+        if let adapted = natsPerCharacterAdapted {
+            facts.append(("learning as it goes, nats per character", fixed(adapted, 4)))
+        }
         if unknownCharacters > 0 { facts.append(("outside the vocabulary, left out", grouped(unknownCharacters))) }
         if let warning { facts.append(("beware", warning)) }
         return facts

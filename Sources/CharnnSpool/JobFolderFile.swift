@@ -21,6 +21,8 @@ public enum JobFolderFile: String, Sendable, CaseIterable {
     case checkpoints = "checkpoints"
     /// The best weights by validation so far.
     case model = "model.safetensors"
+    /// What scoring needs of that model that learns from a text as it goes.
+    case statistics = "adapt.safetensors"
     /// The weights of the last step.
     case lastModel = "last.safetensors"
     /// The best weights of the newest checkpoint, until the next one is written.
@@ -33,6 +35,8 @@ public enum JobFolderFile: String, Sendable, CaseIterable {
     case evaluation = "evaluation.json"
     /// How far an evaluation is.
     case partialEvaluation = ".evaluation.bin"
+    /// The same of one that learns as it goes.
+    case partialAdaptation = ".adaptation.safetensors"
     /// The model beside n-grams and xz.
     case comparison = "comparison.json"
     /// How much of the texts is copied from the training text.

@@ -47,7 +47,10 @@ struct Charnn: ParsableCommand {
             CommandGroup(name: "The morning after", subcommands: [Report.self, Compare.self, Plot.self]),
             CommandGroup(
                 name: "Before and beside",
-                subcommands: [Check.self, Schema.self, Bench.self, Doctor.self, Fsck.self, Export.self, Import.self]),
+                subcommands: [
+                    Check.self, Schema.self, Bench.self, Doctor.self, Fsck.self, Export.self, Import.self,
+                    AdaptStatistics.self,
+                ]),
         ])
 
     /// As the parser's own, but that a command which does not exist is told with the one that was probably meant.

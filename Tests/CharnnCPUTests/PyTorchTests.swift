@@ -35,4 +35,18 @@ import Testing
             #expect(own == [])
         }
     }
+
+    @Test(arguments: PyTorchRecording.cells)
+    func `dynamic evaluation learns as PyTorch's gradients have it learn`(cell: String) throws {
+        let reference = try PyTorchRecording.differencesOfDynamicEvaluation(cell: cell) {
+            try ReferenceEngine<Double>(architecture: $0, parameters: $1.map { Double($0) })
+        }
+        #expect(reference == [])
+        for level in KernelLevel.available {
+            let own = try PyTorchRecording.differencesOfDynamicEvaluation(cell: cell) {
+                try CPUEngine(architecture: $0, parameters: $1, kernels: level)
+            }
+            #expect(own == [])
+        }
+    }
 }

@@ -239,6 +239,20 @@ import Testing
         #expect(error?.code == .interrupted && asked == 3)
     }
 
+    @Test func `a text for which there is no room leaves nothing behind`() throws {
+        var image = DiskImage()
+        image.put("/text", [UInt8](repeating: 97, count: 4000))
+        image.capacity = image.used + 1000
+        let disk = SimulatedDisk(image)
+        let files = [CorpusFile(path: "/text")]
+        let origin = CorpusOrigin(paths: ["/text"], encoding: .utf8, stripsGutenberg: false, maximumCharacters: nil)
+        let error = #expect(throws: CorpusError.self) {
+            try CorpusEncoder(files, origin: origin, storage: disk).encode(to: "/corpus.bin", base: nil)
+        }
+        #expect(error?.code == .unwritable)
+        #expect(disk.image.files.keys.sorted() == ["/text"])
+    }
+
     @Test func `a damaged encoded text is found`() throws {
         _ = try roundTrip(encoder([try file("a", Array(repeating: 0x61, count: 5000))]))
         let path = folder.path.appending("corpus.bin")

@@ -381,6 +381,11 @@ extension KeyTests {
           corpus: ["1:30"]
           encoding: bytes
           unknown: replace
+          adapt: none
+          adapt_rate: null
+          adapt_decay: 0.001
+          adapt_segment: 20
+          adapt_epsilon: 0.1
 
         """#
 

@@ -83,6 +83,46 @@ struct NormalFormTests {
         #expect(try spool.status(Self.composed).state == .held)
     }
 
+    /// A shared spool in which a job of the composed name waits.
+    private func shared() throws -> (SharedSpoolFixture, SpoolKeeper) {
+        let spool = try SharedSpoolFixture()
+        spool.drop("\(Self.composed).yaml")
+        let keeper = try spool.open()
+        try keeper.settle()
+        return (spool, keeper)
+    }
+
+    @Test(arguments: [JobState.queue, .held])
+    func `a move under the other form that a crash left with both names counts as made`(place: JobState) throws {
+        let (spool, keeper) = try shared()
+        let twin = spool.layout.file("\(Self.decomposed).yaml", in: place)
+        let file = spool.layout.file("\(Self.composed).yaml", in: .queue)
+        spool.disk.change { $0.link(file, as: twin) }
+        try keeper.settle()
+        for state in JobState.allCases {
+            #expect(bytes(try spool.files(state)) == bytes(state == place ? ["\(Self.composed).yaml"] : []), "\(state)")
+        }
+        #expect(try spool.status(Self.composed).state == place)
+        #expect(try spool.disk.list(spool.layout.jobs).filter { !$0.hasPrefix(".") } == [Self.composed])
+    }
+
+    @Test func `a job file under the other form that cannot be renamed for a while is not gone`() throws {
+        let (spool, keeper) = try shared()
+        let twin = spool.layout.file("\(Self.decomposed).yaml", in: .held)
+        try spool.disk.rename(
+            spool.layout.file("\(Self.composed).yaml", in: .queue), to: twin, replacing: false)
+        spool.disk.change { $0.protect(twin) }
+        for _ in 0..<3 {
+            try keeper.settle()
+            spool.time.pass(40)
+        }
+        #expect(try spool.files(.cancelled) == [])
+        spool.disk.change { $0.protect(twin, false) }
+        try keeper.settle()
+        #expect(bytes(try spool.files(.held)) == bytes(["\(Self.composed).yaml"]))
+        #expect(try spool.status(Self.composed).state == .held)
+    }
+
     @Test func `a twin put straight into a state directory is a job of its own`() throws {
         let keeper = try opened()
         try spool.drop("\(Self.composed).yaml")

@@ -22,10 +22,11 @@ final class SharedSpoolFixture {
     let disk: SimulatedDisk
     var rules = SpoolRules()
 
-    init() throws {
+    /// - Parameter records: Whether the disk keeps what it was after each operation.
+    init(records: Bool = false) throws {
         var image = DiskImage()
         image.user = 900
-        disk = SimulatedDisk(image)
+        disk = SimulatedDisk(image, records: records)
         try layout.create(.group, on: disk)
     }
 

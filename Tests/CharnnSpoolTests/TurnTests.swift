@@ -379,4 +379,48 @@ struct PrivacyTests {
         try keeper.settle()
         #expect(try spool.list(spool.layout.file("a.yaml", in: .cancelled))?.rights(of: .owningGroup) == 0)
     }
+
+    @Test func `no power failure opens what is its owner's alone, and a status that says so is true`() throws {
+        let spool = try SharedSpoolFixture(records: true)
+        let keeper = try spool.open()
+        let text = spool.layout.corpora.appending("t.txt")
+        spool.disk.change { $0.put(text, Array("text".utf8), owner: SharedSpoolFixture.alice) }
+        spool.drop("own.yaml", "share: owner")
+        spool.drop("late.yaml", "text: t.txt")
+        spool.drop("edited.yaml")
+        try keeper.settle()
+        let edit = SpoolRequest(
+            .edit, job: "edited", sequence: try #require(try spool.status("edited").sequence),
+            file: Array("share: owner".utf8))
+        spool.ask(edit, by: alice)
+        try spool.disk.setMode(0o600, of: text)
+        try keeper.settle()
+        for _ in 0..<3 { #expect(try keeper.claimNext() != nil) }
+        #expect(try spool.status("late").isPrivate == true)
+
+        for (index, operation) in spool.disk.operations.enumerated() where operation.kind != .look {
+            guard let image = operation.image else { continue }
+            for failure in image.powerFailures(limit: 8, seed: UInt64(index)) {
+                let found = opened(image.outcome(failure), spool.layout)
+                #expect(found == [], "a power failure at \(operation.call) \(operation.path)")
+            }
+        }
+    }
+
+    /// The daemon's files that others can read though they, or the status of their job, say that they may not.
+    private func opened(_ image: DiskImage, _ layout: SpoolLayout) -> [String] {
+        let disk = SimulatedDisk(image)
+        let closed = ["late", "edited"].filter {
+            (try? JobStatus.read(layout.status(of: $0), on: disk))??.isPrivate == true
+        }
+        // An edited job's former file was open.
+        let folders = closed.map { "\(layout.folder(of: $0))/" }
+        let files = closed.contains("late") ? Set(JobState.allCases.map { "\(layout.file("late.yaml", in: $0))" }) : []
+        return image.files.filter { path, bytes in
+            let isSecret =
+                bytes == Array("share: owner".utf8) || files.contains(path) || folders.contains { path.hasPrefix($0) }
+            guard isSecret, (try? disk.status(of: FilePath(path)))??.owner == image.user else { return false }
+            return ![AccessList.Who.owningGroup, .other].allSatisfy { image.isShut(FilePath(path), to: $0) }
+        }.keys.sorted()
+    }
 }

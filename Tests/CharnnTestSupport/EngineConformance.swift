@@ -130,7 +130,7 @@ public struct EngineConformance {
             engine: try make(tested.plan, parameters), reference: reference,
             tested: tested, text: Self.text(vocabularySize: tested.architecture.vocabularySize), tolerance: tolerance)
         try suite.compareGradient("first gradient", number: 1)
-        for kind in OptimizerKind.allCases { try suite.compareSteps(kind) }
+        for kind in OptimizerKind.allCases + [.dynamic] { try suite.compareSteps(kind) }
         try suite.compareAverage()
         try suite.compareGradient("gradient with carried state", number: 1 << 33)
         try suite.compareScorer()
@@ -172,7 +172,12 @@ public struct EngineConformance {
     }
 
     private mutating func compareSteps(_ kind: OptimizerKind) throws {
-        let state = EngineState(parameters: Self.parameters(of: tested.architecture))
+        var state = EngineState(parameters: Self.parameters(of: tested.architecture))
+        if kind == .dynamic {
+            state[.firstMoment] = state.parameters.map { $0 / 2 }
+            // Some are drawn back to it all the way.
+            state[.secondMoment] = state.parameters.indices.map { Float(1 + $0 % 61) }
+        }
         try engine.install(state)
         try reference.install(state)
         for number in 1...3 {

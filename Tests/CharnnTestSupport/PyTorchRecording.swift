@@ -21,11 +21,19 @@ public struct PyTorchRecording: Decodable, Sendable {
         var last: String
         var average: String?
     }
+    struct Dynamic: Decodable {
+        var starts: [[Int]]
+        var meanSquares, last: String
+        var losses: [Double]
+        var rate, decay, epsilon: Double
+        var segment: Int
+    }
     struct CellRuns: Decodable {
         var name: String?
         var cell, first: String
         var network: Network?
         var runs: [Run]
+        var dynamic: Dynamic?
     }
     /// What a network has otherwise than those of the same recording.
     struct Network: Decodable {
@@ -99,6 +107,52 @@ public struct PyTorchRecording: Decodable, Sendable {
             let engine = try make(NetworkPlan(architecture, decay: network.decay ?? .all), first)
             return try regularisation.differences(engine, run, tolerance)
         }
+    }
+
+    /// Repeats the recorded dynamic evaluation with an engine.
+    ///
+    /// - Returns: As ``differences(cell:optimizer:tolerance:_:)``.
+    public static func differencesOfDynamicEvaluation(
+        cell: String, tolerance: Double = 1e-3, _ make: (Architecture, [Float]) throws -> any Engine
+    ) throws -> [String] {
+        guard let shared, let recorded = shared.cells.first(where: { $0.cell == cell }), let run = recorded.dynamic
+        else { return ["there is no recording of \(cell)"] }
+        let text = SymbolText(shared.text)
+        let engine = try make(shared.architecture(cell), floats(recorded.first))
+        var squares = [Float](repeating: 0, count: floats(recorded.first).count)
+        for starts in run.starts {
+            let step = TrainingStep(
+                number: 1, starts: starts, sequenceLength: shared.sequenceLength, resetsState: true,
+                optimizer: OptimizerStep(learningRate: 0, updateNumber: 1), seed: 1)
+            let gradient = try engine.gradient(of: step, of: text).gradient
+            squares = zip(squares, gradient).map { $0 + $1 * $1 / Float(run.starts.count) }
+        }
+        var rule = AdaptationRule(rate: run.rate)
+        (rule.decay, rule.segment, rule.epsilon) = (run.decay, run.segment, run.epsilon)
+        let evaluation = try DynamicEvaluation(
+            engine, text, range: 200..<397, statistics: GradientStatistics(meanSquares: floats(run.meanSquares)),
+            rule: rule)
+        var (losses, before): ([Double], DynamicEvaluation.Progress) = ([], evaluation.progress)
+        var isFirst = true
+        _ = try evaluation.score {
+            if !isFirst {
+                losses.append((evaluation.progress.nats - before.nats) / Double(evaluation.progress.done - before.done))
+            }
+            (isFirst, before) = (false, evaluation.progress)
+            return false
+        }
+        losses.append((evaluation.progress.nats - before.nats) / Double(evaluation.progress.done - before.done))
+        let expected = floats(run.last)
+        func norm(_ x: [Float]) -> Double { x.reduce(0) { $0 + Double($1 * $1) }.squareRoot() }
+        func difference(_ a: [Float], _ b: [Float]) -> Double { norm(zip(a, b).map { $0 - $1 }) }
+        let moved = difference(expected, floats(recorded.first))
+        let found = [
+            ("mean squares", difference(squares, floats(run.meanSquares)) / norm(floats(run.meanSquares))),
+            ("losses", largestRelativeDifference(losses, run.losses)),
+            // Of how far they went, not of the weights.
+            ("weights", difference(try engine.parameters(), expected) / moved),
+        ]
+        return found.filter { !($0.1 < tolerance) }.map { "\($0.0) differ by \($0.1)" }
     }
 
     private func architecture(_ cell: String, _ network: Network? = nil) -> Architecture {

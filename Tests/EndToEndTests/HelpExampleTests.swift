@@ -15,7 +15,7 @@ import Testing
 
     /// Every command, in that order; a test sees that none is missing.
     private static let order = [
-        "doctor", "bench", "demo", "generate", "evaluate", "check", "schema", "run", "end", "compare", "plot", "export",
+        "doctor", "bench", "demo", "generate", "evaluate", "check", "schema", "run", "adapt-statistics", "end", "compare", "plot", "export",
         "import",
         "fsck",
         // From here on a daemon works, with a long job before the examples' own, so that that waits.

@@ -53,6 +53,12 @@ struct ExplorationTests {
         #expect(findings.states.count >= Self.wanted ?? 10_000 || Self.variable("CHARNND_SCENARIO") != nil)
     }
 
+    @Test func `what is told of calls and bugs is told of code that is there`() {
+        let told = CallSites.told.filter { !CallSites.isThere($0.code, in: $0.file) }
+        #expect(told.map { "\($0.file): \($0.code)" } == [])
+        #expect(Hunt.outdated == [])
+    }
+
     #if CALL_SITES
     @Test(.enabled("run by calls") { variable("CHARNND_CALLS") != nil })
     func `every call of the storage meets a power failure and a fault`() async throws {

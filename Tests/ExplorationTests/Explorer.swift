@@ -76,13 +76,13 @@ struct Explorer {
         self.scenario = scenario
         self.extent = extent
         self.sabotage = sabotage
-        let before = Night(SimulatedDisk(), work: scenario.work, sharing: scenario.sharing)
+        let before = Night(Night.emptyDisk, scenario)
         scenario.prepare(before)
         before.close()
         var image = before.disk.image
         image.synchronizeAll()
         start = (image, before.promises.after(.max, from: Expectations()))
-        let whole = Night(SimulatedDisk(image), work: scenario.work, sharing: scenario.sharing, hour: 1)
+        let whole = Night(SimulatedDisk(image), scenario, hour: 1)
         scenario.act(whole)
         whole.finish()
         // What was cancelled or held has whatever it had come to.
@@ -96,7 +96,7 @@ struct Explorer {
     }
 
     private func night(_ disk: SimulatedDisk, hour: Double) -> Night {
-        Night(disk, work: scenario.work, sharing: scenario.sharing, hour: hour)
+        Night(disk, scenario, hour: hour)
     }
 
     private mutating func tell(_ problems: [String], _ where: @autoclosure () -> String) {
@@ -108,13 +108,13 @@ struct Explorer {
 
     /// Lets a scenario happen without anything going wrong but what is planted.
     static func run(_ scenario: Scenario, sabotage: @escaping Sabotage) {
-        let before = Night(SimulatedDisk(), work: scenario.work, sharing: scenario.sharing)
+        let before = Night(Night.emptyDisk, scenario)
         scenario.prepare(before)
         before.close()
         var image = before.disk.image
         image.synchronizeAll()
         let disk = SimulatedDisk(image, sabotage: sabotage)
-        scenario.act(Night(disk, work: scenario.work, sharing: scenario.sharing, hour: 1))
+        scenario.act(Night(disk, scenario, hour: 1))
     }
 
     // MARK: - Power failures
@@ -263,8 +263,10 @@ private struct Fingerprinting {
 extension Expectations {
     /// Differs where more has been promised.
     var size: Int {
-        texts.count + marks.count * 64 + checkpoints.values.reduce(0, +) * 4096 + finished.count << 20
-            + places.count << 24 + removing.count << 28 + removed.count << 32 + Int(sequence) << 36
+        let pause = isPaused.map { $0 ? 2 : 1 } ?? 0
+        return texts.count + marks.count * 64 + checkpoints.values.reduce(0, +) * 4096 + finished.count << 20
+            + (places.count + contents.count) << 24 + (missingTexts.count + secrets.count) << 26 + pause << 27
+            + removing.count << 28 + removed.count << 32 + Int(sequence) << 36
     }
 }
 

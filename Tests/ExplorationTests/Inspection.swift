@@ -45,10 +45,40 @@ struct Inspection {
                 inspectResult(path, names[3], bytes, disk)
             }
         }
+        inspectSecrets(disk)
         for (job, step) in expectations.checkpoints where !expectations.removing.contains(job) {
             let folder = CheckpointFolder(Night.layout.folder(of: job).appending("checkpoints"), in: disk)
             let found = (try? folder.newest().checkpoint)??.state.progress.step ?? 0
             require(found >= step, "\(job): the newest valid checkpoint is of step \(found), not \(step)")
+        }
+        inspectTexts(image.files)
+    }
+
+    /// What a job has written is never lost, whatever is asked of the job later.
+    private mutating func inspectTexts(_ files: [String: [UInt8]]) {
+        for (job, texts) in expectations.writtenTexts where !expectations.removing.contains(job) {
+            let folder = "/spool/jobs/\(job)/generated/"
+            let found = files.filter { $0.key.hasPrefix(folder) && !$0.key.contains("/.") }.map(\.value.sha256)
+            let lost = texts.subtracting(found).count
+            require(lost == 0, "\(job) has lost \(lost) of the texts that it wrote")
+        }
+    }
+
+    /// What is its owner's alone nobody else gets at: neither at the daemon's files nor at what lies in the job's folder.
+    ///
+    /// - Parameter more: Jobs that are their owners' alone beside those that were promised to be.
+    private mutating func inspectSecrets(_ disk: SimulatedDisk, _ more: Set<String> = []) {
+        let image = disk.image
+        let secrets = expectations.secrets.union(more)
+        for (path, bytes) in image.files {
+            let names = path.split(separator: "/").map(String.init)
+            let job = Expectations.mark(of: bytes) ?? (names.count > 3 && names[1] == "jobs" ? names[2] : "")
+            guard secrets.contains(job), (try? disk.status(of: FilePath(path)))??.owner == image.user else {
+                continue
+            }
+            for who in [AccessList.Who.owningGroup, .other] {
+                require(image.isShut(FilePath(path), to: who), "\(path) is its owner's alone and open to \(who)")
+            }
         }
     }
 
@@ -80,6 +110,7 @@ struct Inspection {
         var name: String
         var state: JobState
         var status: JobStatus?
+        var bytes: [UInt8]
     }
 
     /// Nothing is missing, nothing is there twice, and statuses say what directories say.
@@ -106,7 +137,7 @@ struct Inspection {
                 require(isExplained, "\(path) has no reason")
             } else {
                 require(status?.state == state, "\(path): its status says \(status?.state.rawValue ?? "nothing")")
-                jobs.append(Found(name: name, state: state, status: status))
+                jobs.append(Found(name: name, state: state, status: status, bytes: bytes))
             }
         }
         let gone = Set(expectations.removing)
@@ -119,6 +150,11 @@ struct Inspection {
         let numbers = jobs.compactMap { $0.status?.sequence }
         require(Set(numbers).count == jobs.count, "sequence numbers \(numbers.sorted()) of \(jobs.count) jobs")
         inspectFolders(files)
+        inspectWishes(jobs, files)
+        let ended = jobs.filter { [.done, .failed].contains($0.state) && $0.status?.isPrivate == true }
+        inspectSecrets(SimulatedDisk(image), Set(ended.map(\.name)))
+        inspectTexts(files)
+        inspectRights(image)
         for (job, state) in expectations.places {
             let found = jobs.first { $0.name == job }?.state
             require(found == state, "\(job) was put into \(state.rawValue) and is in \(found?.rawValue ?? "nothing")")
@@ -130,6 +166,35 @@ struct Inspection {
         for job in jobs {
             require(job.state != .cancelled || expectations.touched.contains(job.name), "nobody cancelled \(job.name)")
             inspectResults(of: job, files)
+        }
+    }
+
+    /// What people asked for is so, and what was told of the queue is so still.
+    private mutating func inspectWishes(_ jobs: [Found], _ files: [String: [UInt8]]) {
+        for (job, bytes) in expectations.contents where !expectations.removing.contains(job) {
+            require(jobs.first { $0.name == job }?.bytes == bytes, "\(job): an edit was lost")
+        }
+        if let isPaused = expectations.isPaused {
+            let isFound = files["/spool/jobs/.paused.json"] != nil
+            require(isFound == isPaused, "the queue was \(isPaused ? "paused" : "resumed") and is not")
+        }
+        for (job, missing) in expectations.missingTexts where files["/spool/corpora/\(missing.text)"] == nil {
+            guard let found = jobs.first(where: { $0.name == job }), found.state == .queue else { continue }
+            require(
+                found.status?.awaitedText?.missingSince == missing.since,
+                "\(job) has forgotten since when it waits for \(missing.text)")
+        }
+    }
+
+    /// In a shared spool only administrators move jobs by hand.
+    private mutating func inspectRights(_ image: DiskImage) {
+        func mayWrite(_ path: FilePath) -> Bool {
+            guard let list = image.rights(at: path) else { return false }
+            return [AccessList.Who.owningGroup, .other].contains { list.rights(of: $0).map { $0 & 2 != 0 } ?? false }
+        }
+        guard mayWrite(Night.layout.incoming) else { return }
+        for path in JobState.allCases.map(Night.layout.directory) + [Night.layout.jobs] {
+            require(!mayWrite(path), "\(path) can be written to by all")
         }
     }
 
@@ -146,11 +211,12 @@ struct Inspection {
 
     /// A finished job has every result that its record names, with that checksum.
     private mutating func inspectResults(of job: Found, _ files: [String: [UInt8]]) {
-        guard job.state == .done, !expectations.removing.contains(job.name) else { return }
-        require(job.status?.results?.isEmpty == false, "\(job.name) is done without a result")
+        guard [.done, .failed].contains(job.state), !expectations.removing.contains(job.name) else { return }
+        require(
+            job.state == .failed || job.status?.results?.isEmpty == false, "\(job.name) is done without a result")
         for result in job.status?.results ?? [] {
             let bytes = files["/spool/jobs/\(job.name)/\(result.path)"]
-            require(bytes?.count == result.bytes, "\(job.name) is done without \(result.path)")
+            require(bytes?.count == result.bytes, "\(job.name) has ended without \(result.path)")
             require(
                 bytes.map { $0.sha256 } == result.sha256, "\(job.name): \(result.path) is not the one it ended with")
         }

@@ -18,17 +18,32 @@ final class Night {
     }
 
     static let layout = SpoolLayout(root: "/spool")
+    /// The daemon's user and group.
+    static let daemon: UInt32 = 990
+    /// Of the spool's group, but for an administrator.
+    static let (member, other, administrator): (UInt32, UInt32, UInt32) = (2000, 3000, 900)
+    static let people = People(administrators: 901) { user in
+        switch user {
+        case member, other: .init(name: "person \(user)", groups: [user, daemon])
+        case administrator: .init(name: "administrator", groups: [user, 901, daemon])
+        default: nil
+        }
+    }
+
+    /// An empty disk on which the daemon's user works.
+    static var emptyDisk: SimulatedDisk {
+        var image = DiskImage()
+        image.user = daemon
+        return SimulatedDisk(image)
+    }
 
     let disk: SimulatedDisk
-    let work: Work
-    let sharing: SpoolLayout.Sharing
+    let scenario: Scenario
     let time: NightTime
     private(set) var keeper: SpoolKeeper?
     private(set) var promises = Promises()
     /// Jobs for which a worker was started, as often as it was.
     private(set) var started: [String] = []
-    /// Seconds for which a daemon that is opened from now on has jobs wait for texts that are missing.
-    var textGrace = 0.0
     /// After how many checkpoints workers are asked to end; nil: they are not.
     var stopsAfter: Int?
     private var isRecovered = false
@@ -36,12 +51,14 @@ final class Night {
     private var ended: (job: String, end: WorkerEnd, wasStopped: Bool)?
 
     var layout: SpoolLayout { Self.layout }
-    var client: SpoolClient { SpoolClient(layout, storage: disk, clock: time.clock) }
+    var work: Work { scenario.work }
+    var client: SpoolClient { SpoolClient(layout, storage: disk, clock: time.clock, people: Self.people) }
+    /// Who drops and edits: in a spool of one's own its owner, else a member of its group.
+    var person: UInt32 { scenario.sharing == .personal ? Self.daemon : Self.member }
 
-    init(_ disk: SimulatedDisk, work: Work = .light, sharing: SpoolLayout.Sharing = .personal, hour: Double = 0) {
+    init(_ disk: SimulatedDisk, _ scenario: Scenario, hour: Double = 0) {
         self.disk = disk
-        self.work = work
-        self.sharing = sharing
+        self.scenario = scenario
         time = NightTime(1000 + hour * 3600)
     }
 
@@ -63,8 +80,8 @@ final class Night {
         if keeper == nil {
             attempt { () throws(StorageError) in
                 keeper = try SpoolKeeper.open(
-                    layout, sharing: sharing, storage: disk, clock: time.clock,
-                    rules: SpoolRules(textGrace: textGrace), check: work.check)
+                    layout, sharing: scenario.sharing, storage: disk, clock: time.clock, people: Self.people,
+                    rules: SpoolRules(textGrace: scenario.textGrace), check: work.check)
             }
         }
         guard let keeper else { return }
@@ -100,7 +117,15 @@ final class Night {
 
     private func listen() {
         for event in keeper?.takeEvents() ?? [] {
-            if case .accepted(_, let sequence, _, _) = event { promise(.sequence(sequence)) }
+            switch event {
+            case .accepted(_, let sequence, _, _): promise(.sequence(sequence))
+            case .waits(let job, let awaited):
+                if let since = awaited.missingSince { promise(.missesText(job: job, awaited.text, since: since)) }
+            case .edited(let job, _): promise(.edited(job: job))
+            case .paused: promise(.paused(true))
+            case .resumed: promise(.paused(false))
+            default: break
+            }
         }
     }
 
@@ -145,8 +170,9 @@ final class Night {
     // MARK: - People
 
     /// Somebody drops a file; all of it is on disk, as after a while.
-    func drop(_ name: String, _ text: String, owner: UInt32 = 2000) {
+    func drop(_ name: String, _ text: String, owner: UInt32? = nil) {
         let path = layout.incoming.appending(name)
+        let owner = owner ?? person
         disk.change { $0.put(path, Array(text.utf8), owner: owner) }
         promise(.dropped(text: text))
     }
@@ -158,6 +184,14 @@ final class Night {
             try request(client)
             promise(.moved(job, state))
         } catch {}
+    }
+
+    /// Somebody replaces a job's file; when it returns, it is promised.
+    func edit(_ job: String, _ text: String) {
+        promise(.editing(job: job, text: text))
+        if (try? client.edit(job, Array(text.utf8))) != nil, scenario.sharing == .personal {
+            promise(.edited(job: job))
+        }
     }
 
     func promise(_ promise: Promise) { promises.add(promise, at: disk.count) }

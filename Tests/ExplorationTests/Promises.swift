@@ -13,6 +13,16 @@ enum Promise: Sendable {
     case checkpoint(job: String, step: Int)
     /// The result record is written.
     case finished(job: String, results: [JobStatus.Result])
+    /// A job waits for a text since then: no crash gives it a new grace.
+    case missesText(job: String, String, since: Double)
+    /// What is made of this job file is its owner's alone.
+    case secret(String)
+    /// Somebody has begun to replace a job's file: from now on either text is right.
+    case editing(job: String, text: String)
+    case edited(job: String)
+    /// Somebody asks that nothing be started, or that jobs be: from now on either is right.
+    case askingForPause
+    case paused(Bool)
     /// A person has begun to move a job: from now on either state is right.
     case moving(String)
     case moved(String, JobState)
@@ -47,6 +57,16 @@ struct Expectations: Sendable {
     var sequence: UInt64 = 0
     var checkpoints: [String: Int] = [:]
     var finished: [String: [JobStatus.Result]] = [:]
+    /// The checksums of all texts that were results of jobs: each is somebody's night.
+    var writtenTexts: [String: Set<String>] = [:]
+    var missingTexts: [String: (text: String, since: Double)] = [:]
+    /// By the marks of their job files.
+    var secrets: Set<String> = []
+    /// What jobs' files hold after edits that were made, and those that were begun.
+    var contents: [String: [UInt8]] = [:]
+    private var edits: [String: [UInt8]] = [:]
+    /// nil: either is right.
+    var isPaused: Bool? = false
     var places: [String: JobState] = [:]
     /// Jobs that a person has moved, or of which a person has taken the file away.
     var touched: Set<String> = []
@@ -62,8 +82,22 @@ struct Expectations: Sendable {
         case .unexplained(let file): unexplained.insert(file)
         case .sequence(let number): sequence = max(sequence, number)
         case .checkpoint(let job, let step): checkpoints[job] = max(step, checkpoints[job] ?? 0)
-        case .finished(let job, let results): finished[job] = results
+        case .finished(let job, let results):
+            finished[job] = results
+            let texts = results.filter { $0.path.hasPrefix("generated/") }
+            writtenTexts[job, default: []].formUnion(texts.map(\.sha256))
+        case .missesText(let job, let text, let since): missingTexts[job] = (text, since)
+        case .secret(let mark): secrets.insert(mark)
+        case .editing(let job, let text):
+            edits[job] = Array(text.utf8)
+            texts.insert(Array(text.utf8))
+            contents[job] = nil
+            missingTexts[job] = nil
+        case .edited(let job): contents[job] = edits[job]
+        case .askingForPause: isPaused = nil
+        case .paused(let isSo): isPaused = isSo
         case .moving(let job):
+            missingTexts[job] = nil
             places[job] = nil
             finished[job] = nil
             touched.insert(job)

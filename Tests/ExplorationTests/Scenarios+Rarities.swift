@@ -86,44 +86,7 @@ extension Scenario {
             night.promise(.texts(["priority: 2\n"]))
             night.promise(.moving("b"))
             let file = night.layout.file("b.yaml", in: .queue)
-            night.disk.change { $0.put(file, Array("priority: 2\n".utf8), owner: 1000) }
-            night.settle()
-        },
-        Scenario(
-            name: "what people ask for", sharing: .group,
-            prepare: accepted("steps: 1", "steps: 1", "steps: 1", "steps: 1")
-        ).acting { night in
-            night.turn()
-            night.promise(.texts(["mark: c\npriority: 3\n"]))
-            for job in ["a", "b"] { night.promise(.moving(job)) }
-            night.ask(.hold, "a", "1")
-            night.ask(.cancel, "b", "2")
-            night.ask(.edit, "c", "3", file: "mark: c\npriority: 3\n")
-            night.turn()
-            // Another's job, a number that is another's, and something that is no request.
-            night.ask(.cancel, "d", "4", owner: 3000)
-            night.ask(.cancel, "d", "5", sequence: 99)
-            night.disk.change { image in
-                image.put(Night.layout.requests.appending("6.request"), Array("nothing\n\n".utf8), owner: 2000)
-            }
-            night.turn()
-            night.ask(.release, "a", "7")
-            night.ask(.retry, "b", "8")
-            night.ask(.pause, "", "9", owner: 0)
-            night.turn()
-            night.ask(.resume, "", "10", owner: 0)
-            night.settle()
-            night.runNext()
-        },
-        Scenario(
-            name: "a job that is its owner's alone", sharing: .group,
-            prepare: { night in
-                night.turn()
-                night.drop("a.yaml", "mark: a\nshare: owner\n")
-            }
-        ).acting { night in
-            night.settle()
-            night.runNext()
+            night.disk.change { $0.put(file, Array("priority: 2\n".utf8), owner: Night.daemon) }
             night.settle()
         },
         Scenario(name: "hints", prepare: accepted("steps: 1", "steps: 1")).acting { night in
@@ -136,6 +99,9 @@ extension Scenario {
             night.hint(.changed(directory: night.layout.directory(.queue), name: "b.yaml"))
             night.hint(.arrived(directory: night.layout.directory(.held), name: "b.yaml"))
             night.hint(.overflow)
+            night.move("a", to: .cancelled) { _ in night.ask(.cancel, "a", "1") }
+            night.hint(.arrived(directory: night.layout.requests, name: "1.request"))
+            night.attempt { () throws(StorageError) in try night.keeper?.answerRequests() }
             night.settle()
         },
         Scenario(name: "a full disk", prepare: accepted("steps: 3")).acting { night in
@@ -201,18 +167,6 @@ extension Scenario {
 }
 
 extension Night {
-    /// Somebody asks for something.
-    func ask(
-        _ verb: SpoolRequest.Verb, _ job: String, _ name: String, owner: UInt32 = 2000, sequence: UInt64? = nil,
-        file: String = ""
-    ) {
-        let known = (try? JobStatus.read(layout.status(of: job), on: disk))??.sequence
-        let request = SpoolRequest(verb, job: job, sequence: sequence ?? known ?? 1, file: Array(file.utf8))
-        disk.change { image in
-            image.put(Self.layout.requests.appending("\(name).request"), request.bytes, owner: owner)
-        }
-    }
-
     /// The daemon hears of a change.
     func hint(_ hint: StorageHint) {
         attempt { () throws(StorageError) in try keeper?.handle(hint) }

@@ -44,20 +44,18 @@ extension Scenario {
             }
         ).acting(runsOne),
         Scenario(
-            name: "a text that comes after its job", work: .real,
-            prepare: { night in
-                night.textGrace = 600
-                training("", on: "late.txt")(night)
-            }
+            name: "a text that comes after its job", work: .real, textGrace: 600,
+            prepare: training("", on: "late.txt")
         ).acting { night in
+            night.turn()
             // It waits, and that is recorded.
             night.runNext()
             night.turn()
             let text = (0..<12).map { "dog \($0 % 3)\n" }.joined()
             night.disk.change { $0.put(Night.layout.corpora.appending("late.txt"), Array(text.utf8)) }
             night.settle()
+            night.stopsAfter = 1
             night.runNext()
-            night.settle()
         },
         Scenario(
             name: "write and score with another job's model", work: .real,
@@ -67,7 +65,8 @@ extension Scenario {
                 night.settle()
                 night.drop(
                     "g.yaml",
-                    "# mark: g\ngenerate:\n  model: t\n  length: 80\nevaluate:\n  model: t\n  corpus: text.txt\n")
+                    "# mark: g\ngenerate:\n  model: t\n  length: 80\nevaluate:\n  model: t/model.safetensors\n"
+                        + "  corpus: text.txt\n")
                 night.settle()
             }
         ).acting(runsOne),
@@ -83,6 +82,55 @@ extension Scenario {
                 night.settle()
             }
         ).acting(runsOne),
+        Scenario(
+            name: "a full disk while a text is scored", work: .real,
+            prepare: { night in
+                training("")(night)
+                night.runAll()
+                night.settle()
+                let text = (0..<700).map { "cat \($0 % 3)\n" }.joined()
+                night.disk.change { $0.put(Night.layout.corpora.appending("long.txt"), Array(text.utf8)) }
+                night.drop("e.yaml", "# mark: e\nevaluate:\n  model: t\n  corpus: long.txt\n")
+                night.settle()
+            }
+        ).acting { night in
+            night.turn()
+            // Room for what is told of the job, and not for the encoded text.
+            night.disk.change { $0.capacity = $0.used + 3500 }
+            night.runNext()
+            night.disk.change { $0.capacity = nil }
+            night.settle()
+            night.time.pass(100)
+            night.runNext()
+        },
+        Scenario(
+            name: "a job's folder comes to its owner's cap", work: .real, diskCap: 5000, prepare: training("")
+        ).acting { night in
+            night.turn()
+            night.stopsAfter = 1
+            night.runNext()
+            night.stopsAfter = nil
+            night.turn()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(
+            name: "a best model that somebody has changed", work: .real,
+            prepare: { night in
+                training("")(night)
+                night.stopsAfter = 2
+                night.runNext()
+                night.stopsAfter = nil
+                night.settle()
+                let model = JobFolder(night.layout.folder(of: "t"), in: night.disk).model
+                night.promise(.texts(["none"]))
+                night.disk.change { $0.put(model, Array("none".utf8)) }
+            }
+        ).acting { night in
+            night.turn()
+            night.stopsAfter = 1
+            night.runNext()
+        },
         Scenario(
             name: "people look", work: .real,
             prepare: { night in

@@ -9,6 +9,10 @@ struct Scenario: Sendable, CustomStringConvertible {
     let name: String
     var work = Night.Work.light
     var sharing = SpoolLayout.Sharing.personal
+    /// Seconds for which jobs wait for texts that are missing.
+    var textGrace = 0.0
+    /// Bytes that a job's folder may have.
+    var diskCap: UInt64?
     /// What has been going on before, with all of it on disk.
     var prepare: @Sendable (Night) -> Void = { $0.turn() }
     var act: @Sendable (Night) -> Void = { _ in }
@@ -24,7 +28,7 @@ struct Scenario: Sendable, CustomStringConvertible {
 }
 
 extension Scenario {
-    static let all: [Scenario] = spool + people + oddities + rarities + runner
+    static let all: [Scenario] = spool + people + oddities + rarities + sharing + texts + runner
 
     // MARK: - Accept, start, checkpoint, finish
 
@@ -192,9 +196,14 @@ extension Scenario {
                 night.drop("bad.yaml", "mark: bad\nthis is nothing\n")
                 night.runAll()
                 night.settle()
+                night.drop("c.yaml", "mark: c\n")
+                night.settle()
+                night.move("c", to: .cancelled) { try $0.cancel("c") }
+                night.settle()
+                night.promise(.texts(["no status\n"]))
+                night.disk.change { $0.put(Night.layout.status(of: "c"), Array("no status\n".utf8)) }
             }
         ).acting { night in
-            night.turn()
             night.promise(.removing(["a", "b", "bad"]))
             // One whose status cannot be read is left alone.
             if let removed = try? night.client.clean(endedBefore: 2e9) { night.promise(.removed(removed)) }
@@ -210,6 +219,8 @@ extension Scenario {
             night.turn()
             night.put("mark: a\nsteps: 2\npriority: 3\n", "a.yaml", in: .queue, isNew: false)
             night.put("mark: b\nnothing\n", "b.yaml", in: .queue, isNew: false)
+            night.settle()
+            night.edit("a", "mark: a\nsteps: 2\npriority: 4\n")
             night.settle()
             night.runNext()
             night.runNext()
@@ -310,7 +321,7 @@ extension Scenario {
             name: "a drop of the daemon's own file", sharing: .group,
             prepare: { night in
                 accepted("steps: 1")(night)
-                night.drop("own.yaml", "mark: own\n", owner: 1000)
+                night.drop("own.yaml", "mark: own\n", owner: Night.daemon)
             }
         ).acting { $0.settle() },
     ]
@@ -337,7 +348,8 @@ extension Night {
     /// - Parameter isNew: Whether it is to become a job.
     func put(_ text: String, _ name: String, in state: JobState, isNew: Bool = true) {
         promise(isNew ? .dropped(text: text) : .texts([text]))
-        disk.change { $0.put(Self.layout.file(name, in: state), Array(text.utf8), owner: 2000) }
+        let owner = person
+        disk.change { $0.put(Self.layout.file(name, in: state), Array(text.utf8), owner: owner) }
     }
 
     /// What `charnn fsck --repair` does before the queue's own recovery.

@@ -14,19 +14,12 @@ extension Night.Work {
     var check: JobCheck {
         switch self {
         case .light: Self.lightCheck
-        case .real:
-            { bytes, file throws(JobRejection) in
-                do throws(JobFileError) {
-                    let job = try JobFile.parse(bytes, fileName: file)
-                    return JobRequirements(priority: job.priority, after: job.after, modelJobs: job.modelJobs)
-                } catch {
-                    throw JobRejection(error.description)
-                }
-            }
+        case .real: JobFile.requirements
         }
     }
 
-    /// Lines `mark:`, `priority: N`, `after: A B`, `share: S`, `ends: N`, `steps: N`; anything else is refused.
+    /// Lines `mark:`, `priority: N`, `after: A B`, `share: S`, `texts: T U`, `models: J K`, `model: PATH`, `ends: N`,
+    /// `steps: N`; anything else is refused.
     private static let lightCheck: JobCheck = { bytes, file throws(JobRejection) in
         var requirements = JobRequirements()
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
@@ -35,6 +28,9 @@ extension Night.Work {
             case "mark:", "ends:", "steps:": break
             case "priority:": requirements.priority = Int(words[1]) ?? 0
             case "after:": requirements.after = Array(words.dropFirst())
+            case "texts:": requirements.texts = Array(words.dropFirst())
+            case "models:": requirements.modelJobs = Array(words.dropFirst())
+            case "model:": requirements.modelPaths = Array(words.dropFirst())
             case "share:": requirements.share = Share(rawValue: words[1]) ?? .auto
             default: throw JobRejection("\(file): \(line) is not understood")
             }
@@ -132,15 +128,17 @@ extension Night {
             if stopsAfter != nil { stop.set() }
         }
         let status = try JobStatus.read(folder.statusFile, on: disk) ?? JobStatus(job: claim.job, state: .active)
+        var configuration = ServiceConfiguration()
+        configuration.caps.all.disk = scenario.diskCap.map { Caps.Cap($0, "caps.all.disk") }
         let environment = JobEnvironment(
             corpora: layout.corpora, jobs: layout.jobs, roots: [layout.corpora, layout.jobs],
-            submitter: status.submitter)
+            submitter: status.submitter, configuration: configuration)
         let runner = JobRunner(
             job, status: status,
             folder: folder, environment: environment, storage: disk, engines: ReferenceEngines(), reporter: reporter,
             stop: stop, clock: time.clock)
         let exit = runner.run()
-        if exit == .done, let results = folder.status()?.results {
+        if exit != .checkpointed, exit != .temporary, let results = folder.status()?.results {
             promise(.finished(job: claim.job, results: results))
         }
         return exit.rawValue

@@ -13,7 +13,7 @@
 
 // A kernel that is added must be called here too.
 _Static_assert(sizeof(CharnnProductKernels) == 7 * sizeof(void *), "a product kernel is added or gone: check it here");
-_Static_assert(sizeof(CharnnKernels) == 25 * sizeof(void *) + sizeof(CharnnProductKernels),
+_Static_assert(sizeof(CharnnKernels) == 26 * sizeof(void *) + sizeof(CharnnProductKernels),
                "a kernel is added or gone: check it here");
 
 // MARK: - Buffers and comparisons
@@ -427,6 +427,26 @@ static void check_update(const CharnnKernels *k, Optimizer optimizer, size_t n, 
     done();
 }
 
+static void check_dynamic(const CharnnKernels *k, size_t n) {
+    float *parameters = numbers(n), *gradient = numbers(n), *anchor = numbers(n), *s = shares(n);
+    const float *p = copy(parameters, n), *a = copy(anchor, n), *roots = copy(s, n);
+    // Some are drawn back all the way, some in part.
+    const CharnnUpdate update = {
+        .count = n, .parameters = parameters, .gradient = gradient, .first = anchor, .second = s, .scale = 0.5f,
+        .learningRate = 0.125f, .epsilon = 0.03125f, .weightDecay = 2,
+    };
+    begin("dynamic", n, 0);
+    k->dynamic(&update);
+    for (size_t i = 0; i < n; i++) {
+        const double moved = p[i] - gradient[i] * 0.5 * 0.125 / (roots[i] + 0.03125);
+        const double pull = roots[i] * 2.0 < 1 ? roots[i] * 2.0 : 1;
+        same("parameters", i, parameters[i], moved + (a[i] - moved) * pull);
+        same("first", i, anchor[i], a[i]);
+        same("second", i, s[i], roots[i]);
+    }
+    done();
+}
+
 // MARK: - Products of packed operands
 
 // A number as a word of that depth holds it: bf16, nearest, ties to even.
@@ -571,6 +591,7 @@ static void check_level(const CharnnKernels *k) {
             check_update(k, optimizer, width, 0);
             check_update(k, optimizer, width, 0.5);
         }
+        check_dynamic(k, width);
         for (size_t j = 0; j < sizeof heights / sizeof *heights; j++) {
             const size_t height = heights[j];
             check_scatter(k, height, width);

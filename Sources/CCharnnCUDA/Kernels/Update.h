@@ -101,6 +101,12 @@ CHARNN_KERNEL(CharnnRowThreads, update, CharnnParameterUpdate) {
             }
             p -= g * u.learningRate;
             break;
+        case CharnnDynamic: {
+            const float anchor = first[i], s = second[i];
+            p -= at<float>(a.gradient)[i] * at<CharnnStatus>(a.status)->gradientScale * u.learningRate / (s + u.epsilon);
+            p += (anchor - p) * fminf(s * u.weightDecay, 1);
+            break;
+        }
         default:
             // A rule that only the host knows: the step fails, and with it the device, rather than learn by another rule.
             __trap();

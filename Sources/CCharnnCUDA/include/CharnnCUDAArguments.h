@@ -52,7 +52,7 @@ enum {
     CharnnStepHeld = 4,
 };
 
-enum { CharnnAdam = 0, CharnnAdamW = 1, CharnnRMSprop = 2, CharnnSGD = 3 };
+enum { CharnnAdam = 0, CharnnAdamW = 1, CharnnRMSprop = 2, CharnnSGD = 3, CharnnDynamic = 4 };
 
 // What changes from step to step; lies in the device's memory, followed by B starts in the text, 8 bytes each.
 typedef struct {

@@ -117,6 +117,7 @@ typedef struct {
     void (*_Nonnull adamw)(const CharnnUpdate *_Nonnull);
     void (*_Nonnull rmsprop)(const CharnnUpdate *_Nonnull);
     void (*_Nonnull sgd)(const CharnnUpdate *_Nonnull);
+    void (*_Nonnull dynamic)(const CharnnUpdate *_Nonnull);
     // x += (goal - x) * rate, exactly `goal` where x is 0 and the rate 1.
     void (*_Nonnull approach)(float *_Nonnull x, const float *_Nonnull goal, size_t count, float rate);
 

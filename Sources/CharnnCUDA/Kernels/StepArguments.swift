@@ -14,6 +14,7 @@ extension CharnnStep {
             case .adamw: CharnnAdamW
             case .rmsprop: CharnnRMSprop
             case .sgd: CharnnSGD
+            case .dynamic: CharnnDynamic
             }
         self.init(
             number: UInt64(step.number), seed: step.seed, text: text.address, textWidth: Int32(text.width),

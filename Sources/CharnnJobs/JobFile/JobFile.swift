@@ -176,8 +176,26 @@ public struct EvaluateSection: Sendable, Equatable {
     /// What becomes of characters that the model's vocabulary lacks. Where they are not refused they are left out of
     /// the score.
     public var unknown = UnknownPolicy.error
+    /// What is learned from the text on the way.
+    public var adapt = AdaptMode.none
+    /// nil: by the model's size.
+    public var adaptRate: Double?
+    /// See ``AdaptationRule``; likewise the others.
+    public var adaptDecay = 1e-3
+    public var adaptSegment = 20
+    public var adaptEpsilon = 0.1
 
     public init() {}
+
+    /// The numbers of a dynamic evaluation.
+    ///
+    /// - Parameter hiddenSize: The model's.
+    func rule(hiddenSize: Int) -> AdaptationRule {
+        var rule = AdaptationRule(hiddenSize: hiddenSize)
+        rule.rate = adaptRate ?? rule.rate
+        (rule.decay, rule.segment, rule.epsilon) = (adaptDecay, adaptSegment, adaptEpsilon)
+        return rule
+    }
 }
 
 /// What is wrong with a job file: every problem, each on a line of its own with file, line, key, what was found and

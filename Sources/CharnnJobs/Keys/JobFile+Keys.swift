@@ -116,5 +116,22 @@ extension EvaluateSection: KeyedSection {
                 their place). How well they are predicted does not count; where they are more than a tenth, a warning \
                 says that the score means little.
                 """),
+            Key(
+                "adapt", \.adapt, .choice,
+                """
+                `none`: the model is scored as it is. `dynamic`: it learns from each segment of the text after it has scored it, which is told beside \
+                the score of the model as it is; `tune` tries five rates on the first half and tells of the second \
+                only. The model file stays as it was. Needs `adapt.safetensors` beside it, which a training leaves.
+                """),
+            Key(
+                "adapt_rate", optional: \.adaptRate, .number(.positive),
+                default: .words("from 512 units on `0.00005`, else `0.0002`"), "How much is learned from a segment."),
+            Key(
+                "adapt_decay", \.adaptDecay, .number(.notNegative),
+                "How strongly the weights are drawn back to the model's."),
+            Key("adapt_segment", \.adaptSegment, .integer(in: 1...100_000), "Characters of a segment."),
+            Key(
+                "adapt_epsilon", \.adaptEpsilon, .number(.positive),
+                "What keeps weights from moving far whose gradients are small."),
         ])
 }

@@ -1,9 +1,9 @@
 import CharnnCheckpoint
 import CharnnModel
 import CharnnSpool
-import CharnnStorage
+public import CharnnStorage
 import CharnnTraining
-import SystemPackage
+public import SystemPackage
 
 /// `model.safetensors` of a run that trains: what the run knows of it, and the copy that its newest checkpoint may need.
 ///
@@ -148,7 +148,7 @@ final class BestModel {
 
 extension Storage {
     /// The SHA-256 of a file, hexadecimal.
-    func sha256(ofFile path: FilePath) throws(StorageError) -> String {
+    public func sha256(ofFile path: FilePath) throws(StorageError) -> String {
         try sha256(of: try open(path, beneath: nil)).sha256
     }
 }

@@ -28,9 +28,11 @@ struct EvaluationJob {
         context.keeper.enter("evaluating")
         let loaded = try context.load(section.model, trained: trained)
         let files = try context.environment.corpusFiles(section.corpus, in: context.storage)
+        let adaptation = try adaptation(of: loaded)
         let scored = try Scoring.score(
             files, encoding: section.encoding, unknown: section.unknown, with: loaded.model,
             engine: try context.engine(for: loaded.model), storage: context.storage, in: context.folder.path,
+            adapting: adaptation?.asked, keeping: { adaptation?.kept(of: $0) },
             shouldStop: {
                 context.keeper.update { _ in }
                 return context.shouldPause
@@ -39,6 +41,7 @@ struct EvaluationJob {
         // The paths are the job file's, and not where they lead: others read the file.
         let report = scored.report(model: loaded.name, corpus: section.corpus)
         try context.storage.replace(context.folder.evaluation, with: report)
+        try adaptation?.kept(of: "").forget()
         context.keeper.update(force: true) { $0.evaluationLoss = scored.score.loss }
         if let warning = scored.warning { context.keeper.warn("\(warning).") }
         context.keeper.event(
@@ -46,6 +49,50 @@ struct EvaluationJob {
             "\(loaded.name) scores \(fixed(scored.score.bitsPerCharacter, 4)) bits per character on "
                 + "\(scored.extent)\(section.corpus.joined(separator: ", ")).",
             ["LOSS": fixed(scored.score.loss, 6)])
+        if let words = scored.wordsOfAdaptation {
+            context.keeper.event(
+                .scored, .notice, "\(words).", ["LOSS": fixed(scored.adapted?.score.loss ?? .nan, 6)])
+        }
+        if let place = scored.adapted?.frozenAt {
+            context.keeper.warn(
+                "Adapting ended at character \(grouped(place)), where a segment's loss or gradient was not finite; the rest was "
+                    + "scored with the model as it is. Try a smaller adapt_rate.")
+        }
+    }
+
+    /// What the section asks the model to learn on the way, with what that needs; nil: nothing.
+    private func adaptation(of loaded: LoadedModel) throws -> JobAdaptation? {
+        guard section.adapt != .none else { return nil }
+        let storage = context.storage
+        let file: CorpusFile
+        if let reference = section.model {
+            file = try context.environment.modelFile(reference, in: storage)
+        } else {
+            file = CorpusFile(path: context.folder.model)
+        }
+        let sha256 = try storage.sha256(of: try storage.open(file.path, beneath: file.root)).sha256
+        let statistics = try GradientStatistics(
+            reading: file.path.removingLastComponent().appending(.statistics), beneath: file.root, of: loaded.model,
+            sha256: sha256, name: loaded.name, in: storage)
+        let rule = section.rule(hiddenSize: loaded.model.architecture.hiddenSize)
+        return JobAdaptation(
+            context: context, asked: Adaptation(section.adapt, rule: rule, statistics: statistics),
+            model: sha256)
+    }
+}
+
+/// A job's dynamic evaluation, which goes on where it was interrupted.
+private struct JobAdaptation {
+    let context: JobContext
+    let asked: Adaptation
+    /// The SHA-256 of the model's file.
+    let model: String
+
+    /// - Parameter text: The SHA-256 of the encoded text.
+    func kept(of text: String) -> KeptAdaptation {
+        KeptAdaptation(
+            context.folder.path.appending(.partialAdaptation), in: context.storage,
+            identity: "\(model) \(text) \(asked.mode.rawValue) \(asked.rule)", now: context.clock.monotonic)
     }
 }
 
@@ -60,6 +107,8 @@ public struct ScoredText: Sendable {
     /// The temperature that fitted the model's validation text, and the loss of this one at it, nats a character; nil: the
     /// model knows of none.
     public var fitted: (temperature: Double, loss: Double)?
+    /// What the model needs that learns from the text as it goes; nil: it was not asked to.
+    public var adapted: AdaptedScore?
 
     /// From this share of unknown characters on a score says little of its text.
     private static let warningShare = 0.1
@@ -75,7 +124,16 @@ public struct ScoredText: Sendable {
             + (fitted.map { fitted in
                 "\n\(fixed(fitted.loss, 4)) nats per character at the temperature \(fixed(fitted.temperature, 3)), which was "
                     + "fitted to the model's validation text"
-            } ?? "")
+            } ?? "") + (wordsOfAdaptation.map { "\n\($0)" } ?? "")
+    }
+
+    /// What learning on the way brought, a sentence without its full stop.
+    var wordsOfAdaptation: String? {
+        adapted.map { adapted in
+            "Learning from the \(adapted.mode == .tune ? "second half of the text" : "text") as it goes, at the rate "
+                + "\(adapted.rule.rate), it needs \(fixed(adapted.score.loss, 4)) nats, "
+                + "\(fixed(adapted.score.bitsPerCharacter, 4)) bits per character"
+        }
     }
 
     /// Of how many characters the score is, where it is not of all: words before the text's name.
@@ -102,6 +160,7 @@ public struct ScoredText: Sendable {
         EvaluationRecord(
             model: model, corpus: corpus, characters: score.count, unknownCharacters: unknownCount,
             natsPerCharacter: score.loss, natsPerCharacterFitted: fitted?.loss,
+            natsPerCharacterAdapted: adapted?.score.loss, adapt: adapted?.mode.rawValue, adaptRate: adapted?.rule.rate,
             bitsPerCharacter: score.bitsPerCharacter, perplexity: perplexity, warning: warning
         ).bytes
     }
@@ -114,6 +173,7 @@ public enum Scoring {
     /// - Parameters:
     ///   - encoding: nil: the model's.
     ///   - folder: Where the encoded text is kept meanwhile; it has no name there any more once it is mapped.
+    ///   - adapting: How the model is to learn from the text as it goes, besides being scored as it is.
     ///   - note: Told what is likely a mistake, a sentence without its full stop.
     /// - Returns: nil if it was stopped.
     ///
@@ -121,36 +181,71 @@ public enum Scoring {
     /// memory can be scored.
     public static func score(
         _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
-        engine: any Engine, storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false },
-        note: @escaping (String) -> Void = { _ in }
+        engine: any Engine, storage: any Storage, in folder: FilePath, adapting: Adaptation? = nil,
+        shouldStop: @escaping () -> Bool = { false }, note: @escaping (String) -> Void = { _ in }
     ) throws -> ScoredText? {
-        let origin = CorpusOrigin(scoring: files, encoding ?? model.encoding)
-        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop, note: note)
-        let path = folder.appending(.partialEvaluation)
-        let unknown: CorpusEncoder.Unknown
-        let corpus: EncodedCorpus
-        do {
-            unknown = try encoder.encode(to: path, with: model.vocabulary, unknown: policy)
-            corpus = try EncodedCorpus(reading: path, in: storage, shouldStop: shouldStop)
-            // A mapping outlives its name; a crash from now on leaves nothing behind.
-            try? storage.discard(path)
-        } catch {
-            try? storage.discard(path)
-            if error.code == .interrupted { return nil }
-            throw error
-        }
+        try score(
+            files, encoding: encoding, unknown: policy, with: model, engine: engine, storage: storage, in: folder,
+            adapting: adapting, keeping: { _ in nil }, shouldStop: shouldStop, note: note)
+    }
+
+    /// The same, where a dynamic evaluation is kept.
+    ///
+    /// - Parameter kept: By the SHA-256 of the encoded text.
+    static func score(
+        _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
+        engine: any Engine, storage: any Storage, in folder: FilePath, adapting: Adaptation?,
+        keeping kept: (String) -> KeptAdaptation?, shouldStop: @escaping () -> Bool,
+        note: @escaping (String) -> Void
+    ) throws -> ScoredText? {
+        let encoded = try encode(
+            files, encoding: encoding, unknown: policy, with: model, storage: storage, in: folder,
+            shouldStop: shouldStop,
+            note: note)
+        guard let (corpus, unknown) = encoded else { return nil }
         let text = corpus.text
+        let leftOut = unknown.count > 0 && policy == .replace ? unknown.replaced : nil
         let evaluator = Evaluator(
-            text, range: 0..<text.count, leavingOut: unknown.count > 0 && policy == .replace ? unknown.replaced : nil)
+            text, range: 0..<text.count, leavingOut: leftOut)
         guard evaluator.count > 0 else {
-            throw EvaluateSection.nothingToScore(in: origin.paths)
+            throw EvaluateSection.nothingToScore(in: corpus.origin.paths)
         }
         let temperature = model.fittedTemperature
         let found = try evaluator.score(
             with: engine, temperatures: temperature.map { [$0] } ?? [], shouldStop: shouldStop)
         guard let score = found else { return nil }
-        return ScoredText(
+        var scored = ScoredText(
             score: score, unknownCount: unknown.count,
             fitted: temperature.map { ($0, (score.halves[0][0] + score.halves[1][0]) / Double(score.count)) })
+        if let adapting {
+            scored.adapted = try adapting.score(
+                with: engine, text, leavingOut: leftOut, keeping: kept(corpus.sha256), shouldStop: shouldStop)
+            guard scored.adapted != nil else { return nil }
+        }
+        return scored
+    }
+
+    /// Encodes some files, read as one text, with a model's vocabulary.
+    ///
+    /// - Returns: nil if it was stopped.
+    public static func encode(
+        _ files: [CorpusFile], encoding: TextEncoding?, unknown policy: UnknownPolicy, with model: Model,
+        storage: any Storage, in folder: FilePath, shouldStop: @escaping () -> Bool = { false },
+        note: @escaping (String) -> Void = { _ in }
+    ) throws -> (corpus: EncodedCorpus, unknown: CorpusEncoder.Unknown)? {
+        let origin = CorpusOrigin(scoring: files, encoding ?? model.encoding)
+        let encoder = CorpusEncoder(files, origin: origin, storage: storage, shouldStop: shouldStop, note: note)
+        let path = folder.appending(.partialEvaluation)
+        do {
+            let unknown = try encoder.encode(to: path, with: model.vocabulary, unknown: policy)
+            let corpus = try EncodedCorpus(reading: path, in: storage, shouldStop: shouldStop)
+            // A mapping outlives its name; a crash from now on leaves nothing behind.
+            try? storage.discard(path)
+            return (corpus, unknown)
+        } catch {
+            try? storage.discard(path)
+            if error.code == .interrupted { return nil }
+            throw error
+        }
     }
 }

@@ -35,7 +35,8 @@ extension JobContext {
     /// An engine that reads and writes text with a model.
     func engine(for model: Model) throws -> any Engine {
         try engines.makeEngine(
-            engineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
+            engineChoice(precision: .fp32), architecture: model.architecture.withoutDropout,
+            parameters: model.parameters)
     }
 }
 

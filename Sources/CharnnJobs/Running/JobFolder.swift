@@ -34,6 +34,8 @@ public struct JobFolder: Sendable {
     public var model: FilePath { path.appending(.model) }
     /// The weights after the last step; there only once training has ended.
     public var lastModel: FilePath { path.appending(.lastModel) }
+    /// ``GradientStatistics`` of ``model``.
+    public var statistics: FilePath { path.appending(.statistics) }
     public var samples: FilePath { path.appending(.samples) }
     /// Texts in the order of the job file; those of earlier attempts in folders within.
     public var generated: FilePath { path.appending(.generated) }

@@ -90,7 +90,9 @@ public final class JobRunner {
         var trained: LoadedModel?
         if let section = context.job.train {
             // It looks at the readings itself, as soon as the vocabulary is known.
-            trained = try TrainingJob(context, section).run()
+            let model = try TrainingJob(context, section).run()
+            try StatisticsJob(context: context, section: section).run(model)
+            trained = model
         } else {
             try context.inspectReadings(trained: nil)
         }

@@ -369,7 +369,7 @@ final class Acceptance: SpoolRoom {
         // Made under a hidden name and moved: so a job folder is whole when it is there, and claims its name at once.
         let folder = layout.folder(of: ".\(passage.sequence).new")
         try files.removeFolder(folder)
-        try storage.createDirectory(folder, mode: 0o750)
+        try storage.createDirectory(folder, mode: isPrivate ? 0o700 : 0o750)
         if isPrivate { try Privacy.close(folder: folder, to: found.owner, on: storage) }
         let files = [
             copied, try write(bytes, to: folder.appending(.jobFile)),
@@ -390,8 +390,7 @@ final class Acceptance: SpoolRoom {
     private func write(
         _ bytes: [UInt8], to path: FilePath, onlyFor reader: UInt32? = nil
     ) throws(StorageError) -> any StorageFile {
-        let file = try storage.create(path, mode: 0o640)
-        if let reader { try Privacy.close(file: path, to: reader, on: storage) }
+        let file = try Privacy.create(path, onlyFor: reader, on: storage)
         try file.append(bytes)
         return file
     }

@@ -225,6 +225,8 @@ final class Attempts: SpoolRoom {
             try Privacy.open(folder: folder, on: storage)
             if isOwn { try Privacy.open(file: file, on: storage) }
         }
+        // A later start believes the status, which says so next, and looks at no rights.
+        if isOwn { try storage.open(file, beneath: nil).synchronize() }
         return isPrivate
     }
 

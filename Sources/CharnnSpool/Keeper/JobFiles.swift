@@ -26,6 +26,17 @@ struct JobFiles {
         return found
     }
 
+    /// Whether something lies in a state directory under the same name in another form of Unicode.
+    func hasTwin(_ file: String) throws(StorageError) -> Bool {
+        if file.utf8.allSatisfy({ $0 < 0x80 }) { return false }
+        for state in JobState.allCases {
+            let names = try storage.list(layout.directory(state))
+            // Strings are equal where their letters are.
+            if names.contains(where: { $0 == file && !$0.isSame(as: file) }) { return true }
+        }
+        return false
+    }
+
     /// Moves a job file between states, durably.
     func move(_ file: String, from place: JobState, to state: JobState) throws(StorageError) {
         try storage.rename(layout.file(file, in: place), to: layout.file(file, in: state), replacing: false)
@@ -42,8 +53,7 @@ struct JobFiles {
         let bytes = try storage.contents(of: layout.jobFile(of: job), limit: SpoolKeeper.largestFile) ?? []
         // Made in that very directory, whose group it takes: in a shared spool its people are to read it.
         let copy = try freeCopy(sequence, in: state)
-        let writing = try storage.create(copy, mode: 0o640)
-        if let reader { try Privacy.close(file: copy, to: reader, on: storage) }
+        let writing = try Privacy.create(copy, onlyFor: reader, on: storage)
         try writing.append(bytes)
         try writing.synchronize()
         try storage.rename(copy, to: layout.file(file, in: state), replacing: false)

@@ -6,7 +6,9 @@ internal import SystemPackage
 /// 1. A job is its owner's alone where it says so, or where a text or model that it reads cannot be read by every member
 ///    of the spool's group. What cannot be looked at, or is not there, cannot be read.
 /// 2. What was closed and has been worked on stays closed, whatever becomes of its texts, unless its owner says `group`.
-/// 3. A folder is closed before it has its name, and before a worker writes anything into it.
+/// 3. A folder is closed before it has its name, and before a worker writes anything into it. A file is closed from its
+///    first moment: who opens it before it is written reads what is written later.
+/// 4. What is closed is closed on the disk, too, before a status says so: a later start believes the status.
 ///
 /// In a folder that is closed files have their usual rights: nobody but the daemon and the owner gets to them.
 struct Privacy {
@@ -56,21 +58,35 @@ struct Privacy {
         return spool.layout.folder(of: born).appending(.model)
     }
 
-    /// Shuts a folder for all but the daemon and a user.
+    /// Shuts a folder durably for all but the daemon and a user.
     static func close(folder: FilePath, to user: UInt32, on storage: some Storage) throws(StorageError) {
         try set(AccessList(0o700, named: [(.user(user), 5)]), of: folder, else: 0o700, on: storage)
+        try storage.synchronizeDirectory(folder)
     }
 
-    /// Lets the spool's group look into a folder.
+    /// Lets the spool's group look into a folder, durably.
     static func open(folder: FilePath, on storage: some Storage) throws(StorageError) {
         try set(AccessList(0o750), of: folder, else: 0o2750, on: storage)
+        try storage.synchronizeDirectory(folder)
     }
 
-    /// Shuts a file for all but the daemon and a user.
+    /// Makes a file that the spool's group may read.
+    ///
+    /// - Parameter reader: The only user who may; nil: the whole group.
+    static func create(
+        _ path: FilePath, onlyFor reader: UInt32?, on storage: some Storage
+    ) throws(StorageError) -> any StorageFile {
+        let file = try storage.create(path, mode: reader == nil ? 0o640 : 0o600)
+        if let reader { try close(file: path, to: reader, on: storage) }
+        return file
+    }
+
+    /// Shuts a file for all but the daemon and a user; durable with the file's next sync.
     static func close(file: FilePath, to user: UInt32, on storage: some Storage) throws(StorageError) {
         try set(AccessList(0o600, named: [(.user(user), 4)]), of: file, else: 0o600, on: storage)
     }
 
+    /// Lets the spool's group read a file; durable with the file's next sync.
     static func open(file: FilePath, on storage: some Storage) throws(StorageError) {
         try set(AccessList(0o640), of: file, else: 0o640, on: storage)
     }

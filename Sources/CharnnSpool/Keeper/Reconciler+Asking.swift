@@ -79,12 +79,11 @@ extension Reconciler {
         guard var status = try statusOrHold(job) else { return "its status was lost" }
         let copy = try files.freeCopy(entry.sequence, in: entry.state.home)
         do throws(StorageError) {
-            let writing = try storage.create(copy, mode: 0o640)
             // What becomes private is closed before it has its name; only the start of the job opens anything.
             let isClosed = entry.isPrivate ? true : try Privacy(spool: spool).isPrivate(requirements)
-            if isClosed {
-                let reader = entry.submitter ?? 0
-                try Privacy.close(file: copy, to: reader, on: storage)
+            let reader = isClosed ? entry.submitter ?? 0 : nil
+            let writing = try Privacy.create(copy, onlyFor: reader, on: storage)
+            if let reader {
                 try Privacy.close(folder: layout.folder(of: job), to: reader, on: storage)
                 status.isPrivate = true
             }

@@ -252,9 +252,15 @@ final class Reconciler: SpoolRoom {
     /// it so, or another's.
     private func reconcile(twin file: String, of job: String, _ entry: SpoolIndex.Entry) throws(StorageError) {
         guard let place = try files.places(of: file).first else { return }
-        guard try files.places(of: entry.ticket.file).isEmpty else { return try adopt(file, place) }
-        try storage.rename(
-            layout.file(file, in: place), to: layout.file(entry.ticket.file, in: place), replacing: false)
+        let twin = layout.file(file, in: place)
+        for former in try files.places(of: entry.ticket.file).map({ layout.file(entry.ticket.file, in: $0) }) {
+            guard try storage.status(of: former)?.inode == storage.status(of: twin)?.inode else {
+                return try adopt(file, place)
+            }
+            // A move made of link and unlink that a crash cut short: it counts as made.
+            try storage.discard(former)
+        }
+        try storage.rename(twin, to: layout.file(entry.ticket.file, in: place), replacing: false)
         try storage.synchronizeDirectory(layout.directory(place))
         try reconcile(job: job)
     }
@@ -359,7 +365,9 @@ final class Reconciler: SpoolRoom {
             records.index.setAbsent(job, since: now)
             return false
         }
-        return now - since >= Self.absence
+        guard now - since >= Self.absence else { return false }
+        // Under the name's other form it is there, and could not be renamed yet.
+        return try !files.hasTwin(entry.ticket.file)
     }
 
     private func move(

@@ -22,7 +22,12 @@ struct ModelArgument: ParsableArguments {
     @OptionGroup var spool: SpoolOptions
 
     /// - Throws: ``Failure`` that lists the models there are; ``ModelError`` where the file is none.
-    func load(_ storage: any Storage) throws -> Model {
+    func load(_ storage: any Storage) throws -> Model { try Model(reading: path(storage), in: storage) }
+
+    /// Where the model's file lies.
+    ///
+    /// - Throws: ``Failure`` that lists the models there are.
+    func path(_ storage: any Storage) throws -> FilePath {
         // Somebody takes the job's file for the job; without this the message would be that it is no model.
         if let file = FilePath(model).lastComponent.flatMap({ JobFileName($0.string) }) {
             throw Failure("\(model) is a job file; say the job's name, \(file.name.text)", status: 66)
@@ -30,7 +35,7 @@ struct ModelArgument: ParsableArguments {
         let candidates = [FilePath(model), FilePath(model).appending(.model)]
         for path in candidates {
             if try storage.status(of: path.absolute.real)?.kind == .regular {
-                return try Model(reading: path.absolute.real, in: storage)
+                return path.absolute.real
             }
         }
         let layout = try spool.layout
@@ -45,10 +50,11 @@ struct ModelArgument: ParsableArguments {
                     + (names.isEmpty ? "; `charnn demo` makes one" : "; there are \(others.joined(separator: ", "))"),
                 status: 66)
         }
-        return try Model(reading: path, in: storage)
+        return path
     }
 }
 
+extension AdaptMode: ExpressibleByArgument {}
 extension UnknownPolicy: ExpressibleByArgument {}
 extension TextEncoding: ExpressibleByArgument {}
 
@@ -197,7 +203,9 @@ struct Evaluate: ParsableCommand {
         abstract: "Score a text with a model: nats and bits per character, perplexity.",
         discussion: """
             Example:
-              charnn evaluate demo /usr/share/common-licenses/GPL-2 --unknown replace
+              cp /usr/share/common-licenses/GPL-2 old.txt
+              charnn evaluate demo old.txt --unknown replace
+              charnn evaluate demo old.txt --unknown replace --adapt dynamic
             """)
 
     @OptionGroup var model: ModelArgument
@@ -213,20 +221,52 @@ struct Evaluate: ParsableCommand {
     )
     var unknown = UnknownPolicy.error
 
+    @Option(
+        name: .long,
+        help: """
+            What the model learns from the text as it goes: none, dynamic, or tune, which tries five rates on the first half \
+            and tells of the second.
+            """)
+    var adapt = AdaptMode.none
+
+    @Option(name: .long, help: "How much it learns from a segment. Default: by the model's size.")
+    var adaptRate: Double?
+
     @Flag(name: .long, help: "Print JSON, as in evaluation.json.")
     var json = false
+
+    func validate() throws {
+        if let adaptRate, !(adaptRate > 0 && adaptRate.isFinite) {
+            throw ValidationError("--adapt-rate: \(adaptRate) is not above 0")
+        }
+    }
+
+    /// What the model is to learn; nil: nothing.
+    private func adaptation(of model: Model, at path: FilePath, _ storage: any Storage) throws -> Adaptation? {
+        guard adapt != .none else { return nil }
+        let sha256 = try storage.sha256(ofFile: path)
+        let statistics = try GradientStatistics(
+            reading: path.removingLastComponent().appending(.statistics), of: model, sha256: sha256,
+            name: self.model.model, in: storage)
+        var rule = AdaptationRule(hiddenSize: model.architecture.hiddenSize)
+        rule.rate = adaptRate ?? rule.rate
+        return Adaptation(adapt, rule: rule, statistics: statistics)
+    }
 
     func run() throws {
         try reporting {
             let storage = LocalStorage()
-            let model = try model.load(storage)
+            let path = try model.path(storage)
+            let model = try Model(reading: path, in: storage)
+            let adaptation = try adaptation(of: model, at: path, storage)
             let engine = try Engines().makeEngine(
-                EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
+                EngineChoice(precision: .fp32), architecture: model.architecture.withoutDropout,
+                parameters: model.parameters)
             let files = texts.map { CorpusFile(path: FilePath($0).absolute.real) }
             let folder = try TemporaryFolder()
             let scored = try Scoring.score(
                 files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage,
-                in: folder.path, note: { Terminal.error("charnn: warning: \($0)") })
+                in: folder.path, adapting: adaptation, note: { Terminal.error("charnn: warning: \($0)") })
             guard let scored else { return }
             if let warning = scored.warning { Terminal.error("charnn: warning: \(warning)") }
             if json {

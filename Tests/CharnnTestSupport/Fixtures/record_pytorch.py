@@ -111,6 +111,45 @@ def run(cell, kind, batching, first):
     return recorded
 
 
+# Dynamic evaluation, as in Krause et al. (2018), "RMS with global decay and parameter-wise decay rates".
+DYNAMIC = dict(rate=2e-3, decay=2e-2, segment=7, epsilon=0.1)
+
+
+def dynamic(cell, first):
+    model = Model(cell)
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(first.copy()), model.parameters())
+    parameters = list(model.parameters())
+    text = torch.tensor(TEXT)
+
+    def loss(window, state):
+        hidden, state = model.rnn(model.embedding(window[:-1]), state)
+        model.zero_grad()
+        result = torch.nn.functional.cross_entropy(model.fc(hidden).reshape(-1, V), window[1:].reshape(-1))
+        result.backward()
+        return result.item(), tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
+
+    squares = [torch.zeros_like(p) for p in parameters]
+    starts = [[int(x) for x in np.random.default_rng(n).integers(0, 200, B)] for n in range(5)]
+    for begin in starts:
+        loss(torch.stack([text[b : b + T + 1] for b in begin], dim=1), None)
+        for s, p in zip(squares, parameters):
+            s += p.grad**2 / len(starts)
+    roots = [s.sqrt() for s in squares]
+    mean = torch.cat([r.reshape(-1) for r in roots]).mean()
+    anchors, state, losses = [p.detach().clone() for p in parameters], None, []
+    for begin in range(200, 396, DYNAMIC["segment"]):
+        length = min(DYNAMIC["segment"], 396 - begin)
+        nats, state = loss(text[begin : begin + length + 1, None], state)
+        losses.append(nats)
+        with torch.no_grad():
+            for p, a, r in zip(parameters, anchors, roots):
+                p -= DYNAMIC["rate"] * p.grad / (r + DYNAMIC["epsilon"] * mean)
+                p += (DYNAMIC["decay"] * r / mean).clamp(max=1) * (a - p)
+    flat = torch.cat([s.reshape(-1) for s in squares]).numpy().astype("<f4")
+    print(f"{cell} dynamic: {losses[0]:.4f} -> {losses[-1]:.4f}")
+    return {"starts": starts, "meanSquares": encode(flat), "losses": losses, "last": encode(model.flat()), **DYNAMIC}
+
+
 torch.manual_seed(11)
 torch.set_num_threads(1)
 cells = []
@@ -118,6 +157,9 @@ for cell in CELLS:
     first = Model(cell).flat()
     runs = [run(cell, kind, batching, first) for kind in RULES for batching in ("stream", "windows")]
     cells.append({"cell": cell, "first": encode(first), "runs": runs})
+for recorded in cells:
+    first = np.frombuffer(base64.b64decode(recorded["first"]), "<f4")
+    recorded["dynamic"] = dynamic(recorded["cell"], first)
 recorded = {
     "torch": torch.__version__, "vocabularySize": V, "embeddingSize": E, "hiddenSize": H, "layerCount": L,
     "sequenceLength": T, "clipNorm": CLIP, "weightAverage": AVERAGE, "text": TEXT, "cells": cells,

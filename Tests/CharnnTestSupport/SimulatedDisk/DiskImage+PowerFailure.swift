@@ -182,7 +182,7 @@ extension DiskImage {
             hash.add(UInt64(node.bytes.count))
             node.bytes.withUnsafeBytes { hash.add($0) }
             for (name, next) in node.names.sorted(by: { $0.key < $1.key }) {
-                for byte in name.utf8 { hash.add(UInt64(byte)) }
+                for byte in name.text.utf8 { hash.add(UInt64(byte)) }
                 walk(next)
             }
             hash.add(0xFFFF)

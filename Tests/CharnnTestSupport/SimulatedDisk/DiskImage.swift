@@ -1,4 +1,4 @@
-internal import CharnnStorage
+public import CharnnStorage
 public import SystemPackage
 
 /// A file system in memory that knows of everything whether it has reached the disk.
@@ -14,8 +14,24 @@ public import SystemPackage
 /// 3. A rename that replaces, and the rename of a directory, is one change: old or new. A rename that must not replace
 ///    is a new name and then the loss of the old one, as on file systems without `RENAME_NOREPLACE`: old, both or new.
 /// 4. After a failed sync of a file the pages count as clean: later syncs succeed and do nothing for them.
-/// 5. Rights are on disk at once.
+/// 5. Permission bits are on disk at once, an access list after the next sync of what it is of.
 public struct DiskImage: Sendable {
+    /// A name as a file system compares it: by its bytes, where strings are the same in either form of Unicode.
+    struct Name: Hashable, Comparable, Sendable {
+        let text: String
+
+        init(_ text: some StringProtocol) { self.text = String(text) }
+
+        static func == (a: Name, b: Name) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+
+        static func < (a: Name, b: Name) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
+
+        func hash(into hasher: inout Hasher) {
+            var text = text
+            text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        }
+    }
+
     struct Node: Sendable {
         var kind: FileStatus.Kind
         var bytes: [UInt8] = []
@@ -26,8 +42,8 @@ public struct DiskImage: Sendable {
         /// Whether a sync failed, so that what was written before never reaches the disk.
         var isLost = false
         /// A directory's names, as processes see them and as the disk has them.
-        var names: [String: Int] = [:]
-        var durableNames: [String: Int] = [:]
+        var names: [Name: Int] = [:]
+        var durableNames: [Name: Int] = [:]
         var mode: CharnnStorage.FileMode
         var owner: UInt32
         var modified: Double
@@ -35,6 +51,8 @@ public struct DiskImage: Sendable {
         /// The access list, as processes see it and as the disk has it.
         var accessList: [UInt8]?
         var durableAccessList: [UInt8]?
+        /// Whether it can be neither removed nor renamed, as by `chattr +i`.
+        var isProtected = false
 
         var isDirty: Bool { kind == .regular && bytes != durable }
     }
@@ -42,8 +60,8 @@ public struct DiskImage: Sendable {
     /// One change of names that the disk does not have yet.
     struct Change: Sendable {
         enum Effect: Sendable {
-            case set(directory: Int, name: String, node: Int)
-            case clear(directory: Int, name: String, node: Int)
+            case set(directory: Int, name: Name, node: Int)
+            case clear(directory: Int, name: Name, node: Int)
         }
         var number: Int
         var effects: [Effect]
@@ -63,6 +81,8 @@ public struct DiskImage: Sendable {
     public var time = 1_700_000_000.0
     /// Whether it can be told that somebody writes to a file: nobody ever does.
     public var tellsWriters = true
+    /// Whether files can have access lists beside their permission bits.
+    public var hasAccessLists = true
     /// Bytes that all files together may have; nil: no limit.
     public var capacity: Int?
     /// Files and directories that there may be; nil: no limit.
@@ -78,23 +98,23 @@ public struct DiskImage: Sendable {
     func node(at path: FilePath) -> Int? {
         var current = Self.root
         for name in path.string.utf8.split(separator: UInt8(ascii: "/")) where !name.elementsEqual(".".utf8) {
-            guard let next = nodes[current]?.names[String(Substring(name))] else { return nil }
+            guard let next = nodes[current]?.names[Name(Substring(name))] else { return nil }
             current = next
         }
         return current
     }
 
     /// The directory in which a path's last name stands, and that name.
-    func place(of path: FilePath) -> (directory: Int, name: String)? {
+    func place(of path: FilePath) -> (directory: Int, name: Name)? {
         let names = path.string.utf8.split(separator: UInt8(ascii: "/"))
         guard let last = names.last else { return nil }
         var current = Self.root
         for name in names.dropLast() {
-            guard let next = nodes[current]?.names[String(Substring(name))] else { return nil }
+            guard let next = nodes[current]?.names[Name(Substring(name))] else { return nil }
             current = next
         }
         guard nodes[current]?.kind == .directory else { return nil }
-        return (current, String(Substring(last)))
+        return (current, Name(Substring(last)))
     }
 
     func status(of number: Int) -> FileStatus? {
@@ -114,10 +134,25 @@ public struct DiskImage: Sendable {
         func walk(_ number: Int, _ path: String) {
             guard let node = nodes[number] else { return }
             if node.kind == .regular { found[path] = node.bytes }
-            for (name, next) in node.names { walk(next, path + "/" + name) }
+            for (name, next) in node.names { walk(next, path + "/" + name.text) }
         }
         walk(Self.root, "")
         return found
+    }
+
+    /// Who may do what with something, by its access list or its permission bits; nil where nothing is.
+    public func rights(at path: FilePath) -> AccessList? {
+        guard let number = node(at: path), let node = nodes[number] else { return nil }
+        return node.accessList.flatMap { AccessList($0) } ?? AccessList(node.mode)
+    }
+
+    /// Whether some kind of user cannot read a file, by its own rights or those of a folder on the way.
+    public func isShut(_ path: FilePath, to who: AccessList.Who) -> Bool {
+        let names = path.components
+        return (1...max(1, names.count)).contains { count in
+            let list = rights(at: FilePath(root: "/", names.prefix(count)))
+            return list?.rights(of: who).map { $0 & (count == names.count ? 4 : 1) == 0 } ?? true
+        }
     }
 
     /// Whether something is there.
@@ -125,8 +160,7 @@ public struct DiskImage: Sendable {
 
     // MARK: - Changing
 
-    mutating func make(_ kind: FileStatus.Kind, in directory: Int, _ name: String, mode: CharnnStorage.FileMode) -> Int
-    {
+    mutating func make(_ kind: FileStatus.Kind, in directory: Int, _ name: Name, mode: CharnnStorage.FileMode) -> Int {
         lastNode += 1
         time += 0.001
         nodes[lastNode] = Node(kind: kind, mode: mode, owner: user, modified: time)
@@ -157,7 +191,7 @@ public struct DiskImage: Sendable {
         nodes[number] = node
     }
 
-    mutating func remove(_ name: String, from directory: Int, _ number: Int) {
+    mutating func remove(_ name: Name, from directory: Int, _ number: Int) {
         nodes[directory]?.names[name] = nil
         nodes[number]?.links -= 1
         var needs: [Int] = []
@@ -169,7 +203,7 @@ public struct DiskImage: Sendable {
     }
 
     mutating func move(
-        _ number: Int, from source: (directory: Int, name: String), to target: (directory: Int, name: String),
+        _ number: Int, from source: (directory: Int, name: Name), to target: (directory: Int, name: Name),
         replacing: Bool
     ) {
         if let old = nodes[target.directory]?.names[target.name] { nodes[old]?.links -= 1 }
@@ -195,6 +229,11 @@ public struct DiskImage: Sendable {
         if let owner { nodes[number]?.owner = owner }
         synchronize(number)
         synchronizeDirectory(place.directory)
+    }
+
+    /// Lets a file be removed and renamed, or not.
+    public mutating func protect(_ path: FilePath, _ isProtected: Bool = true) {
+        if let number = node(at: path) { nodes[number]?.isProtected = isProtected }
     }
 
     /// Gives a file another name, on disk too.
@@ -286,7 +325,7 @@ extension DiskImage.Change {
 }
 
 extension DiskImage.Change.Effect {
-    fileprivate var parts: (directory: Int, name: String, node: Int) {
+    fileprivate var parts: (directory: Int, name: DiskImage.Name, node: Int) {
         switch self {
         case .set(let directory, let name, let node), .clear(let directory, let name, let node): (directory, name, node)
         }

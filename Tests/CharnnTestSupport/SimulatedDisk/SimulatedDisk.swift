@@ -205,6 +205,9 @@ public final class SimulatedDisk: Storage {
     public func setAccessList(_ list: AccessList, of path: FilePath) throws(StorageError) {
         try perform("setxattr", .remove, path) { state throws(StorageError) in
             guard let number = state.image.node(at: path) else { throw Self.missing("setxattr", path) }
+            guard state.image.hasAccessLists else {
+                throw StorageError(.unsupported, call: "setxattr", path: path, errno: .notSupported)
+            }
             state.image.nodes[number]?.accessList = list.bytes
         }
     }
@@ -214,7 +217,7 @@ public final class SimulatedDisk: Storage {
             guard let number = state.image.node(at: directory), let node = state.image.nodes[number],
                 node.kind == .directory
             else { throw Self.missing("opendir", directory) }
-            return node.names.keys.sorted()
+            return node.names.keys.sorted().map(\.text)
         }
     }
 
@@ -287,6 +290,9 @@ public final class SimulatedDisk: Storage {
         guard let number = state.image.node(at: source), let from = state.image.place(of: source) else {
             throw missing("rename", source)
         }
+        guard state.image.nodes[number]?.isProtected != true else {
+            throw StorageError(.denied, call: "rename", path: source, errno: .notPermitted)
+        }
         guard let to = state.image.place(of: destination) else { throw missing("rename", destination) }
         if let old = state.image.node(at: destination) {
             guard rename.replacing else { throw exists("rename", destination) }
@@ -307,6 +313,9 @@ public final class SimulatedDisk: Storage {
             }
             guard state.image.nodes[number]?.kind != .directory else {
                 throw StorageError(.notRegular, call: "unlink", path: path, errno: .isDirectory)
+            }
+            guard state.image.nodes[number]?.isProtected != true else {
+                throw StorageError(.denied, call: "unlink", path: path, errno: .notPermitted)
             }
             state.image.remove(place.name, from: place.directory, number)
         }
