@@ -137,7 +137,8 @@ let package = Package(
 
         // Tests.
         .target(
-            name: "CharnnTestSupport", dependencies: ["CharnnEngine", "CharnnStorage", "CharnnTraining", system],
+            name: "CharnnTestSupport",
+            dependencies: ["CharnnEngine", "CharnnModel", "CharnnStorage", "CharnnTraining", system],
             path: "Tests/CharnnTestSupport", resources: [.copy("Fixtures")], swiftSettings: optimisedSwift),
         .testTarget(name: "CharnnStorageTests", dependencies: ["CharnnStorage", "CharnnTestSupport", system]),
         .testTarget(

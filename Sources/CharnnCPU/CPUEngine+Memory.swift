@@ -23,7 +23,8 @@ extension CPUEngine {
         let gH = Size(plan.gates) * H
         let parameters = plan.tensors.reduce(Size(0)) { $0 + $1.shape.reduce(Size(1)) { $0 * Size($1) } }
         let workspace = WorkspaceSize(
-            plan, batchSize: batchSize, sequenceLength: sequenceLength, packsWeights: true)
+            plan, batchSize: batchSize, sequenceLength: sequenceLength, packsWeights: true,
+            isTraining: true)
         let state = Size(architecture.layerCount) * Size(batchSize) * H * Size(4)
         let library = Size(threads ?? usableProcessorCount()) * Size(libraryBytesPerThread)
         // Packed are all weights, for both ways and, with bf16, for scoring; and the right operands of the weights' gradients.

@@ -25,7 +25,7 @@ final class Dimensions: Sendable {
     /// As in the plan, which is not to be copied in every time step.
     let architecture: Architecture
     let passesHidden: Bool
-    /// The dropout of each layer's output.
+    /// The dropout of what each layer reads, and behind the last of what the head does.
     let masks: [NetworkPlan.Mask?]
     let layers: [Layer]
     let headWeight: Int
@@ -37,7 +37,7 @@ final class Dimensions: Sendable {
         self.plan = plan
         self.architecture = architecture
         passesHidden = plan.passesHidden
-        masks = (0..<architecture.layerCount).map { plan.mask(ofOutput: $0) }
+        masks = (0...architecture.layerCount).map { plan.mask(below: $0) }
         symbols = architecture.vocabularySize
         embedding = architecture.embeddingSize
         units = architecture.hiddenSize
@@ -99,13 +99,14 @@ struct WorkspaceSize {
     let chunkRows: Int
     let shardCount: Int
 
-    init(_ plan: NetworkPlan, batchSize: Int, sequenceLength: Int, packsWeights: Bool) {
+    /// - Parameter isTraining: Whether something may be dropped.
+    init(_ plan: NetworkPlan, batchSize: Int, sequenceLength: Int, packsWeights: Bool, isTraining: Bool) {
         let architecture = plan.architecture
         let (B, T, H) = (Size(batchSize), Size(sequenceLength), Size(architecture.hiddenSize))
         let (V, E) = (Size(architecture.vocabularySize), Size(architecture.embeddingSize))
         let gH = Size(plan.gates) * H
         rows = B * T
-        usesTable = V.value < rows.value
+        usesTable = V.value < rows.value && (plan.looksUpInput || !isTraining)
         gates = rows * Size(plan.width(ofSaved: .gates)) * H
         candidate = rows * Size(plan.width(ofSaved: .candidate)) * H
         hidden = (rows + B) * H
@@ -130,7 +131,9 @@ struct WorkspaceSize {
             Size(architecture.layerCount), Size(architecture.hiddenSize), Size(architecture.vocabularySize)
         )
         let layer = gates + candidate + Size(plan.state.count) * hidden
-        var floats = L * layer + outputGradient + embedded + table + table + Size(plan.masks.count) * units
+        // What is dropped of the embedding is so in place.
+        let dropped = Size(plan.masks.count { $0.place != .input }) * units
+        var floats = L * layer + outputGradient + embedded + table + table + dropped
         let biases = L * Size(plan.gates + plan.gatesApart.count) * H
         let shard = recurrent + stateGradient + stateGradient + logits + V * H + V + biases
         floats = floats + Size(shardCount) * shard + rows + rows + rows

@@ -94,10 +94,6 @@ extension Pass {
                 .plain(weights.parameters.base + d.layers[layer].inputWeight, stride: width), into: target,
                 stride: width)
         }
-        guard layer > 0, dropout != nil else { return }
-        for t in 0..<workspace.steps {
-            let row = target + t * R * width
-            drop(row, into: row, layer: layer - 1, time: t, place)
-        }
+        drop(target, below: layer, place)
     }
 }

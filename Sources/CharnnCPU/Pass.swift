@@ -61,7 +61,7 @@ struct Pass {
             firstState: shard.first * (workspace.capacity + 1))
     }
 
-    /// The input of a layer's product for a shard, `[T R, in]`.
+    /// What a layer reads, of a shard, `[T R, in]`; or the head, as the one above the last layer.
     func input(_ layer: Int, _ place: Place) -> UnsafePointer<Float> {
         if layer == 0 { return UnsafePointer(workspace.embedded.base + place.first * d.embedding) }
         let below = workspace.layers[layer - 1]
@@ -121,7 +121,7 @@ struct Pass {
             step.hidden = before + R * H
             advance(&step)
             if let dropped = buffers.dropped {
-                drop(step.hidden, into: dropped.base + (place.first + t * R) * H, layer: layer, time: t, place)
+                drop(step.hidden, into: dropped.base + (place.first + t * R) * H, below: layer + 1, time: t, place)
             }
         }
     }
@@ -157,23 +157,34 @@ struct Pass {
         }
     }
 
-    /// Copies the embeddings of the shard's symbols.
+    /// Copies the embeddings of the shard's symbols, but for what is dropped of them.
     private func embed(_ place: Place) {
         let width = d.embedding
         for row in place.first..<place.first + workspace.steps * place.rows {
             let source = weights.parameters.base + Int(workspace.inputs.base[row]) * width
             (workspace.embedded.base + row * width).update(from: source, count: width)
         }
+        drop(workspace.embedded.base + place.first * width, below: 0, place)
     }
 
-    /// Applies the mask of a layer's output at one time step, `[R, H]`; in the layout of ``DropoutMask``.
-    func drop(
-        _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, layer: Int, time: Int, _ place: Place
+    /// Drops of what a layer reads, or of its gradient, in place and at all time steps, `[T R, width]`.
+    func drop(_ rows: UnsafeMutablePointer<Float>, below layer: Int, _ place: Place) {
+        guard dropout != nil, let mask = d.masks[layer] else { return }
+        for t in 0..<workspace.steps {
+            let step = rows + t * place.rows * mask.width
+            drop(step, into: step, below: layer, time: t, place)
+        }
+    }
+
+    /// The same at one time step, `[R, width]`; in the layout of ``DropoutMask``.
+    private func drop(
+        _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, below layer: Int, time: Int,
+        _ place: Place
     ) {
         guard let dropout, let mask = d.masks[layer] else { return }
+        let stream = (mask.isLocked ? 0 : time * workspace.streams) + place.shard.first
         kernels.dropout(
-            target, source, place.rows * d.units,
-            UInt64((time * workspace.streams + place.shard.first) * d.units), dropout.seed,
+            target, source, place.rows * mask.width, UInt64(stream * mask.width), dropout.seed,
             UInt32(truncatingIfNeeded: dropout.step),
             UInt32(truncatingIfNeeded: dropout.step >> 32) << 16 | UInt32(mask.counter),
             Philox.Purpose.dropout.rawValue, DropoutMask.threshold(mask.probability), Float(1 / (1 - mask.probability)))
@@ -188,7 +199,7 @@ struct Pass {
         let (H, V) = (d.units, d.symbols)
         let scratch = workspace.scratch[index]
         let parameters = weights.parameters.base
-        let top = workspace.layers[d.layerCount - 1].hidden.base + (place.firstState + place.rows) * H
+        let top = input(d.layerCount, place)
         let total = workspace.steps * place.rows
         let scale = 1 / Float(workspace.steps * workspace.streams)
         if scoring == nil { scratch.headBiasGradient.base.update(repeating: 0, count: V) }
@@ -220,6 +231,7 @@ struct Pass {
                 V, H, rows, .transposed(logits, stride: V), .plain(hidden, stride: H), beta: first == 0 ? 0 : 1,
                 into: scratch.headWeightGradient.base, stride: H)
         }
+        drop(outputGradient(place), below: d.layerCount, place)
     }
 
     private func headProduct(

@@ -52,7 +52,7 @@ final class Workspace {
     let layers: [Layer]
     private let stateWidths: [Int]
     let scratch: [ShardScratch]
-    /// `[B T, E]`, where the first layer's input product is not a table look-up.
+    /// `[B T, E]`, where the first layer's input product is not a table look-up; after dropout.
     let embedded: Buffer<Float>
     /// `[B T, max(H, E)]`: the gradient of the output of the layer at hand; empty without training.
     let outputGradient: Buffer<Float>
@@ -67,7 +67,7 @@ final class Workspace {
     ) throws(EngineError) {
         let plan = dimensions.plan
         let size = WorkspaceSize(
-            plan, batchSize: streams, sequenceLength: capacity, packsWeights: products != nil)
+            plan, batchSize: streams, sequenceLength: capacity, packsWeights: products != nil, isTraining: isTraining)
         func buffer(_ size: Size, _ isNeeded: Bool = true) throws(EngineError) -> Buffer<Float> {
             try Buffer(isNeeded ? Int(clamping: size.value) : 0)
         }
@@ -92,7 +92,7 @@ final class Workspace {
         tableGradient = try buffer(size.table, isTraining)
         var layers: [Layer] = []
         for layer in 0..<dimensions.layerCount {
-            let drops = isTraining && plan.mask(ofOutput: layer) != nil
+            let drops = isTraining && plan.mask(below: layer + 1) != nil
             var states: [Buffer<Float>] = []
             for _ in plan.state { states.append(try buffer(size.hidden)) }
             layers.append(

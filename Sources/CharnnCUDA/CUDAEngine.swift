@@ -61,7 +61,7 @@ public final class CUDAEngine: Engine {
     /// Makes an engine with zero moments and zero recurrent state.
     ///
     /// - Parameters:
-    ///   - architecture: All sizes at least 1.
+    ///   - plan: Of an architecture whose sizes are all at least 1.
     ///   - parameters: In ``ParameterLayout``.
     ///   - precision: Of training; scorers and predictors take fp32 always.
     ///   - ordinal: Which of the driver's devices.
@@ -69,11 +69,9 @@ public final class CUDAEngine: Engine {
     ///   ``EngineError/Code/mismatch`` when the parameters do not fit, ``EngineError/Code/deviceFailed`` when the
     ///   device is busy, full or broken.
     public convenience init(
-        architecture: Architecture, parameters: [Float], precision: Precision = .fp16, ordinal: Int = 0
+        _ plan: NetworkPlan, parameters: [Float], precision: Precision = .fp16, ordinal: Int = 0
     ) throws(EngineError) {
-        try self.init(
-            CUDADevice.shared(ordinal: ordinal), NetworkPlan(architecture), parameters: parameters,
-            precision: precision)
+        try self.init(CUDADevice.shared(ordinal: ordinal), plan, parameters: parameters, precision: precision)
     }
 
     init(

@@ -53,7 +53,9 @@ final class CUDAWeights {
     }
 
     /// Works bias and table out anew.
-    func enqueuePreparation() throws(EngineError) {
+    ///
+    /// - Parameter needsTable: Whether anything is looked up in it.
+    func enqueuePreparation(needsTable: Bool = true) throws(EngineError) {
         let rows = network.gateUnits
         for layer in 0..<architecture.layerCount {
             try device.addBiases(
@@ -62,6 +64,7 @@ final class CUDAWeights {
                 // That of gates that stand apart lies inside a product, such as that with a GRU's reset gate.
                 both: network.rowsBeforeApart)
         }
+        guard needsTable else { return }
         try device.multiply(
             .floatNT, m: architecture.vocabularySize, n: rows, k: architecture.embeddingSize,
             Operand(address(.embedding), stride: architecture.embeddingSize),

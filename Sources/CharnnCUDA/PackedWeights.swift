@@ -16,7 +16,7 @@ final class PackedWeights {
         let transposed: DeviceAddress
     }
 
-    /// Of the layers above the first, whose own is looked up.
+    /// Of the layers whose input products are not looked up.
     private let inputs: [Matrix]
     let recurrent: [Matrix]
     let head: Matrix
@@ -29,7 +29,8 @@ final class PackedWeights {
         func bytes(_ rows: Int, _ columns: Int) -> Int {
             2 * (rows * sizes.stride(columns) + columns * sizes.stride(rows))
         }
-        return (2 * sizes.layers - 1) * bytes(sizes.gateUnits, sizes.units) + bytes(sizes.symbols, sizes.units)
+        let first = sizes.network.looksUpInput ? 0 : bytes(sizes.gateUnits, sizes.embedding)
+        return first + (2 * sizes.layers - 1) * bytes(sizes.gateUnits, sizes.units) + bytes(sizes.symbols, sizes.units)
     }
 
     init(_ weights: CUDAWeights, _ sizes: Sizes) throws(EngineError) {
@@ -40,7 +41,9 @@ final class PackedWeights {
             defer { next = transposed + UInt64(2 * columns * sizes.stride(rows)) }
             return Matrix(role: role, rows: rows, columns: columns, plain: next, transposed: transposed)
         }
-        inputs = (1..<max(1, sizes.layers)).map { take(.inputWeight(layer: $0), sizes.gateUnits, sizes.units) }
+        inputs = ((sizes.network.looksUpInput ? 1 : 0)..<max(1, sizes.layers)).map {
+            take(.inputWeight(layer: $0), sizes.gateUnits, sizes.architecture.inputSize(ofLayer: $0))
+        }
         recurrent = (0..<sizes.layers).map { take(.recurrentWeight(layer: $0), sizes.gateUnits, sizes.units) }
         head = take(.headWeight, sizes.symbols, sizes.units)
         self.buffer = buffer
@@ -48,8 +51,8 @@ final class PackedWeights {
         self.sizes = sizes
     }
 
-    /// The input weights of a layer above the first.
-    func input(_ layer: Int) -> Matrix { inputs[layer - 1] }
+    /// The input weights of a layer whose product is not looked up.
+    func input(_ layer: Int) -> Matrix { inputs[layer - (sizes.network.looksUpInput ? 1 : 0)] }
 
     /// Makes all of them anew from the parameters.
     func enqueuePacking() throws(EngineError) {

@@ -11,6 +11,14 @@ public enum Nonlinearity: String, Sendable, CaseIterable, Codable {
     case relu
 }
 
+/// For how long dropout keeps to what it has drawn.
+public enum MaskSpan: String, Sendable, CaseIterable, Codable {
+    /// Each character of each stream has a mask of its own.
+    case character
+    /// All characters of a stream's sequence have the same mask, and the next step's sequence has another.
+    case sequence
+}
+
 /// The shape of a network: `Embedding(V, E) → cell (L layers of H units, dropout between them) → Linear(H, V)`.
 ///
 /// The letters used throughout: `V` symbols in the vocabulary, `E` embedding size, `H` units, `L` layers, `g` gates,
@@ -29,11 +37,18 @@ public struct Architecture: Hashable, Sendable {
     public var layerCount: Int
     /// The probability, in `0..<1`, that dropout zeroes an output of any layer but the last, as in PyTorch's `nn.LSTM`.
     public var dropout: Double
+    /// The same of a number of the embedding, below the first layer.
+    public var dropoutInput: Double
+    /// The same of an output of the last layer, before the head.
+    public var dropoutOutput: Double
+    /// Of all three.
+    public var dropoutMask: MaskSpan
 
     /// - Parameter embeddingSize: nil: that of the hidden layers.
     public init(
         cell: Cell, nonlinearity: Nonlinearity = .tanh, vocabularySize: Int, embeddingSize: Int? = nil,
-        hiddenSize: Int, layerCount: Int, dropout: Double = 0
+        hiddenSize: Int, layerCount: Int, dropout: Double = 0, dropoutInput: Double = 0, dropoutOutput: Double = 0,
+        dropoutMask: MaskSpan = .character
     ) {
         self.cell = cell
         self.nonlinearity = nonlinearity
@@ -42,7 +57,13 @@ public struct Architecture: Hashable, Sendable {
         self.hiddenSize = hiddenSize
         self.layerCount = layerCount
         self.dropout = dropout
+        self.dropoutInput = dropoutInput
+        self.dropoutOutput = dropoutOutput
+        self.dropoutMask = dropoutMask
     }
+
+    /// Whether no training step drops anything: ``dropout`` alone does nothing where there is one layer.
+    public var dropsNothing: Bool { dropoutInput == 0 && dropoutOutput == 0 && (dropout == 0 || layerCount == 1) }
 
     /// Whether some machine might hold it. Only of such a network can a ``NetworkPlan`` be made.
     public var isConceivable: Bool {
@@ -52,7 +73,7 @@ public struct Architecture: Hashable, Sendable {
     /// The same network for reading and writing, where nothing is dropped.
     public var withoutDropout: Architecture {
         var architecture = self
-        architecture.dropout = 0
+        (architecture.dropout, architecture.dropoutInput, architecture.dropoutOutput) = (0, 0, 0)
         return architecture
     }
 

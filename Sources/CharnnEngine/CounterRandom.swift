@@ -49,10 +49,14 @@ public struct Philox: Sendable, Hashable {
 
 /// The layout of dropout's random numbers, the same for every engine.
 ///
-/// The element `(t, b, h)` of layer `l`'s output at step `n` is kept when word `i % 4` of the Philox block
+/// The element `(t, b, h)` of what is `W` wide, the mask `l` of step `n`, is kept when word `i % 4` of the Philox block
 /// `(i / 4, n low, n high << 16 | l, dropout)`, keyed by the job's seed, is at least ``threshold(_:)``, where
-/// `i = (t * B + b) * H + h`. Kept elements are divided by `1 - p`.
+/// `i = (t * B + b) * W + h`, or of a mask that holds for a whole sequence `i = b * W + h`. Kept elements are divided by
+/// `1 - p`. Masks are numbered by the layer on whose output they lie; ``input`` is that of the embedding.
 public enum DropoutMask {
+    /// Behind the numbers of all layers.
+    public static let input = 0xFFFF
+
     /// Words below this are dropped: `⌊p · 2³²⌋`.
     public static func threshold(_ probability: Double) -> UInt32 { UInt32(probability * 0x1p32) }
 }

@@ -47,7 +47,9 @@ public struct NetworkPlan: Hashable, Sendable {
     public struct Mask: Hashable, Sendable {
         /// Where numbers are dropped.
         public enum Place: Hashable, Sendable {
-            /// On what a layer hands to the one above.
+            /// On the numbers of the embedding.
+            case input
+            /// On what a layer hands to the one above, or the last one to the head.
             case output(layer: Int)
         }
 
@@ -59,6 +61,8 @@ public struct NetworkPlan: Hashable, Sendable {
         public let probability: Double
         /// By which the generator of random numbers tells the masks of a step apart; 16 bits.
         public let counter: Int
+        /// Whether all time steps of a sequence have the same mask, that of a stream.
+        public let isLocked: Bool
     }
 
     /// A product of the forward pass, `[m, n] = [m, k] W^T [k, n]`. The way back has two of the same size for it.
@@ -103,6 +107,8 @@ public struct NetworkPlan: Hashable, Sendable {
     public let gatesApart: Range<Int>
     /// Whether a part of the hidden state goes from a step to the next past the weights.
     public let passesHidden: Bool
+    /// The rows, of the `gH`, of the gate by which a cell state is kept or forgotten; empty: the cell has none.
+    public let forgetRows: Range<Int>
     /// In the order of the flat parameter buffer.
     public var tensors: [Tensor]
     /// The hidden state first.
@@ -114,32 +120,34 @@ public struct NetworkPlan: Hashable, Sendable {
     /// In the order in which they are made.
     public let products: [Product]
 
-    /// The plan is a function of the architecture alone.
+    /// The plan is a function of the architecture, and of what decays.
     ///
-    /// - Parameter architecture: ``Architecture/isConceivable``.
-    public init(_ architecture: Architecture) {
+    /// - Parameters:
+    ///   - architecture: ``Architecture/isConceivable``.
+    ///   - decay: What a run's weight decay applies to.
+    public init(_ architecture: Architecture, decay: WeightDecayScope = .all) {
         let (H, layers) = (architecture.hiddenSize, 0..<architecture.layerCount)
         let cell = architecture.cell.traits
         self.architecture = architecture
         gates = cell.gates
         gatesApart = cell.gatesApart
         passesHidden = cell.passesHidden
-        tensors = Self.tensors(architecture, rows: cell.gates * H)
+        forgetRows = cell.forgetGate.map { $0 * H..<($0 + 1) * H } ?? 0..<0
+        tensors = Self.tensors(architecture, rows: cell.gates * H, decay)
         state = cell.state.map { State(name: $0, width: H) }
         saved =
             [Saved(name: .gates, width: cell.gates)]
             + (cell.gatesApart.isEmpty ? [] : [Saved(name: .candidate, width: cell.gatesApart.count)])
-        masks =
-            architecture.dropout > 0
-            ? layers.dropLast().map {
-                Mask(place: .output(layer: $0), width: H, probability: architecture.dropout, counter: $0)
-            } : []
+        let masks = Self.masks(architecture)
+        let looksUpInput = !masks.contains { $0.place == .input }
+        self.masks = masks
         products =
             layers.flatMap { layer in
                 [
                     Product(
                         weight: .inputWeight(layer: layer), n: cell.gates * H,
-                        k: architecture.inputSize(ofLayer: layer), cadence: .once, isLookedUp: layer == 0),
+                        k: architecture.inputSize(ofLayer: layer), cadence: .once,
+                        isLookedUp: layer == 0 && looksUpInput),
                     Product(
                         weight: .recurrentWeight(layer: layer), n: cell.gates * H, k: H, cadence: .eachStep,
                         isLookedUp: false),
@@ -150,15 +158,30 @@ public struct NetworkPlan: Hashable, Sendable {
             ]
     }
 
+    private static func masks(_ architecture: Architecture) -> [Mask] {
+        let isLocked = architecture.dropoutMask == .sequence
+        let last = architecture.layerCount - 1
+        let outputs = (0...last).map { layer in
+            Mask(
+                place: .output(layer: layer), width: architecture.hiddenSize,
+                probability: layer == last ? architecture.dropoutOutput : architecture.dropout, counter: layer,
+                isLocked: isLocked)
+        }
+        let input = Mask(
+            place: .input, width: architecture.embeddingSize, probability: architecture.dropoutInput,
+            counter: DropoutMask.input, isLocked: isLocked)
+        return (outputs + [input]).filter { $0.probability > 0 }
+    }
+
     /// `embedding [V,E]`, then for each layer `inputWeight [gH,in]`, `recurrentWeight [gH,H]`, `inputBias [gH]`,
     /// `recurrentBias [gH]`, then `headWeight [V,H]`, `headBias [V]`; distributed as PyTorch's modules start.
-    private static func tensors(_ architecture: Architecture, rows: Int) -> [Tensor] {
+    private static func tensors(_ architecture: Architecture, rows: Int, _ decay: WeightDecayScope) -> [Tensor] {
         let (V, H) = (architecture.vocabularySize, architecture.hiddenSize)
         let uniform = ParameterDistribution.uniform(bound: 1 / Double(H).squareRoot())
         func tensor(_ role: ParameterRole, _ shape: Int..., name: String) -> Tensor {
             Tensor(
                 role: role, shape: shape, name: name, initialisation: role == .embedding ? .normal : uniform,
-                decays: true)
+                decays: decay == .all || (shape.count == 2 && role != .embedding))
         }
         return [tensor(.embedding, V, architecture.embeddingSize, name: "embedding.weight")]
             + (0..<architecture.layerCount).flatMap { layer in
@@ -187,8 +210,14 @@ extension NetworkPlan {
     /// How wide something is that is kept for the way back, in `H`; 0: this network does not have it.
     public func width(ofSaved name: Saved.Name) -> Int { saved.first { $0.name == name }?.width ?? 0 }
 
-    /// The dropout on what a layer hands up; nil: there is none.
-    public func mask(ofOutput layer: Int) -> Mask? { masks.first { $0.place == .output(layer: layer) } }
+    /// The dropout on what a layer reads, or the head as the one above the last; nil: there is none.
+    public func mask(below layer: Int) -> Mask? {
+        masks.first { $0.place == (layer == 0 ? .input : .output(layer: layer - 1)) }
+    }
+
+    /// Whether the first layer's input product can be made once for each symbol and looked up: not where what it reads
+    /// is dropped.
+    public var looksUpInput: Bool { mask(below: 0) == nil }
 
     /// Floating-point operations of a forward pass that no way of computing can leave out: of all products but those that
     /// are looked up.
@@ -200,6 +229,14 @@ extension NetworkPlan {
     public var approximateParameterCount: Double {
         tensors.reduce(0) { $0 + $1.shape.reduce(1) { $0 * Double($1) } }
     }
+}
+
+/// What weight decay applies to.
+public enum WeightDecayScope: String, Sendable, CaseIterable, Codable {
+    /// All parameters, as in PyTorch's optimisers without groups.
+    case all
+    /// The matrices of products: of the inputs, of the recurrence and of the head; neither embedding nor biases.
+    case weights
 }
 
 /// What the numbers of a tensor are drawn from when a network starts.
@@ -219,6 +256,7 @@ private struct CellTraits {
     var gates = 1
     var gatesApart = 0..<0
     var passesHidden = false
+    var forgetGate: Int?
     var state: [EngineBuffer] = [.hidden]
 }
 
@@ -229,7 +267,7 @@ extension Cell {
         switch self {
         case .rnn: CellTraits(pyTorchModule: "RNN", hasNonlinearity: true)
         case .gru: CellTraits(pyTorchModule: "GRU", gates: 3, gatesApart: 2..<3, passesHidden: true)
-        case .lstm: CellTraits(pyTorchModule: "LSTM", gates: 4, state: [.hidden, .cell])
+        case .lstm: CellTraits(pyTorchModule: "LSTM", gates: 4, forgetGate: 1, state: [.hidden, .cell])
         }
     }
 
@@ -241,4 +279,7 @@ extension Cell {
 
     /// Whether a job file may choose the nonlinearity.
     public var hasNonlinearity: Bool { traits.hasNonlinearity }
+
+    /// Whether a job file may raise the bias of a gate by which a cell state is kept.
+    public var hasForgetGate: Bool { traits.forgetGate != nil }
 }

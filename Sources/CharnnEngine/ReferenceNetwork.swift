@@ -32,6 +32,8 @@ struct ReferenceNetwork<Real: ReferenceReal> {
         var symbols: [Int]
         var streams: Int
         var layers: [LayerTrace]
+        /// `[T, B, H]`: what the head reads, after dropout.
+        var top: [Real]
         /// `[T, B, V]`
         var logits: [Real]
         var finalState: ReferenceState<Real>
@@ -47,9 +49,7 @@ struct ReferenceNetwork<Real: ReferenceReal> {
         var layers: [LayerTrace] = []
         var final = ReferenceState<Real>(streams: B)
         for layer in 0..<architecture.layerCount {
-            if let dropout, let mask = plan.mask(ofOutput: layer - 1) {
-                for i in input.indices { input[i] *= dropout.factor(i, mask) }
-            }
+            dropout?.apply(plan.mask(below: layer), to: &input, streams: B)
             let slice = layer * B * H..<(layer + 1) * B * H
             var trace = LayerTrace(
                 input: input, hidden: Array(state.hidden[slice]),
@@ -60,13 +60,14 @@ struct ReferenceNetwork<Real: ReferenceReal> {
             if plan.has(.cell) { final.cell += trace.cell.suffix(B * H) }
             layers.append(trace)
         }
+        dropout?.apply(plan.mask(below: architecture.layerCount), to: &input, streams: B)
         var logits: [Real] = []
         for row in 0..<symbols.count {
             let head = product(.headWeight, input[row * H..<(row + 1) * H])
             let bias = layout[.headBias].offset
             for v in head.indices { logits.append(head[v] + parameters[bias + v]) }
         }
-        return Trace(symbols: symbols, streams: B, layers: layers, logits: logits, finalState: final)
+        return Trace(symbols: symbols, streams: B, layers: layers, top: input, logits: logits, finalState: final)
     }
 
     /// One cell of one layer for one stream and time; appends to the trace.
@@ -118,7 +119,6 @@ struct ReferenceNetwork<Real: ReferenceReal> {
     func backward(_ trace: Trace, targets: [Int], dropout: ReferenceDropout?) -> (loss: Real, gradient: [Real]) {
         let (B, H, V) = (trace.streams, architecture.hiddenSize, architecture.vocabularySize)
         var gradient = [Real](repeating: 0, count: layout.count)
-        let top = Array(trace.layers[architecture.layerCount - 1].hidden.dropFirst(B * H))
         var upper = [Real](repeating: 0, count: targets.count * H)
         var loss: Real = 0
         for (row, target) in targets.enumerated() {
@@ -127,14 +127,13 @@ struct ReferenceNetwork<Real: ReferenceReal> {
             probabilities[target] -= 1
             for v in 0..<V { probabilities[v] /= Real(targets.count) }
             for v in 0..<V { gradient[layout[.headBias].offset + v] += probabilities[v] }
-            addOuter(.headWeight, probabilities, top[row * H..<(row + 1) * H], &gradient)
+            addOuter(.headWeight, probabilities, trace.top[row * H..<(row + 1) * H], &gradient)
             addTransposed(.headWeight, probabilities, to: &upper, at: row * H)
         }
+        dropout?.apply(plan.mask(below: architecture.layerCount), to: &upper, streams: B)
         for layer in (0..<architecture.layerCount).reversed() {
             upper = backward(layer, trace.layers[layer], upper: upper, streams: B, &gradient)
-            if let dropout, let mask = plan.mask(ofOutput: layer - 1) {
-                for i in upper.indices { upper[i] *= dropout.factor(i, mask) }
-            }
+            dropout?.apply(plan.mask(below: layer), to: &upper, streams: B)
         }
         let (E, embedding) = (architecture.embeddingSize, layout[.embedding].offset)
         for (row, symbol) in trace.symbols.enumerated() {

@@ -3,8 +3,14 @@ struct ReferenceDropout {
     let seed: UInt64
     let step: Int
 
-    /// What element `index` of a layer's output is multiplied by: 0 or `1 / (1 - p)`.
-    func factor<Real: ReferenceReal>(_ index: Int, _ mask: NetworkPlan.Mask) -> Real {
+    /// Drops of `x [T, B, W]`, forward or of the gradient.
+    func apply<Real: ReferenceReal>(_ mask: NetworkPlan.Mask?, to x: inout [Real], streams: Int) {
+        guard let mask else { return }
+        for i in x.indices { x[i] *= factor(mask.isLocked ? i % (streams * mask.width) : i, mask) }
+    }
+
+    /// What element `index` of a mask has others multiplied by: 0 or `1 / (1 - p)`.
+    private func factor<Real: ReferenceReal>(_ index: Int, _ mask: NetworkPlan.Mask) -> Real {
         let number = UInt64(step)
         let block = Philox(key: seed).block(
             UInt32(truncatingIfNeeded: index / 4), UInt32(truncatingIfNeeded: number),

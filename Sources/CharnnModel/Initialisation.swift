@@ -9,14 +9,22 @@ import Glibc
 public enum Initialisation {
     /// All parameters of `architecture` in ``ParameterLayout``, each as its tensor in ``NetworkPlan`` says, drawn with
     /// `seed`.
-    public static func parameters(of architecture: Architecture, seed: UInt64) -> [Float] {
-        let layout = ParameterLayout(architecture)
+    ///
+    /// - Parameter forgetBias: Added to the input biases of a forget gate, where the cell has one: what a cell state
+    ///   holds is kept longer from the beginning.
+    public static func parameters(of architecture: Architecture, seed: UInt64, forgetBias: Double = 0) -> [Float] {
+        let plan = NetworkPlan(architecture)
+        let layout = ParameterLayout(plan)
         var parameters = [Float](repeating: 0, count: layout.count)
         for (index, slot) in layout.slots.enumerated() {
             for element in 0..<slot.count {
                 parameters[slot.offset + element] = draw(
                     from: slot.tensor.initialisation, tensor: index, element: element, seed: seed)
             }
+        }
+        for layer in 0..<architecture.layerCount {
+            let bias = layout[.inputBias(layer: layer)].offset
+            for row in plan.forgetRows { parameters[bias + row] += Float(forgetBias) }
         }
         return parameters
     }

@@ -32,6 +32,10 @@ extension Model {
             "dropout": String(architecture.dropout),
             "charnnd_version": Self.programVersion,
         ]
+        // What few networks have: the files of all others are as they were before there was such a thing.
+        if architecture.dropoutInput > 0 { metadata["dropout_input"] = String(architecture.dropoutInput) }
+        if architecture.dropoutOutput > 0 { metadata["dropout_output"] = String(architecture.dropoutOutput) }
+        if architecture.dropoutMask != .character { metadata["dropout_mask"] = architecture.dropoutMask.rawValue }
         if let step { metadata["step"] = String(step) }
         if let weights { metadata["weights"] = weights.rawValue }
         if let validationLoss { metadata["val_loss"] = String(validationLoss) }
@@ -136,10 +140,17 @@ extension Model {
         }
         var layers = 1
         while file.tensors["rnn.weight_hh_l\(layers)"] != nil { layers += 1 }
-        let dropout = metadata(file, "dropout").flatMap(Double.init) ?? 0
         return Architecture(
             cell: cell, nonlinearity: nonlinearity, vocabularySize: embedding[0], embeddingSize: embedding[1],
-            hiddenSize: recurrent[1], layerCount: layers, dropout: (0..<1).contains(dropout) ? dropout : 0)
+            hiddenSize: recurrent[1], layerCount: layers, dropout: dropout(file, "dropout"),
+            dropoutInput: dropout(file, "dropout_input"), dropoutOutput: dropout(file, "dropout_output"),
+            dropoutMask: metadata(file, "dropout_mask").flatMap(MaskSpan.init) ?? .character)
+    }
+
+    /// A probability that only a training needs: what is none counts as 0.
+    private static func dropout(_ file: SafeTensors, _ key: String) -> Double {
+        let dropout = metadata(file, key).flatMap(Double.init) ?? 0
+        return (0..<1).contains(dropout) ? dropout : 0
     }
 
     private static func metadata(_ file: SafeTensors, _ key: String) -> String? { file.metadata[key] }

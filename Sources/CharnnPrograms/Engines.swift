@@ -10,12 +10,12 @@ public struct Engines: EngineProvider {
     public init() {}
 
     public func makeEngine(
-        _ choice: EngineChoice, architecture: Architecture, parameters: [Float]
+        _ choice: EngineChoice, plan: NetworkPlan, parameters: [Float]
     ) throws(EngineError) -> any Engine {
         switch try Self.device(for: choice) {
         case .cuda:
             return try CUDAEngine(
-                architecture: architecture, parameters: parameters, precision: Self.graphicsPrecision(choice.precision),
+                plan, parameters: parameters, precision: Self.graphicsPrecision(choice.precision),
                 ordinal: choice.ordinal)
         case .cpu:
             guard let precision = Self.processorPrecision(choice.precision) else {
@@ -24,8 +24,7 @@ public struct Engines: EngineProvider {
                     "precision: fp16 was asked for, and the CPU engine has fp32 and bf16 only; "
                         + "set precision to auto, fp32 or bf16")
             }
-            return try CPUEngine(
-                architecture: architecture, parameters: parameters, threads: choice.threads, precision: precision)
+            return try CPUEngine(plan, parameters: parameters, threads: choice.threads, precision: precision)
         }
     }
 

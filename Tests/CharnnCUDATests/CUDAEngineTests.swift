@@ -15,6 +15,10 @@ import Testing
         ConformanceCase(
             Architecture(cell: .gru, vocabularySize: 150, embeddingSize: 8, hiddenSize: 136, layerCount: 2),
             batchSize: 33, sequenceLength: 4),
+        ConformanceCase(
+            Architecture(
+                cell: .lstm, vocabularySize: 45, hiddenSize: 40, layerCount: 1, dropoutInput: 0.2, dropoutOutput: 0.3,
+                dropoutMask: .sequence), batchSize: 35, sequenceLength: 15),
     ]
 
     /// relu is left out where operands are rounded: its derivative jumps at zero, so that a sum that rounding moves past zero
@@ -53,7 +57,9 @@ import Testing
 
     // A missing barrier lets a thread read what another has not written yet, in one order or the other; and so does a missing wait
     // between the branches of a step, which an emulated device does in such an order, too.
-    @Test(arguments: [ConformanceCase.all[1], .all[5], .all[6]] + large, CUDAEngine.Precision.allCases)
+    @Test(
+        arguments: [ConformanceCase.all[1], .all[5], .all[6], .dropouts[1], .dropouts[5]] + large,
+        CUDAEngine.Precision.allCases)
     func `neither the order of blocks, threads and branches nor the chunks change a bit`(
         tested: ConformanceCase, precision: CUDAEngine.Precision
     ) throws {
@@ -80,6 +86,14 @@ import Testing
     func `50 steps equal those of PyTorch`(cell: String, optimizer: OptimizerKind) throws {
         let differences = try PyTorchRecording.differences(cell: cell, optimizer: optimizer) {
             try EmulatedDevice.inOrder.engine($0, $1)
+        }
+        #expect(differences == [])
+    }
+
+    @Test(arguments: PyTorchRecording.regularised)
+    func `steps with dropout, decay and forget bias equal those of PyTorch`(name: String) throws {
+        let differences = try PyTorchRecording.differences(regularised: name) {
+            try EmulatedDevice.inOrder.engine(plan: $0, $1, .fp32, tuning: Tuning())
         }
         #expect(differences == [])
     }

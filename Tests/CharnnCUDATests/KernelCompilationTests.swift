@@ -11,9 +11,8 @@ private let newest = ProcessInfo.processInfo.environment["CHARNND_NVRTC"]
 private let kernels: Set<String> = {
     var names: Set = [
         Kernel.probe.name, Kernel.gather.name, Kernel.scores.name, Kernel.dropoutGradient.name, Kernel.reduce.name,
-        Kernel.bias.name,
-        Kernel.pack.name, Kernel.gradientNorm.name, Kernel.conclude.name, Kernel.update.name, Kernel.exchange.name,
-        Kernel.commit.name,
+        Kernel.bias.name, Kernel.exchange.name,
+        Kernel.pack.name, Kernel.gradientNorm.name, Kernel.conclude.name, Kernel.update.name, Kernel.commit.name,
     ]
     for kind in [ProductKind.floatNT, .floatNN, .floatTN] { names.insert(Kernel.product(kind, isWide: false).name) }
     for kind in [ProductKind.halfNT, .halfTN] {
@@ -21,8 +20,8 @@ private let kernels: Set<String> = {
     }
     for precision in CUDAEngine.Precision.allCases {
         names.formUnion([
-            Kernel.begin(precision).name, Kernel.dropout(precision).name, Kernel.loss(precision).name,
-            Kernel.symbolSum(precision).name, Kernel.columnSum(precision).name,
+            Kernel.begin(precision).name, Kernel.embed(precision).name, Kernel.dropout(precision).name,
+            Kernel.loss(precision).name, Kernel.symbolSum(precision).name, Kernel.columnSum(precision).name,
         ])
         for cell in Cell.allCases {
             names.formUnion([

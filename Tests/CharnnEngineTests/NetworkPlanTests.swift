@@ -37,8 +37,39 @@ import Testing
 
     @Test func `dropout lies between layers, where there are several`() {
         #expect(plan(.gru).masks.map(\.place) == [.output(layer: 0), .output(layer: 1)])
-        #expect(plan(.gru).mask(ofOutput: 2) == nil && plan(.gru).mask(ofOutput: -1) == nil)
+        #expect(plan(.gru).mask(below: 0) == nil && plan(.gru).mask(below: 3) == nil)
         #expect(plan(.gru, dropout: 0).masks.isEmpty && plan(.gru, layers: 1).masks.isEmpty)
+        #expect(plan(.gru, layers: 1).architecture.dropsNothing && !plan(.gru).architecture.dropsNothing)
+    }
+
+    @Test func `dropout below and above the layers has numbers of its own, and a width`() {
+        var architecture = plan(.lstm).architecture
+        (architecture.dropoutInput, architecture.dropoutOutput) = (0.1, 0.2)
+        architecture.dropoutMask = .sequence
+        let all = NetworkPlan(architecture)
+        #expect(all.masks.map(\.counter) == [0, 1, 2, 0xFFFF] && all.masks.map(\.width) == [4, 4, 4, 5])
+        #expect(all.masks.map(\.probability) == [0.5, 0.5, 0.2, 0.1] && all.masks.allSatisfy { $0.isLocked })
+        #expect(all.mask(below: 0)?.place == .input && all.mask(below: 3)?.place == .output(layer: 2))
+        // What is dropped of the embedding is another thing for each character, and so is its product.
+        #expect(!all.looksUpInput && all.products.allSatisfy { !$0.isLookedUp })
+        #expect(all.operations(streams: 2, steps: 3) == plan(.lstm).operations(streams: 2, steps: 3) + 2 * 6 * 16 * 5)
+
+        architecture.layerCount = 1
+        #expect(NetworkPlan(architecture).masks.map(\.place) == [.output(layer: 0), .input])
+        #expect(!architecture.dropsNothing && architecture.withoutDropout.dropsNothing)
+    }
+
+    @Test(arguments: Cell.allCases)
+    func `of weights alone decay the matrices that products have`(cell: Cell) {
+        let all = plan(cell)
+        let weights = NetworkPlan(all.architecture, decay: .weights)
+        #expect(all.tensors.allSatisfy { $0.decays })
+        #expect(Set(weights.tensors.filter(\.decays).map(\.role)) == Set(all.products.map(\.weight)))
+    }
+
+    @Test func `of the cells an LSTM has a gate that forgets, the second`() {
+        #expect(Cell.allCases.filter(\.hasForgetGate) == [.lstm])
+        #expect(plan(.lstm).forgetRows == 4..<8 && plan(.gru).forgetRows.isEmpty)
     }
 
     @Test func `pieces of parameters that decay are as large as they can be and leave none out`() {

@@ -9,9 +9,23 @@ import Testing
 
     @Test(arguments: cells, 1...3)
     func `gradients equal finite differences`(cell: (Cell, Nonlinearity), layers: Int) throws {
-        let architecture = Architecture(
-            cell: cell.0, nonlinearity: cell.1, vocabularySize: 5, embeddingSize: 3, hiddenSize: 4,
-            layerCount: layers, dropout: 0.4)
+        try expectGradients(
+            of: Architecture(
+                cell: cell.0, nonlinearity: cell.1, vocabularySize: 5, embeddingSize: 3, hiddenSize: 4,
+                layerCount: layers, dropout: 0.4))
+    }
+
+    @Test(arguments: cells, MaskSpan.allCases)
+    func `so they do with dropout everywhere`(cell: (Cell, Nonlinearity), span: MaskSpan) throws {
+        for (layers, embedding) in [(1, 3), (2, 4), (3, 5)] {
+            try expectGradients(
+                of: Architecture(
+                    cell: cell.0, nonlinearity: cell.1, vocabularySize: 5, embeddingSize: embedding, hiddenSize: 4,
+                    layerCount: layers, dropout: 0.4, dropoutInput: 0.3, dropoutOutput: 0.25, dropoutMask: span))
+        }
+    }
+
+    private func expectGradients(of architecture: Architecture) throws {
         let parameters = EngineConformance.parameters(of: architecture).map { Double($0) * 2 }
         let text = EngineConformance.text(vocabularySize: 5)
         let engine = try ReferenceEngine(architecture: architecture, parameters: parameters)

@@ -176,6 +176,13 @@ import Testing
         ("train:\n  corpus: a\n  betas: [0.9]\n", "two numbers"), ("a: 1\n---\nb: 2\n", "this is not YAML"),
         ("train:\n  corpus: a\n  nonlinearity: relu\n", "cell: rnn only"),
         ("train:\n  corpus: a\n  lr_min: 1\n", "must not be above lr"),
+        ("train:\n  corpus: a\n  cell: gru\n  forget_bias: 1\n", "cell: lstm only; found cell: gru"),
+        ("train:\n  corpus: a\n  forget_bias: -1\n", "a number from 0 to 100"),
+        ("train:\n  corpus: a\n  forget_bias: inf\n", "a number from 0 to 100"),
+        ("train:\n  corpus: a\n  dropout_input: 1\n", "train.dropout_input: found \"1\"; allowed: a number from 0 up"),
+        ("train:\n  corpus: a\n  dropout_output: -0.1\n", "train.dropout_output: found \"-0.1\""),
+        ("train:\n  corpus: a\n  dropout_mask: locked\n", "character | sequence"),
+        ("train:\n  corpus: a\n  decay: weihgts\n", "all | weights; did you mean weights?"),
         ("train:\n  corpus: a\n  eps: 1e-50\n", "1e-30"),
     ])
     func `what makes no sense is refused in words`(text: String, expected: String) {

@@ -381,6 +381,7 @@ final class RenameLog: Sendable {
     @Test func `what does nothing is told in the log and the status`() throws {
         let idle = JobFixture.training
             .replacing("num_layers: 2", with: "num_layers: 1\n  strip_gutenberg: true\n  warmup_steps: 5000")
+            .replacing("epochs: 3", with: "epochs: 3\n  decay: weights\n  dropout_mask: sequence")
         let job = "evaluate:\n" + idle + "generate: [{length: 5, stop: 'owl Ω'}, {length: 5, stop: owl}]\n"
         #expect(try fixture.run("a", job) == .done)
         let warnings = try #require(fixture.output("a").status()?.warnings)
@@ -391,10 +392,17 @@ final class RenameLog: Sendable {
             "stop never occurs: the vocabulary lacks 'Ω' (U+03A9) at position 5.",
             "warmup_steps: 5000 is longer than the run of 246 steps, which never reaches lr; make it smaller.",
             "dropout: 0.2 does nothing, for it acts between layers and there is one; take it out, or raise num_layers.",
+            "dropout_mask: sequence does nothing, for nothing is dropped; set dropout_input or dropout_output, or take it "
+                + "out.",
+            "decay: weights does nothing, for weight_decay is 0; set that, or take it out.",
         ] {
             #expect(warnings.count { $0.hasPrefix(words) } == 1, "\(words): \(warnings)")
             #expect(told.count { $0.hasPrefix(words) } == 1, "\(words)")
         }
+        let tune = "train:\n  corpus: text.txt\n  from: a\n  epochs: 1\n  forget_bias: 1\n"
+        #expect(try fixture.run("d", tune) == .done)
+        #expect(
+            fixture.output("d").status()?.warnings.contains { $0.hasPrefix("forget_bias: 1.0 does nothing") } == true)
         // A later job with that model hears of its own stop.
         #expect(try fixture.run("b", "generate: {model: a, length: 5, stop: Ω}") == .done)
         #expect(fixture.output("b").status()?.warnings.first?.hasPrefix("stop never occurs") == true)

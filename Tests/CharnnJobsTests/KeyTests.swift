@@ -35,7 +35,7 @@ import Testing
         let section = try #require(try parse(Self.everything).train)
         let other = Architecture(
             cell: .gru, nonlinearity: .tanh, vocabularySize: 3, embeddingSize: 7, hiddenSize: 9, layerCount: 1,
-            dropout: 0.25)
+            dropout: 0.25, dropoutInput: 0.1, dropoutMask: .sequence)
         #expect(
             RunIdentity.text(section, architecture: other, encoding: .windows1252) == """
                 corpus=a.txt + b: c.txt
@@ -55,6 +55,11 @@ import Testing
                 optimizer=adamw
                 seed=18446744073709551615
                 weight_average=0.998
+                forget_bias=0.0
+                decay=weights
+                dropout_input=0.1
+                dropout_output=0.0
+                dropout_mask=sequence
                 """)
         let least = try #require(try parse("train: {corpus: a}\n").train)
         let text = RunIdentity.text(least, architecture: least.architecture(vocabularySize: 9), encoding: .utf8)
@@ -237,6 +242,10 @@ extension KeyTests {
           num_layers: 3
           embedding_size: 16
           dropout: 0
+          dropout_input: 0.1
+          dropout_output: 0.25
+          dropout_mask: sequence
+          forget_bias: 0
           epochs: 5
           max_steps: 1_000_000
           budget: 6h
@@ -249,6 +258,7 @@ extension KeyTests {
           eps: 1e-7
           momentum: 0.5
           weight_decay: 0.01
+          decay: weights
           lr: 1e-3
           lr_schedule: cosine
           warmup_steps: 10
@@ -308,6 +318,10 @@ extension KeyTests {
           num_layers: 3
           embedding_size: 16
           dropout: 0.0
+          dropout_input: 0.1
+          dropout_output: 0.25
+          dropout_mask: sequence
+          forget_bias: 0.0
           epochs: 5
           max_steps: 1000000
           budget: 21600.0s
@@ -320,6 +334,7 @@ extension KeyTests {
           eps: 1e-07
           momentum: 0.5
           weight_decay: 0.01
+          decay: weights
           lr: 0.001
           lr_schedule: cosine
           warmup_steps: 10
@@ -397,6 +412,10 @@ extension KeyTests {
           num_layers: 2
           embedding_size: 512
           dropout: 0.5
+          dropout_input: 0.0
+          dropout_output: 0.0
+          dropout_mask: character
+          forget_bias: 0.0
           epochs: auto
           max_steps: null
           budget: null
@@ -409,6 +428,7 @@ extension KeyTests {
           eps: 1e-08
           momentum: 0.0
           weight_decay: 0.0
+          decay: all
           lr: 0.002
           lr_schedule: auto
           warmup_steps: 0

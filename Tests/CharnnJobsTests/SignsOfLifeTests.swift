@@ -87,10 +87,10 @@ private struct SlowEngines: EngineProvider {
     let watch: @Sendable (Double) -> Void
 
     func makeEngine(
-        _ choice: EngineChoice, architecture: Architecture, parameters: [Float]
+        _ choice: EngineChoice, plan: NetworkPlan, parameters: [Float]
     ) throws(EngineError) -> any Engine {
         watch(1)
-        return SlowEngine(try base.makeEngine(choice, architecture: architecture, parameters: parameters), watch)
+        return SlowEngine(try base.makeEngine(choice, plan: plan, parameters: parameters), watch)
     }
 
     func predictedBytes(

@@ -29,6 +29,25 @@ import Testing
         #expect(abs(found.variance / (bound * bound / 3) - 1) < 0.15)
     }
 
+    @Test func `a forget bias is added to the input biases of an LSTM's forget gates, and to nothing else`() {
+        let layout = ParameterLayout(architecture)
+        let (plain, raised) = (
+            Initialisation.parameters(of: architecture, seed: 1),
+            Initialisation.parameters(of: architecture, seed: 1, forgetBias: 1.5)
+        )
+        let places = (0..<2).flatMap { layer in
+            let bias = layout[.inputBias(layer: layer)].offset
+            return Array(bias + 64..<bias + 128)
+        }
+        #expect(zip(plain, raised).enumerated().filter { $1.0 != $1.1 }.map(\.offset) == places)
+        #expect(places.allSatisfy { raised[$0] == plain[$0] + 1.5 })
+
+        let other = Architecture(cell: .gru, vocabularySize: 5, hiddenSize: 4, layerCount: 1)
+        #expect(
+            Initialisation.parameters(of: other, seed: 1)
+                == Initialisation.parameters(of: other, seed: 1, forgetBias: 1))
+    }
+
     @Test func `a seed gives the same weights and another seed others`() {
         let one = Initialisation.parameters(of: architecture, seed: 1)
         #expect(one == Initialisation.parameters(of: architecture, seed: 1))

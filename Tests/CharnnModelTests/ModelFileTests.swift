@@ -50,6 +50,24 @@ import Testing
         #expect(read.encoding == encoding && read.step == 12 && read.validationLoss == 1.25)
     }
 
+    @Test func `what drops is read back, and where nothing new does the file says nothing of it`() throws {
+        var model = model()
+        #expect(model.metadata.keys.filter { $0.hasPrefix("dropout") } == ["dropout"])
+        model.architecture.dropoutInput = 0.1
+        model.architecture.dropoutOutput = 0.5
+        model.architecture.dropoutMask = .sequence
+        try model.write(to: path, in: storage)
+        #expect(try Model(reading: path, in: storage).architecture == model.architecture)
+
+        var metadata = model.metadata
+        (metadata["dropout_input"], metadata["dropout_output"], metadata["dropout_mask"]) = ("1", "nan", "word")
+        try SafeTensors.write(
+            Model.sources(of: model.parameters, architecture: model.architecture), metadata: metadata, to: path,
+            in: storage)
+        let read = try Model(reading: path, in: storage)
+        #expect(read.architecture == self.model().architecture)
+    }
+
     @Test func `the same model is the same bytes`() throws {
         try model().write(to: path, in: storage)
         let first = try storage.contents(of: path)

@@ -5,7 +5,7 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
     public var architecture: Architecture
     public var batchSize: Int
     public var sequenceLength: Int
-    /// Whether biases and embedding decay, as they do today, or only the matrices do.
+    /// Whether biases and embedding decay, too, or only the matrices do.
     public var decaysAll: Bool
 
     public init(_ architecture: Architecture, batchSize: Int, sequenceLength: Int, decaysAll: Bool = true) {
@@ -15,18 +15,13 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
         self.sequenceLength = sequenceLength
     }
 
-    public var plan: NetworkPlan {
-        var plan = NetworkPlan(architecture)
-        for index in plan.tensors.indices where !decaysAll {
-            plan.tensors[index].decays = plan.tensors[index].shape.count == 2 && plan.tensors[index].role != .embedding
-        }
-        return plan
-    }
+    public var plan: NetworkPlan { NetworkPlan(architecture, decay: decaysAll ? .all : .weights) }
 
     public var description: String {
         let a = architecture
         return "\(a.cell.rawValue) \(a.nonlinearity.rawValue) V\(a.vocabularySize) E\(a.embeddingSize) "
-            + "H\(a.hiddenSize) L\(a.layerCount) p\(a.dropout) B\(batchSize) T\(sequenceLength)"
+            + "H\(a.hiddenSize) L\(a.layerCount) p\(a.dropout) in\(a.dropoutInput) out\(a.dropoutOutput) "
+            + "\(a.dropoutMask.rawValue) B\(batchSize) T\(sequenceLength)"
             + (decaysAll ? "" : ", biases do not decay")
     }
 
@@ -41,9 +36,12 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
             optimizer: OptimizerStep(learningRate: 0.01, clipNorm: 1, updateNumber: number), seed: 77)
     }
 
+    /// Every engine on each.
+    public static let all = cells + dropouts
+
     /// Sizes that nothing divides evenly: every cell, several layers, embeddings narrower and wider than the units,
     /// vocabularies smaller and larger than the batch, batches of one shard and of several.
-    public static let all: [ConformanceCase] = [
+    private static let cells: [ConformanceCase] = [
         ConformanceCase(
             Architecture(
                 cell: .lstm, vocabularySize: 29, embeddingSize: 11, hiddenSize: 19, layerCount: 2, dropout: 0.3),
@@ -76,6 +74,35 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
         ConformanceCase(
             Architecture(cell: .gru, vocabularySize: 2, embeddingSize: 1, hiddenSize: 1, layerCount: 1), batchSize: 1,
             sequenceLength: 1),
+    ]
+
+    /// Below the first layer, above the last and between them, alone and together, for a character and for a sequence;
+    /// where the first layer's input product could be looked up, and where not.
+    public static let dropouts: [ConformanceCase] = [
+        ConformanceCase(
+            Architecture(
+                cell: .lstm, vocabularySize: 19, embeddingSize: 11, hiddenSize: 21, layerCount: 2, dropout: 0.3,
+                dropoutInput: 0.2, dropoutOutput: 0.4), batchSize: 9, sequenceLength: 7),
+        ConformanceCase(
+            Architecture(
+                cell: .lstm, vocabularySize: 23, hiddenSize: 18, layerCount: 2, dropout: 0.5, dropoutInput: 0.25,
+                dropoutOutput: 0.5, dropoutMask: .sequence), batchSize: 17, sequenceLength: 6),
+        ConformanceCase(
+            Architecture(
+                cell: .gru, vocabularySize: 13, hiddenSize: 15, layerCount: 1, dropoutInput: 0.5,
+                dropoutMask: .sequence), batchSize: 11, sequenceLength: 5, decaysAll: false),
+        ConformanceCase(
+            Architecture(
+                cell: .gru, vocabularySize: 301, embeddingSize: 7, hiddenSize: 25, layerCount: 2, dropout: 0.2,
+                dropoutInput: 0.3, dropoutOutput: 0.1, dropoutMask: .sequence), batchSize: 10, sequenceLength: 9),
+        ConformanceCase(
+            Architecture(
+                cell: .rnn, vocabularySize: 17, embeddingSize: 5, hiddenSize: 14, layerCount: 1, dropoutOutput: 0.5),
+            batchSize: 7, sequenceLength: 11),
+        ConformanceCase(
+            Architecture(
+                cell: .rnn, vocabularySize: 29, embeddingSize: 19, hiddenSize: 13, layerCount: 2, dropout: 0.3,
+                dropoutInput: 0.4, dropoutOutput: 0.2), batchSize: 13, sequenceLength: 3),
     ]
 }
 

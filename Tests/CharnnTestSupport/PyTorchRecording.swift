@@ -1,8 +1,9 @@
 public import CharnnEngine
+import CharnnModel
 import CharnnTraining
 import Foundation
 
-/// Runs of PyTorch, as `Fixtures/record_pytorch.py` recorded them.
+/// Runs of PyTorch, as `Fixtures/record_pytorch.py` and `Fixtures/record_regularisation.py` recorded them.
 public struct PyTorchRecording: Decodable, Sendable {
     struct Rule: Decodable {
         var learningRate, beta1, beta2, epsilon, momentum, weightDecay: Double
@@ -28,25 +29,42 @@ public struct PyTorchRecording: Decodable, Sendable {
         var segment: Int
     }
     struct CellRuns: Decodable {
+        var name: String?
         var cell, first: String
+        var network: Network?
         var runs: [Run]
-        var dynamic: Dynamic
+        var dynamic: Dynamic?
+    }
+    /// What a network has otherwise than those of the same recording.
+    struct Network: Decodable {
+        var layerCount: Int
+        var dropout, dropoutInput, dropoutOutput, forgetBias: Double?
+        var dropoutMask: MaskSpan?
+        var decay: WeightDecayScope?
     }
 
     var vocabularySize, embeddingSize, hiddenSize, layerCount, sequenceLength: Int
     var clipNorm, weightAverage: Double
+    var seed: UInt64?
     var text: [Int32]
     var cells: [CellRuns]
 
     /// The names of the recorded cells.
     public static let cells = ["rnn-tanh", "rnn-relu", "gru", "lstm"]
 
-    private static let shared: PyTorchRecording? = {
-        guard let path = Bundle.module.path(forResource: "Fixtures/pytorch", ofType: "json"),
+    private static let shared = read("pytorch")
+    private static let regularisation = read("regularisation")
+
+    private static func read(_ name: String) -> PyTorchRecording? {
+        guard let path = Bundle.module.path(forResource: "Fixtures/\(name)", ofType: "json"),
             let data = try? Data(contentsOf: URL(filePath: path))
         else { return nil }
         return try? JSONDecoder().decode(PyTorchRecording.self, from: data)
-    }()
+    }
+
+    /// The names of the recorded runs with dropout, groups of what decays, and forget biases.
+    public static let regularised: [String] =
+        regularisation?.cells.compactMap(\.name) ?? ["Fixtures/regularisation.json, which cannot be read"]
 
     /// Makes the recorded 50 steps with an engine, in both batchings.
     ///
@@ -69,16 +87,37 @@ public struct PyTorchRecording: Decodable, Sendable {
         }
     }
 
+    /// Makes the steps of one of ``regularised``.
+    ///
+    /// - Parameters: As above.
+    public static func differences(
+        regularised name: String, tolerance: Double = 1e-3, _ make: (NetworkPlan, [Float]) throws -> any Engine
+    ) throws -> [String] {
+        guard let regularisation, let recorded = regularisation.cells.first(where: { $0.name == name }),
+            let network = recorded.network
+        else { return ["there is no recording of \(name)"] }
+        let architecture = regularisation.architecture(recorded.cell, network)
+        func initial(_ forgetBias: Double) -> [Float] {
+            Initialisation.parameters(of: architecture, seed: 1, forgetBias: forgetBias)
+        }
+        // What a forget bias adds to the weights of a network, whatever they are.
+        let raised = zip(initial(network.forgetBias ?? 0), initial(0)).map { $0 - $1 }
+        let first = zip(floats(recorded.first), raised).map { $0 + $1 }
+        return try recorded.runs.flatMap { run in
+            let engine = try make(NetworkPlan(architecture, decay: network.decay ?? .all), first)
+            return try regularisation.differences(engine, run, tolerance)
+        }
+    }
+
     /// Repeats the recorded dynamic evaluation with an engine.
     ///
     /// - Returns: As ``differences(cell:optimizer:tolerance:_:)``.
     public static func differencesOfDynamicEvaluation(
         cell: String, tolerance: Double = 1e-3, _ make: (Architecture, [Float]) throws -> any Engine
     ) throws -> [String] {
-        guard let shared, let recorded = shared.cells.first(where: { $0.cell == cell }) else {
-            return ["there is no recording of \(cell)"]
-        }
-        let (run, text) = (recorded.dynamic, SymbolText(shared.text))
+        guard let shared, let recorded = shared.cells.first(where: { $0.cell == cell }), let run = recorded.dynamic
+        else { return ["there is no recording of \(cell)"] }
+        let text = SymbolText(shared.text)
         let engine = try make(shared.architecture(cell), floats(recorded.first))
         var squares = [Float](repeating: 0, count: floats(recorded.first).count)
         for starts in run.starts {
@@ -116,13 +155,15 @@ public struct PyTorchRecording: Decodable, Sendable {
         return found.filter { !($0.1 < tolerance) }.map { "\($0.0) differ by \($0.1)" }
     }
 
-    private func architecture(_ cell: String) -> Architecture {
+    private func architecture(_ cell: String, _ network: Network? = nil) -> Architecture {
         let parts = cell.split(separator: "-").map { String($0) }
         return Architecture(
             cell: Cell(rawValue: parts[0]) ?? .lstm,
             nonlinearity: parts.count > 1 ? Nonlinearity(rawValue: parts[1]) ?? .tanh : .tanh,
             vocabularySize: vocabularySize, embeddingSize: embeddingSize, hiddenSize: hiddenSize,
-            layerCount: layerCount)
+            layerCount: network?.layerCount ?? layerCount, dropout: network?.dropout ?? 0,
+            dropoutInput: network?.dropoutInput ?? 0, dropoutOutput: network?.dropoutOutput ?? 0,
+            dropoutMask: network?.dropoutMask ?? .character)
     }
 
     private static func floats(_ text: String) -> [Float] {
@@ -147,7 +188,7 @@ public struct PyTorchRecording: Decodable, Sendable {
             try engine.submit(
                 TrainingStep(
                     number: index + 1, starts: batch.starts, sequenceLength: sequenceLength,
-                    resetsState: batch.resetsState, optimizer: optimizer, seed: 1), of: text)
+                    resetsState: batch.resetsState, optimizer: optimizer, seed: seed ?? 1), of: text)
         }
         let outcomes = try engine.drain()
         let (last, expected) = (try engine.parameters(), Self.floats(run.last))

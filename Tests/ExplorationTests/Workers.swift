@@ -155,9 +155,9 @@ private final class Reporter: JobReporter {
 
 private struct ReferenceEngines: EngineProvider {
     func makeEngine(
-        _ choice: EngineChoice, architecture: Architecture, parameters: [Float]
+        _ choice: EngineChoice, plan: NetworkPlan, parameters: [Float]
     ) throws(EngineError) -> any Engine {
-        try ReferenceEngine<Float>(architecture: architecture, parameters: parameters)
+        try ReferenceEngine<Float>(plan, parameters: parameters)
     }
 
     func predictedBytes(

@@ -39,6 +39,17 @@ CHARNN_DEVICE void beginSequence(const CharnnBegin &a) {
 CHARNN_KERNEL(CharnnRowThreads, begin_float, CharnnBegin) { beginSequence<float>(a); }
 CHARNN_KERNEL(CharnnRowThreads, begin_half, CharnnBegin) { beginSequence<Half>(a); }
 
+template <typename Op>
+CHARNN_DEVICE void embedRows(const CharnnEmbed &a) {
+    const long long i = (long long)blockIdx.x * CharnnRowThreads + threadIdx.x;
+    if (i >= (long long)a.rows * a.columns) return;
+    const long long row = i / a.columns, column = i % a.columns;
+    const long long symbol = at<int>(a.symbols)[row];
+    put(at<Op>(a.to) + row * a.stride + column, at<float>(a.embedding)[symbol * a.columns + column]);
+}
+CHARNN_KERNEL(CharnnRowThreads, embed_float, CharnnEmbed) { embedRows<float>(a); }
+CHARNN_KERNEL(CharnnRowThreads, embed_half, CharnnEmbed) { embedRows<Half>(a); }
+
 // Ten rounds of Philox-4x32; the same numbers as Philox in CharnnEngine.
 CHARNN_DEVICE void philox(unsigned (&c)[4], unsigned long long key) {
     unsigned k0 = (unsigned)key, k1 = (unsigned)(key >> 32);
@@ -57,17 +68,19 @@ CHARNN_DEVICE void philox(unsigned (&c)[4], unsigned long long key) {
 // A thread takes the four numbers of one Philox block; their places as DropoutMask in CharnnEngine says.
 template <typename Op, bool isInPlace>
 CHARNN_DEVICE void dropOut(const CharnnDropout &a) {
-    const long long first = (long long)a.firstRow * a.units, end = first + (long long)a.rows * a.units;
+    const long long firstRow = a.firstRow + (long long)blockIdx.y * a.rows;
+    const long long first = a.isLocked ? 0 : firstRow * a.units, end = first + (long long)a.rows * a.units;
     const long long block = first / 4 + (long long)blockIdx.x * CharnnRowThreads + threadIdx.x;
     if (block * 4 >= end) return;
     const CharnnStep *step = at<CharnnStep>(a.step);
     unsigned words[4] = {
-        (unsigned)block, (unsigned)step->number, (unsigned)(step->number >> 32) << 16 | (unsigned)a.layer, 2};
+        (unsigned)block, (unsigned)step->number, (unsigned)(step->number >> 32) << 16 | (unsigned)a.mask, 2};
     philox(words, step->seed);
     for (int word = 0; word < 4; word++) {
         const long long i = block * 4 + word;
         if (i < first || i >= end) continue;
-        const long long place = isInPlace ? i : i / a.units * a.stride + i % a.units;
+        const long long row = firstRow + (i - first) / a.units;
+        const long long place = row * (isInPlace ? a.units : a.stride) + i % a.units;
         const float kept = words[word] >= a.threshold ? toFloat(at<Op>(a.from)[place]) * a.factor : 0;
         put(at<Op>(a.to) + place, kept);
     }

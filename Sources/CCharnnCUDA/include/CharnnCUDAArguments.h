@@ -189,14 +189,23 @@ typedef struct {
     int reserved;
 } CharnnBackwardCell;
 
-// Dropout after layer `layer`: to = from times 0 or `factor`, for `rows` rows from `firstRow` on. Forward Op [N, stride] both;
-// backward float [N, H] in place.
+// What the first layer reads where it is not looked up: row r of the embedding's rows is that of symbols[r]. float [V, columns]
+// to Op [rows, stride].
+typedef struct {
+    CharnnAddress embedding, symbols, to;
+    int rows, columns, stride;
+    int reserved;
+} CharnnEmbed;
+
+// Dropout by mask `mask`: to = from times 0 or `factor`, for `rows` rows from `firstRow` on. Forward Op [N, stride] both, which may
+// be the same; backward float [N, units] in place. A mask that is locked has `rows` rows, those of the first time step, and is
+// that of each following `rows` rows, too: of as many as the grid has blocks in its second direction.
 typedef struct {
     CharnnAddress step, from, to;
-    int firstRow, rows, units, stride, layer;
+    int firstRow, rows, units, stride, mask;
     unsigned threshold;
     float factor;
-    int reserved;
+    int isLocked;
 } CharnnDropout;
 
 // Of each row of logits float [N, V]: the loss in nats, and its gradient times the step's loss scale, Op [N, stride].

@@ -62,43 +62,66 @@ extension Kernel where Arguments == CharnnDropout {
     static var dropoutGradient: Self { Kernel("dropout_gradient", threads: CharnnRowThreads) }
 }
 
+extension Kernel where Arguments == CharnnEmbed {
+    static func embed(_ precision: CUDAPrecision) -> Self {
+        Kernel("embed_\(precision.kernelSuffix)", threads: CharnnRowThreads)
+    }
+}
+
 extension CUDADevice {
-    /// What a layer reads of the one below, of a chunk: Op `[N, stride(H)]` to another such.
-    func dropOut(_ buffers: ForwardBuffers, below layer: Int, _ chunk: Range<Int>) throws(EngineError) {
-        let sizes = buffers.sizes
-        try dropOut(
-            .dropout(sizes.precision), buffers, below: layer, chunk, from: buffers.hidden(layer - 1, 1),
-            to: buffers.input(layer).address, stride: sizes.stride(sizes.units))
+    /// What the first layer reads of a chunk where it is not looked up, before anything is dropped of it.
+    func embed(_ buffers: ForwardBuffers, _ chunk: Range<Int>) throws(EngineError) {
+        let (sizes, kernel) = (buffers.sizes, Kernel.embed(buffers.sizes.precision))
+        let (first, rows) = (chunk.lowerBound * sizes.streams, buffers.rows(chunk))
+        let result = buffers.input(0)
+        try launch(
+            kernel, grid: kernel.grid(covering: rows * sizes.embedding),
+            CharnnEmbed(
+                embedding: buffers.weights.address(.embedding), symbols: buffers.inputs.address + UInt64(first * 4),
+                to: result.address + UInt64(first * result.stride * sizes.operandBytes), rows: Int32(rows),
+                columns: Int32(sizes.embedding), stride: Int32(result.stride), reserved: 0))
     }
 
-    /// The same mask on the gradient that the layer hands down, fp32 `[N, H]`, in place.
+    /// What a layer, or the head behind the last, reads of the one below, of a chunk: Op `[N, stride]` to another such, or
+    /// in place where that is the embedding.
+    func dropOut(_ buffers: ForwardBuffers, below layer: Int, _ chunk: Range<Int>) throws(EngineError) {
+        let result = buffers.input(layer)
+        try dropOut(
+            .dropout(buffers.sizes.precision), buffers, below: layer, chunk,
+            from: layer == 0 ? result.address : buffers.hidden(layer - 1, 1), to: result)
+    }
+
+    /// The same mask on the gradient that is handed down, fp32 `[N, width]`, in place.
     func dropOutGradient(
         _ gradient: DeviceBuffer, _ buffers: ForwardBuffers, below layer: Int, _ chunk: Range<Int>
     ) throws(EngineError) {
         try dropOut(
-            .dropoutGradient, buffers, below: layer, chunk, from: gradient.address, to: gradient.address,
-            stride: buffers.sizes.units)
+            .dropoutGradient, buffers, below: layer, chunk, from: gradient.address,
+            to: Operand(gradient.address, stride: 0))
     }
 
     /// - Parameter from: All rows, as `to`; the chunk's are found by their numbers, which the mask depends on.
     private func dropOut(
         _ kernel: Kernel<CharnnDropout>, _ buffers: ForwardBuffers, below layer: Int, _ chunk: Range<Int>,
-        from: DeviceAddress, to: DeviceAddress, stride: Int
+        from: DeviceAddress, to: Operand
     ) throws(EngineError) {
         let sizes = buffers.sizes
-        let (first, rows) = (chunk.lowerBound * sizes.streams, buffers.rows(chunk))
-        guard let mask = sizes.network.mask(ofOutput: layer - 1) else {
+        guard let mask = sizes.network.mask(below: layer) else {
             preconditionFailure("nothing is dropped below layer \(layer)")
         }
+        let first = chunk.lowerBound * sizes.streams
+        // One that is locked is drawn for a time step's rows, and holds for those of all others.
+        let rows = mask.isLocked ? sizes.streams : buffers.rows(chunk)
+        let drawn = mask.isLocked ? 0 : first
         // A thread takes the four numbers of a block of the generator; chunks may begin within one.
-        let blocks = pieces((first + rows) * sizes.units, of: 4) - first * sizes.units / 4
+        let blocks = pieces((drawn + rows) * mask.width, of: 4) - drawn * mask.width / 4
         try launch(
-            kernel, grid: kernel.grid(covering: blocks),
+            kernel, grid: (kernel.grid(covering: blocks).0, mask.isLocked ? chunk.count : 1, 1),
             CharnnDropout(
-                step: buffers.step.address, from: from, to: to, firstRow: Int32(first), rows: Int32(rows),
-                units: Int32(sizes.units), stride: Int32(stride), layer: Int32(mask.counter),
+                step: buffers.step.address, from: from, to: to.address, firstRow: Int32(first), rows: Int32(rows),
+                units: Int32(mask.width), stride: Int32(to.stride), mask: Int32(mask.counter),
                 threshold: DropoutMask.threshold(mask.probability),
-                factor: Float(1 / (1 - mask.probability)), reserved: 0))
+                factor: Float(1 / (1 - mask.probability)), isLocked: mask.isLocked ? 1 : 0))
     }
 }
 

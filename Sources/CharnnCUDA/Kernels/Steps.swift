@@ -43,8 +43,8 @@ extension CUDADevice {
     /// Time step `t` of a layer: `[B, H]` states from those of the step before, and in training what the way back
     /// needs.
     ///
-    /// - Parameter b: Whose input products of that layer and time are there: the first layer's in the weights' table,
-    ///   the others' in `projected`.
+    /// - Parameter b: Whose input products of that layer and time are there: those that are looked up in the weights' table,
+    ///   the others in `projected`.
     func forwardStep(_ b: ForwardBuffers, layer: Int, at t: Int) throws(EngineError) {
         let sizes = b.sizes
         let cell = sizes.architecture.cell
@@ -70,11 +70,12 @@ extension CUDADevice {
     private func forwardArguments(_ b: ForwardBuffers, layer: Int, at t: Int) -> CharnnForwardStep {
         let (sizes, weights) = (b.sizes, b.weights)
         let plane = UInt64(layer * sizes.streams * sizes.units * 4)
+        let looksUp = layer == 0 && b.looksUpInput
         return CharnnForwardStep(
             hiddenBefore: b.hidden(layer, t),
             weight: b.packed?.recurrent[layer].plain ?? weights.address(.recurrentWeight(layer: layer)),
-            input: layer == 0 ? weights.table.address : b.projected(t),
-            symbols: layer == 0 ? b.inputs.address + UInt64(t * sizes.streams) * 4 : 0,
+            input: looksUp ? weights.table.address : b.projected(t),
+            symbols: looksUp ? b.inputs.address + UInt64(t * sizes.streams) * 4 : 0,
             recurrentBias: weights.address(.recurrentBias(layer: layer)),
             hiddenState: b.hiddenState.address + plane, cellState: b.cellState.map { $0.address + plane } ?? 0,
             hidden: b.hidden(layer, t + 1), gates: b.gates(layer, t), candidate: b.candidates(layer, t),

@@ -21,12 +21,15 @@ final class BackwardBuffers {
     /// Operands `[L, N, stride(gH)]`: the gates' gradients as the recurrent product gets them where gates stand apart.
     /// All else finds them where the gates were.
     private let recurrentGates: DeviceBuffer?
-    /// fp32 `[V, gH]`: the first layer's gates, summed over the rows of each symbol.
-    let table: DeviceBuffer
+    /// fp32 `[V, gH]`: the first layer's gates, summed over the rows of each symbol, where its products are looked up.
+    let table: DeviceBuffer?
+    /// fp32 `[N, E]`, where they are not: the gradient of what the first layer reads.
+    let embedded: DeviceBuffer?
     /// fp32: sums that were split. Used by one sum after another, all on the same branch.
     let partial: DeviceBuffer
     /// How the sums over all rows are split: those of the weights' gradients, and those by symbol.
     let inputPlan: ProductPlan
+    let embeddedPlan: ProductPlan
     let recurrentPlan: ProductPlan
     let headPlan: ProductPlan
     let symbolSplits: Int
@@ -38,10 +41,15 @@ final class BackwardBuffers {
         gradient = try DeviceBuffer(device, bytes: bytes.gradient)
         above = try DeviceBuffer(device, bytes: bytes.above)
         carried = try DeviceBuffer(device, bytes: bytes.carried)
-        recurrentGates = bytes.recurrentGates == 0 ? nil : try DeviceBuffer(device, bytes: bytes.recurrentGates)
-        table = try DeviceBuffer(device, bytes: bytes.table)
+        func optional(_ count: Int) throws(EngineError) -> DeviceBuffer? {
+            count == 0 ? nil : try DeviceBuffer(device, bytes: count)
+        }
+        recurrentGates = try optional(bytes.recurrentGates)
+        table = try optional(bytes.table)
+        embedded = try optional(bytes.embedded)
         partial = try DeviceBuffer(device, bytes: bytes.partial)
         inputPlan = bytes.input
+        embeddedPlan = bytes.embeddedPlan
         recurrentPlan = bytes.recurrent
         headPlan = bytes.head
         symbolSplits = bytes.symbolSplits
@@ -49,8 +57,8 @@ final class BackwardBuffers {
 
     /// Bytes of the buffers, and how sums are split.
     struct Bytes {
-        let gradient, above, carried, recurrentGates, table, partial: Int
-        let input, recurrent, head: ProductPlan
+        let gradient, above, carried, recurrentGates, table, embedded, partial: Int
+        let input, embeddedPlan, recurrent, head: ProductPlan
         let symbolSplits: Int
 
         init(_ s: Sizes, multiprocessors: Int) {
@@ -62,19 +70,24 @@ final class BackwardBuffers {
             (input, recurrent, head) = (
                 plan(s.gateUnits, s.units), plan(s.gateUnits, s.units), plan(s.symbols, s.units)
             )
+            embeddedPlan = plan(s.gateUnits, s.embedding)
             symbolSplits = max(1, min(8, s.rows / 256))
             gradient = s.layout.count * 4
             above = s.rows * s.units * 4
             carried = s.state * 4
             recurrentGates =
                 !s.network.gatesApart.isEmpty ? s.layers * s.rows * s.stride(s.gateUnits) * s.operandBytes : 0
-            table = s.symbols * s.gateUnits * 4
+            let looksUp = s.network.looksUpInput
+            table = looksUp ? s.symbols * s.gateUnits * 4 : 0
+            embedded = looksUp ? 0 : s.rows * s.embedding * 4
             let products = max(
                 input.splits * s.gateUnits * s.units, recurrent.splits * s.gateUnits * s.units,
-                head.splits * s.symbols * s.units)
-            let sums = max(symbolSplits * s.symbols * s.gateUnits, Self.columnSplits * max(s.gateUnits, s.symbols))
+                head.splits * s.symbols * s.units, looksUp ? 0 : embeddedPlan.splits * s.gateUnits * s.embedding)
+            let sums = max(
+                symbolSplits * s.symbols * (looksUp ? s.gateUnits : s.embedding),
+                Self.columnSplits * max(s.gateUnits, s.symbols))
             partial = max(products, sums) * 4
-            total = gradient + above + carried + recurrentGates + table + partial
+            total = gradient + above + carried + recurrentGates + table + embedded + partial
         }
 
         /// Parts into which rows are cut whose columns are summed.

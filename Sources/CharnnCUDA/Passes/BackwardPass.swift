@@ -24,7 +24,9 @@ final class BackwardPass {
     /// What the top layer gets of a chunk's losses.
     func enqueueHead(_ chunk: Range<Int>) throws(EngineError) {
         try multiplyBack(
-            buffers.logits(from: chunk.lowerBound), chunk, k: sizes.symbols, forward.packed?.head, .headWeight)
+            buffers.logits(from: chunk.lowerBound), chunk, k: sizes.symbols, forward.packed?.head, .headWeight,
+            into: Operand(buffers.above(chunk.lowerBound), stride: sizes.units))
+        try drop(buffers.above, below: sizes.layers, chunk)
     }
 
     /// Everything behind that.
@@ -48,7 +50,9 @@ final class BackwardPass {
                     try streams.on(.aside) { () throws(EngineError) in
                         try streams.wait(for: above)
                         try recurrentGradients(layer)
-                        if layer > 0 { try inputGradients(layer) } else { try tableGradients() }
+                        if layer == 0, forward.looksUpInput { return try tableGradients() }
+                        try inputGradients(layer)
+                        if layer == 0 { try embeddingGradients() }
                     }
                 }
             }
@@ -57,40 +61,44 @@ final class BackwardPass {
 
     // MARK: - From layer to layer
 
-    /// `above [rows, H] = d [rows, k] W [k, H]` of a chunk's rows.
+    /// `[rows, n] = d [rows, k] W [k, n]` of a chunk's rows, where `n` is the result's stride.
     private func multiplyBack(
-        _ d: Operand, _ chunk: Range<Int>, k: Int, _ packed: PackedWeights.Matrix?, _ role: ParameterRole
+        _ d: Operand, _ chunk: Range<Int>, k: Int, _ packed: PackedWeights.Matrix?, _ role: ParameterRole,
+        into result: Operand
     ) throws(EngineError) {
-        let rows = forward.rows(chunk)
-        let result = Operand(buffers.above(chunk.lowerBound), stride: sizes.units)
+        let (rows, n) = (forward.rows(chunk), result.stride)
         if let packed {
             try device.multiply(
-                .halfNT, m: rows, n: sizes.units, k: k, d, Operand(packed.transposed, stride: sizes.stride(k)),
-                into: result)
+                .halfNT, m: rows, n: n, k: k, d, Operand(packed.transposed, stride: sizes.stride(k)), into: result)
         } else {
             try device.multiply(
-                .floatNN, m: rows, n: sizes.units, k: k, d, Operand(weights.address(role), stride: sizes.units),
-                into: result)
+                .floatNN, m: rows, n: n, k: k, d, Operand(weights.address(role), stride: n), into: result)
         }
+    }
+
+    /// The gradient of what a layer reads, or the head behind the last: nothing of it where that was dropped.
+    private func drop(_ gradient: DeviceBuffer, below layer: Int, _ chunk: Range<Int>) throws(EngineError) {
+        guard forward.drops(below: layer) else { return }
+        try device.dropOutGradient(gradient, forward, below: layer, chunk)
     }
 
     /// What a layer hands to the one below, of a chunk.
     private func handDown(from layer: Int, _ chunk: Range<Int>) throws(EngineError) {
         try multiplyBack(
             buffers.gates(layer, chunk.lowerBound), chunk, k: sizes.gateUnits, forward.packed?.input(layer),
-            .inputWeight(layer: layer))
-        if forward.dropped != nil { try device.dropOutGradient(buffers.above, forward, below: layer, chunk) }
+            .inputWeight(layer: layer), into: Operand(buffers.above(chunk.lowerBound), stride: sizes.units))
+        try drop(buffers.above, below: layer, chunk)
     }
 
     // MARK: - The weights' gradients
 
-    /// `[m, H] = d^T [m, N] x [N, H]`, the gradient of a weight matrix.
+    /// `[m, n] = d^T [m, N] x [N, n]`, the gradient of a weight matrix.
     private func weightGradient(
-        _ role: ParameterRole, m: Int, _ d: Operand, _ x: Operand, _ plan: ProductPlan
+        _ role: ParameterRole, m: Int, n: Int, _ d: Operand, _ x: Operand, _ plan: ProductPlan
     ) throws(EngineError) {
         try device.multiply(
-            sizes.precision == .fp16 ? .halfTN : .floatTN, m: m, n: sizes.units, k: sizes.rows, d, x, plan: plan,
-            partial: buffers.partial, into: Operand(buffers.gradient(role), stride: sizes.units))
+            sizes.precision == .fp16 ? .halfTN : .floatTN, m: m, n: n, k: sizes.rows, d, x, plan: plan,
+            partial: buffers.partial, into: Operand(buffers.gradient(role), stride: n))
     }
 
     /// The sums of the columns of `d [N, columns]`, the gradient of a bias, and of a second one if it is given.
@@ -112,8 +120,8 @@ final class BackwardPass {
 
     private func headGradients() throws(EngineError) {
         let d = buffers.logits(from: 0)
-        let top = Operand(forward.hidden(sizes.layers - 1, 1), stride: sizes.stride(sizes.units))
-        try weightGradient(.headWeight, m: sizes.symbols, d, top, buffers.headPlan)
+        try weightGradient(
+            .headWeight, m: sizes.symbols, n: sizes.units, d, forward.input(sizes.layers), buffers.headPlan)
         try biasGradient(d, columns: sizes.symbols, into: buffers.gradient(.headBias))
     }
 
@@ -121,7 +129,7 @@ final class BackwardPass {
         let d = buffers.recurrentGates(layer, 0)
         let before = Operand(forward.hidden(layer, 0), stride: sizes.stride(sizes.units))
         try weightGradient(
-            .recurrentWeight(layer: layer), m: sizes.gateUnits, d, before, buffers.recurrentPlan)
+            .recurrentWeight(layer: layer), m: sizes.gateUnits, n: sizes.units, d, before, buffers.recurrentPlan)
         if !sizes.network.gatesApart.isEmpty {
             try biasGradient(d, columns: sizes.gateUnits, into: buffers.gradient(.recurrentBias(layer: layer)))
         }
@@ -130,18 +138,35 @@ final class BackwardPass {
     private func inputGradients(_ layer: Int) throws(EngineError) {
         let d = buffers.gates(layer, 0)
         try weightGradient(
-            .inputWeight(layer: layer), m: sizes.gateUnits, d, forward.input(layer), buffers.inputPlan)
+            .inputWeight(layer: layer), m: sizes.gateUnits, n: sizes.architecture.inputSize(ofLayer: layer), d,
+            forward.input(layer), layer == 0 ? buffers.embeddedPlan : buffers.inputPlan)
         try biasGradient(
             d, columns: sizes.gateUnits, into: buffers.gradient(.inputBias(layer: layer)), and: sharedBias(layer))
     }
 
+    /// The embedding, from the gradient of what the first layer read.
+    private func embeddingGradients() throws(EngineError) {
+        guard let embedded = buffers.embedded else { return }
+        let (all, d) = (0..<sizes.steps, Operand(embedded.address, stride: sizes.embedding))
+        try multiplyBack(
+            buffers.gates(0, 0), all, k: sizes.gateUnits, forward.packed?.input(0), .inputWeight(layer: 0), into: d)
+        try drop(embedded, below: 0, all)
+        try device.sumBySymbol(
+            d, .fp32, rows: sizes.rows, columns: sizes.embedding, symbols: forward.inputs, vocabulary: sizes.symbols,
+            partial: buffers.partial, splits: buffers.symbolSplits)
+        try device.reduce(
+            buffers.partial, splits: buffers.symbolSplits, rows: sizes.symbols, columns: sizes.embedding,
+            into: Operand(buffers.gradient(.embedding), stride: sizes.embedding))
+    }
+
     /// The first layer's input weights, bias and the embedding, through the table of all symbols' input products.
     private func tableGradients() throws(EngineError) {
+        guard let table = buffers.table else { return }
         let (partial, splits) = (buffers.partial, buffers.symbolSplits)
         try device.sumBySymbol(
             buffers.gates(0, 0), sizes.precision, rows: sizes.rows, columns: sizes.gateUnits, symbols: forward.inputs,
             vocabulary: sizes.symbols, partial: partial, splits: splits)
-        let d = Operand(buffers.table.address, stride: sizes.gateUnits)
+        let d = Operand(table.address, stride: sizes.gateUnits)
         try device.reduce(partial, splits: splits, rows: sizes.symbols, columns: sizes.gateUnits, into: d)
         try device.sumColumns(
             d, .fp32, rows: sizes.symbols, columns: sizes.gateUnits, partial: partial, splits: 1)

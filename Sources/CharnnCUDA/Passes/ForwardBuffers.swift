@@ -24,9 +24,11 @@ final class ForwardBuffers {
     let cellState: DeviceBuffer?
     /// Operands `[L, T + 1, B, stride]`: hidden states; those of time 0 are the state before.
     let hidden: DeviceBuffer
-    /// Operands `[L - 1, N, stride]`: what the upper layers read, where dropout makes it another thing.
-    let dropped: DeviceBuffer?
-    /// fp32 `[N, gH]`: the upper layers' input products, one layer after the other: the rows of a chunk are a layer's
+    /// Operands `[N, stride(H)]` for each layer of whose output something is dropped: what the layer above or the head reads.
+    private let dropped: DeviceBuffer?
+    /// Operands `[N, stride(E)]`: what the first layer reads, where something is dropped of it; else that is looked up.
+    private let embedded: DeviceBuffer?
+    /// fp32 `[N, gH]`: input products that are not looked up, one layer after the other: the rows of a chunk are a layer's
     /// until the layer above begins with that chunk.
     private let projected: DeviceBuffer?
     /// fp32 `[N, V]`
@@ -63,6 +65,7 @@ final class ForwardBuffers {
         cellState = sizes.network.has(.cell) ? try DeviceBuffer(device, bytes: bytes.state) : nil
         hidden = try DeviceBuffer(device, bytes: bytes.hidden)
         dropped = try optional(bytes.dropped)
+        embedded = try optional(bytes.embedded)
         projected = try optional(bytes.projected)
         logitsBuffer = try DeviceBuffer(device, bytes: bytes.logits)
         losses = try DeviceBuffer(device, bytes: bytes.losses)
@@ -76,20 +79,21 @@ final class ForwardBuffers {
 
     /// Bytes of the buffers.
     struct Bytes {
-        let step, symbols, state, hidden, dropped, projected, logits, losses: Int
+        let step, symbols, state, hidden, dropped, embedded, projected, logits, losses: Int
         let gates, candidates, cells, logitGradient, stepSums: Int
         let plan: StepPlan
 
         init(_ s: Sizes, isTraining: Bool, multiprocessors: Int) {
-            let upper = s.layers - 1
             plan = StepPlan(s, multiprocessors: multiprocessors)
             stepSums = s.layers * plan.sums * 4
             step = MemoryLayout<CharnnStep>.stride + s.streams * 8
             symbols = s.rows * 4
             state = s.state * 4
             hidden = s.layers * s.hiddenLayer * s.operandBytes
-            dropped = isTraining && s.hasDropout ? upper * s.rows * s.stride(s.units) * s.operandBytes : 0
-            projected = upper > 0 ? s.rows * s.gateUnits * 4 : 0
+            dropped = isTraining ? s.droppedOutputs * s.rows * s.stride(s.units) * s.operandBytes : 0
+            embedded =
+                isTraining && !s.network.looksUpInput ? s.rows * s.stride(s.embedding) * s.operandBytes : 0
+            projected = s.layers > 1 || embedded > 0 ? s.rows * s.gateUnits * 4 : 0
             logits = s.rows * s.symbols * 4
             losses = s.rows * 4
             let candidate = s.network.width(ofSaved: .candidate) * s.units
@@ -101,8 +105,8 @@ final class ForwardBuffers {
         }
 
         var total: Int {
-            step + 2 * symbols + 2 * state + hidden + dropped + projected + logits + losses + gates + candidates + cells
-                + logitGradient + stepSums
+            step + 2 * symbols + 2 * state + hidden + dropped + embedded + projected + logits + losses + gates
+                + candidates + cells + logitGradient + stepSums
         }
     }
 
@@ -114,12 +118,29 @@ final class ForwardBuffers {
         hidden.address + UInt64((layer * sizes.hiddenLayer + t * sizes.hiddenStep) * sizes.operandBytes)
     }
 
-    /// What a layer above the first reads, `[N, stride]`.
+    /// Whether the first layer's input products are looked up in the weights' table.
+    var looksUpInput: Bool { embedded == nil }
+
+    /// Whether something is dropped of what a layer reads, or the head behind the last.
+    func drops(below layer: Int) -> Bool {
+        layer == 0 ? !looksUpInput : dropped != nil && sizes.droppedOutput(layer - 1) != nil
+    }
+
+    /// What a layer reads, or the head behind the last, `[N, stride]`; of the first layer only where it is not looked up.
     func input(_ layer: Int) -> Operand {
+        if layer == 0 { return Operand(place(embedded, 0), stride: sizes.stride(sizes.embedding)) }
         let stride = sizes.stride(sizes.units)
-        guard let dropped else { return Operand(hidden(layer - 1, 1), stride: stride) }
+        guard let dropped, let number = sizes.droppedOutput(layer - 1) else {
+            return Operand(hidden(layer - 1, 1), stride: stride)
+        }
+        return Operand(dropped.address + UInt64(number * sizes.rows * stride * sizes.operandBytes), stride: stride)
+    }
+
+    /// The same from time `t` on.
+    func input(_ layer: Int, _ t: Int) -> Operand {
+        let all = input(layer)
         return Operand(
-            dropped.address + UInt64((layer - 1) * sizes.rows * stride * sizes.operandBytes), stride: stride)
+            all.address + UInt64(t * sizes.streams * all.stride * sizes.operandBytes), stride: all.stride)
     }
 
     func gates(_ layer: Int, _ t: Int) -> DeviceAddress {
@@ -136,7 +157,7 @@ final class ForwardBuffers {
         place(cells, (layer * (sizes.steps + 1) + t) * sizes.streams * sizes.units * 4)
     }
 
-    /// The input products of a layer above the first from time `t` on.
+    /// The input products of a layer from time `t` on, where they are not looked up.
     func projected(_ t: Int) -> DeviceAddress { place(projected, t * sizes.streams * sizes.gateUnits * 4) }
 
     /// The products of a layer's time steps, ``StepPlan/sums`` numbers.

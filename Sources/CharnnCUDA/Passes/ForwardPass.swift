@@ -30,7 +30,7 @@ final class ForwardPass {
                 try head(chunk)
                 try then(chunk)
             } else {
-                if layer > 0 { try project(layer, chunk) }
+                if layer > 0 || !buffers.looksUpInput { try project(layer, chunk) }
                 for t in chunk { try device.forwardStep(buffers, layer: layer, at: t) }
             }
         }
@@ -59,25 +59,25 @@ final class ForwardPass {
     /// The logits of a chunk: `[rows, V] = [rows, H] W^T [H, V] + bias`.
     private func head(_ chunk: Range<Int>) throws(EngineError) {
         let (b, stride) = (buffers, sizes.stride(sizes.units))
+        if b.drops(below: sizes.layers) { try device.dropOut(b, below: sizes.layers, chunk) }
         try device.multiply(
             sizes.precision == .fp16 ? .halfNT : .floatNT, m: b.rows(chunk), n: sizes.symbols, k: sizes.units,
-            Operand(b.hidden(sizes.layers - 1, chunk.lowerBound + 1), stride: stride),
+            b.input(sizes.layers, chunk.lowerBound),
             b.packed.map { Operand($0.head.plain, stride: stride) }
                 ?? Operand(b.weights.address(.headWeight), stride: sizes.units),
             bias: b.weights.address(.headBias), into: Operand(b.logits(at: chunk.lowerBound), stride: sizes.symbols))
     }
 
-    /// The input product of a layer above the first, of all rows of a chunk at once:
-    /// `[rows, gH] = [rows, H] W^T [H, gH] + bias`.
+    /// The input product of a layer, of all rows of a chunk at once: `[rows, gH] = [rows, in] W^T [in, gH] + bias`.
     private func project(_ layer: Int, _ chunk: Range<Int>) throws(EngineError) {
-        let (b, stride) = (buffers, sizes.stride(sizes.units))
-        if b.dropped != nil { try device.dropOut(b, below: layer, chunk) }
-        let first = chunk.lowerBound * sizes.streams
+        let (b, width) = (buffers, sizes.architecture.inputSize(ofLayer: layer))
+        if layer == 0 { try device.embed(b, chunk) }
+        if b.drops(below: layer) { try device.dropOut(b, below: layer, chunk) }
         try device.multiply(
-            sizes.precision == .fp16 ? .halfNT : .floatNT, m: b.rows(chunk), n: sizes.gateUnits, k: sizes.units,
-            Operand(b.input(layer).address + UInt64(first * stride * sizes.operandBytes), stride: stride),
-            b.packed.map { Operand($0.input(layer).plain, stride: stride) }
-                ?? Operand(b.weights.address(.inputWeight(layer: layer)), stride: sizes.units),
+            sizes.precision == .fp16 ? .halfNT : .floatNT, m: b.rows(chunk), n: sizes.gateUnits, k: width,
+            b.input(layer, chunk.lowerBound),
+            b.packed.map { Operand($0.input(layer).plain, stride: sizes.stride(width)) }
+                ?? Operand(b.weights.address(.inputWeight(layer: layer)), stride: width),
             bias: b.weights.bias(ofLayer: layer),
             into: Operand(b.projected(chunk.lowerBound), stride: sizes.gateUnits))
     }

@@ -66,7 +66,9 @@ final class TrainingWorkspace {
     func enqueueGradient(from state: (hidden: DeviceBuffer, cell: DeviceBuffer?)?) throws(EngineError) {
         let (device, buffers) = (weights.device, forward.buffers)
         try device.streams.fork(3) { () throws(EngineError) in
-            try device.streams.on(.urgent(0), weights.enqueuePreparation)
+            try device.streams.on(.urgent(0)) { () throws(EngineError) in
+                try weights.enqueuePreparation(needsTable: buffers.looksUpInput)
+            }
             if let packed = buffers.packed { try device.streams.on(.urgent(1), packed.enqueuePacking) }
             try device.streams.on(.urgent(2)) { () throws(EngineError) in
                 try device.gather(buffers, steps: sizes.steps)

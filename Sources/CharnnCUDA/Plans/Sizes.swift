@@ -64,6 +64,13 @@ struct Sizes {
     /// The state of all layers, `[L, B, H]`.
     var state: Int { layers * streams * units }
 
-    /// Whether what a layer reads is another buffer than what the layer below wrote.
+    /// Whether anything is dropped in training.
     var hasDropout: Bool { !network.masks.isEmpty }
+
+    /// Layers of whose outputs something is dropped in training, so that what is read of them is another buffer than what
+    /// they wrote.
+    var droppedOutputs: Int { network.masks.count { $0.place != .input } }
+
+    /// Which of them a layer is; nil: none.
+    func droppedOutput(_ layer: Int) -> Int? { network.masks.firstIndex { $0.place == .output(layer: layer) } }
 }

@@ -1,3 +1,4 @@
+import CharnnEngine
 public import CharnnModel
 import CharnnReports
 import CharnnTraining
@@ -26,6 +27,19 @@ extension TrainSection {
             notes.append(
                 "dropout: \(dropout) does nothing, for it acts between layers and there is one; take it out, or raise "
                     + "num_layers")
+        }
+        if given.contains("dropout_mask"), from == nil, architecture(vocabularySize: 1).dropsNothing {
+            notes.append(
+                "dropout_mask: \(dropoutMask.rawValue) does nothing, for nothing is dropped; set dropout_input or "
+                    + "dropout_output, or take it out")
+        }
+        if forgetBias != 0, from != nil {
+            notes.append(
+                "forget_bias: \(forgetBias) does nothing, for the weights begin with those of the model in from; take it "
+                    + "out")
+        }
+        if decay != .all, settings.optimizer.weightDecay == 0 {
+            notes.append("decay: \(decay.rawValue) does nothing, for weight_decay is 0; set that, or take it out")
         }
         return notes
     }

@@ -87,6 +87,9 @@ extension TrainSection {
         if nonlinearity == .relu, !cell.hasNonlinearity, from == nil {
             reader.report(key: "nonlinearity", "relu is for cell: rnn only; found cell: \(cell.rawValue)")
         }
+        if forgetBias != 0, !cell.hasForgetGate, from == nil {
+            reader.report(key: "forget_bias", "is for cell: lstm only; found cell: \(cell.rawValue)")
+        }
         if settings.leastLearningRate > settings.learningRate {
             reader.report(key: "lr_min", "must not be above lr")
         }

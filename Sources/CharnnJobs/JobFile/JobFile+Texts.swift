@@ -27,6 +27,9 @@ extension TrainSection {
         guard var architecture = base?.architecture else { return architecture(vocabularySize: vocabularySize) }
         architecture.vocabularySize = vocabularySize
         if given.contains("dropout") { architecture.dropout = dropout }
+        if given.contains("dropout_input") { architecture.dropoutInput = dropoutInput }
+        if given.contains("dropout_output") { architecture.dropoutOutput = dropoutOutput }
+        if given.contains("dropout_mask") { architecture.dropoutMask = dropoutMask }
         return architecture
     }
 
@@ -39,6 +42,9 @@ extension TrainSection {
         section.numLayers = architecture.layerCount
         section.embeddingSize = architecture.embeddingSize
         section.dropout = architecture.dropout
+        section.dropoutInput = architecture.dropoutInput
+        section.dropoutOutput = architecture.dropoutOutput
+        section.dropoutMask = architecture.dropoutMask
         return section
     }
 

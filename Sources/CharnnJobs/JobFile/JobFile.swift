@@ -110,6 +110,15 @@ public struct TrainSection: Sendable, Equatable {
     public var embeddingSize: Int?
     /// Between layers: with one layer it does nothing, and a note says so.
     public var dropout = 0.5
+    /// Below the first layer and above the last.
+    public var dropoutInput = 0.0
+    public var dropoutOutput = 0.0
+    /// Whether each character has masks of its own, or all characters of a sequence have the same.
+    public var dropoutMask = MaskSpan.character
+    /// Added to the initial biases of the forget gate, of `lstm` alone.
+    public var forgetBias = 0.0
+    /// What the optimiser's weight decay applies to.
+    public var decay = WeightDecayScope.all
     /// nil: chosen when the length of the text is known.
     public var epochs: Int?
     /// Likewise.
@@ -141,7 +150,8 @@ public struct TrainSection: Sendable, Equatable {
     public func architecture(vocabularySize: Int) -> Architecture {
         Architecture(
             cell: cell, nonlinearity: nonlinearity, vocabularySize: vocabularySize, embeddingSize: embeddingSize,
-            hiddenSize: hiddenSize, layerCount: numLayers, dropout: dropout)
+            hiddenSize: hiddenSize, layerCount: numLayers, dropout: dropout, dropoutInput: dropoutInput,
+            dropoutOutput: dropoutOutput, dropoutMask: dropoutMask)
     }
 }
 

@@ -58,6 +58,17 @@ struct NumberRange: Sendable {
         }
     }
 
+    /// Both ends are among them.
+    static func between(_ least: Int, _ most: Int) -> NumberRange {
+        NumberRange(
+            "a number from \(least) to \(most)",
+            [
+                .init(name: "minimum", value: .literal(String(least))),
+                .init(name: "maximum", value: .literal(String(most))),
+            ]
+        ) { (Double(least)...Double(most)).contains($0) }
+    }
+
     static let notNegative = from(0, written: "0")
     static let positive = NumberRange("a number above 0", [.init(name: "exclusiveMinimum", value: 0)]) { $0 > 0 }
     /// 1 is none of them.

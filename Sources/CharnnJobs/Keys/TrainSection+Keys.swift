@@ -57,6 +57,25 @@ extension TrainSection: KeyedSection {
         Key(
             "dropout", \.dropout, .number(.fraction),
             "Between layers, from 0 up to, not including, 1."),
+        Key(
+            "dropout_input", \.dropoutInput, .number(.fraction), default: .written("0"),
+            identity: .otherRun(place: 20), before: "0.0", "Below the first layer, of the numbers of the embedding."),
+        Key(
+            "dropout_output", \.dropoutOutput, .number(.fraction), default: .written("0"),
+            identity: .otherRun(place: 21), before: "0.0", "Above the last layer, before the head."),
+        Key(
+            "dropout_mask", \.dropoutMask, .choice, identity: .otherRun(place: 22), before: "character",
+            """
+            Of all three: `character` drops anew for each character, `sequence` the same numbers for all characters of a \
+            stream's sequence, anew in each step.
+            """),
+        Key(
+            "forget_bias", \.forgetBias, .number(.between(0, 100)), default: .written("0"),
+            identity: .otherRun(place: 18), before: "0.0",
+            """
+            Added to the initial bias of the forget gate, `rnn.bias_ih_l…`; for `lstm` only. 1 lets a cell keep what it has \
+            from the first step on.
+            """),
     ]
 
     private static let batches: [Key<TrainSection>] = [
@@ -107,6 +126,12 @@ extension TrainSection: KeyedSection {
         Key(
             "weight_decay", \.settings.optimizer.weightDecay, .number(.notNegative), default: .written("0"),
             "Of all optimisers."),
+        Key(
+            "decay", \.decay, .choice, identity: .otherRun(place: 19), before: "all",
+            """
+            What `weight_decay` applies to: `all`, as in PyTorch, or `weights`, the matrices of inputs, recurrence and head, \
+            but neither the embedding nor biases.
+            """),
         Key(
             "lr", \.settings.learningRate, .number(.positive),
             """

@@ -74,7 +74,7 @@ struct EnginePreparation {
         if let reason { keeper.warn(reason) }
         try checkRoom(resolved, model)
         return try context.engines.makeEngine(
-            resolved, architecture: model.architecture, parameters: model.parameters)
+            resolved, plan: NetworkPlan(model.architecture, decay: section.decay), parameters: model.parameters)
     }
 
     /// Refuses what cannot fit before anything is taken for it.

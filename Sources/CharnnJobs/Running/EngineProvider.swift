@@ -7,10 +7,10 @@ public protocol EngineProvider: Sendable {
     /// Makes an engine with the given parameters, zero moments and a zero recurrent state.
     ///
     /// - Parameters:
-    ///   - threads: nil: all cores the process may use.
+    ///   - plan: The network, and what of it decays.
     ///   - parameters: In ``ParameterLayout``.
     func makeEngine(
-        _ choice: EngineChoice, architecture: Architecture, parameters: [Float]
+        _ choice: EngineChoice, plan: NetworkPlan, parameters: [Float]
     ) throws(EngineError) -> any Engine
 
     /// What a choice comes to for a job of that size: `auto` is replaced by the device that has the room.
@@ -29,6 +29,13 @@ public protocol EngineProvider: Sendable {
 }
 
 extension EngineProvider {
+    /// Makes an engine for a network all of which decays, if it is trained at all.
+    public func makeEngine(
+        _ choice: EngineChoice, architecture: Architecture, parameters: [Float]
+    ) throws(EngineError) -> any Engine {
+        try makeEngine(choice, plan: NetworkPlan(architecture), parameters: parameters)
+    }
+
     /// Finds out whether there is the device and the precision of a choice, with the smallest of networks.
     ///
     /// Asked before a long text is read: a night must not go by before somebody learns that there is no GPU.

@@ -79,7 +79,8 @@ struct TrainingPreparation {
         } else {
             model.parameters =
                 base?.growing(to: corpus.vocabulary, seed: section.settings.seed).parameters
-                ?? Initialisation.parameters(of: model.architecture, seed: section.settings.seed)
+                ?? Initialisation.parameters(
+                    of: model.architecture, seed: section.settings.seed, forgetBias: section.forgetBias)
         }
         engine = try engines.makeEngine(model, resuming: checkpoint)
         // Moments and the streams' state, too; the parameters alone would begin a new run.

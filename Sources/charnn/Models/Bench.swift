@@ -7,6 +7,7 @@ import CharnnWords
 import FoundationEssentials
 
 extension Cell: ExpressibleByArgument {}
+extension MaskSpan: ExpressibleByArgument {}
 extension KernelLevel: ExpressibleByArgument {}
 extension DeviceChoice: ExpressibleByArgument {}
 extension PrecisionChoice: ExpressibleByArgument {}
@@ -36,6 +37,12 @@ struct Bench: ParsableCommand {
     var seqLength = 100
     @Option(name: .long, parsing: .unconditional, help: "Different characters.")
     var vocabularySize = 90
+    @Option(name: .long, parsing: .unconditional, help: "Dropout below the first layer.")
+    var dropoutInput = 0.0
+    @Option(name: .long, parsing: .unconditional, help: "Dropout above the last layer.")
+    var dropoutOutput = 0.0
+    @Option(name: .long, help: "What has a mask of its own, as in job files: character or sequence.")
+    var dropoutMask = MaskSpan.character
     @Option(name: .long, help: "auto, cpu or cuda.")
     var device = DeviceChoice.auto
     @Option(name: .long, help: "auto, fp32, bf16 or fp16.")
@@ -69,6 +76,11 @@ struct Bench: ParsableCommand {
         ] where value < 1 || value > 1_000_000 {
             throw ValidationError("--\(name): found \(value); allowed: a whole number from 1 to 1000000")
         }
+        for (name, value) in [("dropout-input", dropoutInput), ("dropout-output", dropoutOutput)]
+        where !(0..<1).contains(value) {
+            throw ValidationError(
+                "--\(name): found \(value); allowed: a number from 0 up to, not including, 1")
+        }
         guard seconds > 0, seconds <= 3600 else {
             throw ValidationError("--seconds: found \(seconds); allowed: a number above 0 and at most 3600")
         }
@@ -79,7 +91,8 @@ struct Bench: ParsableCommand {
             // Dropout as in the report's runs: its random numbers are a part of a step.
             let architecture = Architecture(
                 cell: cell, vocabularySize: vocabularySize, embeddingSize: embeddingSize, hiddenSize: hiddenSize,
-                layerCount: numLayers, dropout: 0.5)
+                layerCount: numLayers, dropout: 0.5, dropoutInput: dropoutInput, dropoutOutput: dropoutOutput,
+                dropoutMask: dropoutMask)
             let benchmark = Benchmark(
                 architecture: architecture, batchSize: batchSize, sequenceLength: seqLength,
                 choice: EngineChoice(device: device, precision: precision, threads: threads), kernels: kernels,

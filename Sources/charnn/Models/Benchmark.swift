@@ -121,7 +121,8 @@ struct Benchmark {
     }
 
     /// Floating-point operations of a training step that no way of computing can leave out: the products of all
-    /// layers and of the head, forward and twice backward. The first layer's input product is a table look-up.
+    /// layers and of the head, forward and twice backward. The first layer's input product is a table look-up, unless
+    /// something is dropped below it.
     var neededOperations: Double {
         let plan = NetworkPlan(architecture)
         return 3 * plan.operations(streams: batchSize, steps: sequenceLength)
@@ -129,7 +130,7 @@ struct Benchmark {
 
     /// Bytes of the weights that are read for every character that is written.
     var generationBytes: Int {
-        NetworkPlan(architecture).products.filter { !$0.isLookedUp }.reduce(0) { $0 + 4 * $1.n * $1.k }
+        NetworkPlan(architecture.withoutDropout).products.filter { !$0.isLookedUp }.reduce(0) { $0 + 4 * $1.n * $1.k }
     }
 
     /// Of an even number the upper of the two in the middle.

@@ -16,7 +16,7 @@ enum GraphicsComparison {
                 cell: cell, vocabularySize: 29, embeddingSize: 19, hiddenSize: 45, layerCount: 2, dropout: 0.3)
             let parameters = Initialisation.parameters(of: architecture, seed: 1)
             guard let processor = try? CPUEngine(architecture: architecture, parameters: parameters) else { return nil }
-            let graphics = try CUDAEngine(architecture: architecture, parameters: parameters, precision: .fp32)
+            let graphics = try CUDAEngine(NetworkPlan(architecture), parameters: parameters, precision: .fp32)
             let step = TrainingStep(
                 number: 1, starts: (0..<35).map { $0 * 9 }, sequenceLength: 17, resetsState: true,
                 optimizer: OptimizerStep(learningRate: 0, updateNumber: 1), seed: 1)
