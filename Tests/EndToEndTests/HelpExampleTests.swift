@@ -15,8 +15,8 @@ import Testing
 
     /// Every command, in that order; a test sees that none is missing.
     private static let order = [
-        "doctor", "bench", "demo", "generate", "evaluate", "check", "schema", "run", "adapt-statistics", "end", "compare",
-        "plot", "export", "import", "fsck",
+        "doctor", "bench", "demo", "generate", "evaluate", "check", "schema", "run", "adapt-statistics", "end",
+        "compare", "plot", "export", "import", "fsck",
         // From here on a daemon works, with a long job before the examples' own, so that that waits.
         "submit", "list", "show", "why", "edit", "hold", "release", "cancel", "retry", "pause", "resume",
         // The long job is gone now.
