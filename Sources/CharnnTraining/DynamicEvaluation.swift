@@ -132,16 +132,14 @@ public final class DynamicEvaluation {
     /// Scores a segment with the weights as they are, and then moves them.
     private func readSegment() throws(EngineError) {
         let (length, counts) = nextSegment
-        var learns = counts && progress.frozenAt == nil
-        var outcome = try read(length, learns: learns)
-        if !outcome.applied, learns {
+        var outcome = try read(length, learns: counts && progress.frozenAt == nil)
+        if !outcome.applied, progress.frozenAt == nil {
             // The weights that it began with, and the state that it has come to.
             progress.frozenAt = progress.done
             var state = base
             let reached = try engine.snapshot()
             (state[.hidden], state[.cell]) = (reached[.hidden], reached[.cell])
             try engine.install(state)
-            learns = false
             outcome = try read(length, learns: false)
         }
         guard outcome.applied else {

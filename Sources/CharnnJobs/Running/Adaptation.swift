@@ -50,7 +50,9 @@ public struct Adaptation: Sendable {
                 goingOnFrom: state)
         }
         let middle = text.count / 2
-        let found = kept?.read()
+        let found = kept?.read().flatMap { found in
+            (try? found.state.requireFit(NetworkPlan(engine.architecture))).map { found }
+        }
         var rule = found?.rule ?? self.rule
         if mode == .tune, found == nil {
             var best: Double?
@@ -152,7 +154,4 @@ final class KeptAdaptation {
         }
         return (state.rule, state.progress, state.before, engine)
     }
-
-    /// It is done.
-    func forget() throws { try storage.discard(path) }
 }

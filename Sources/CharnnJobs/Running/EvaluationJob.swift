@@ -41,7 +41,8 @@ struct EvaluationJob {
         // The paths are the job file's, and not where they lead: others read the file.
         let report = scored.report(model: loaded.name, corpus: section.corpus)
         try context.storage.replace(context.folder.evaluation, with: report)
-        try adaptation?.kept(of: "").forget()
+        // What an interrupted one has kept is of no use any more.
+        try context.storage.discard(context.folder.path.appending(.partialAdaptation))
         context.keeper.update(force: true) { $0.evaluationLoss = scored.score.loss }
         if let warning = scored.warning { context.keeper.warn("\(warning).") }
         context.keeper.event(
