@@ -184,6 +184,19 @@ import Testing
         #expect(CPUEngine.predictedBytes(more, batchSize: .max, sequenceLength: .max) == .max)
     }
 
+    @Test func `what dropout keeps counts in the predicted memory`() {
+        func bytes(_ drop: (inout Architecture) -> Void) -> UInt64 {
+            var architecture = Architecture(
+                cell: .lstm, vocabularySize: 20, embeddingSize: 60, hiddenSize: 50, layerCount: 2)
+            drop(&architecture)
+            return CPUEngine.predictedBytes(architecture, batchSize: 30, sequenceLength: 40, threads: 1)
+        }
+        let (none, rows) = (bytes { _ in }, UInt64(30 * 40))
+        #expect(bytes { $0.dropoutOutput = 0.5 } == none + 4 * rows * 50)
+        // Numbers of the embedding in place of two tables, and a gradient that is as wide as they are.
+        #expect(bytes { $0.dropoutInput = 0.5 } == none + 4 * (rows * (60 + 10) - 2 * 20 * 200))
+    }
+
     private func engine(_ tested: ConformanceCase, _ precision: CPUEngine.Precision = .fp32) throws -> CPUEngine {
         try CPUEngine(
             architecture: tested.architecture, parameters: EngineConformance.parameters(of: tested.architecture),

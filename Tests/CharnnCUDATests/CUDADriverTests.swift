@@ -53,8 +53,14 @@ import Testing
 
     @Test(arguments: Cell.allCases, CUDAEngine.Precision.allCases)
     func `the predicted memory is what is taken`(cell: Cell, precision: CUDAEngine.Precision) throws {
-        let architecture = Architecture(
+        let plain = Architecture(
             cell: cell, vocabularySize: 40, embeddingSize: 30, hiddenSize: 70, layerCount: 2, dropout: 0.1)
+        var dropping = plain
+        (dropping.dropoutInput, dropping.dropoutOutput) = (0.1, 0.1)
+        for architecture in [plain, dropping] { try expectPrediction(architecture, precision) }
+    }
+
+    private func expectPrediction(_ architecture: Architecture, _ precision: CUDAEngine.Precision) throws {
         let device = try CUDADevice(EmulatedDevice.driver(), ordinal: EmulatedDevice.alone.rawValue)
         let before = try device.freeMemory()
         let engine = try CUDAEngine(
@@ -63,7 +69,7 @@ import Testing
             precision: precision, tuning: Tuning(steps: StepWays(forward: .apart, backward: .apart)))
         let step = TrainingStep(
             number: 1, starts: Array(0..<20), sequenceLength: 3, resetsState: true,
-            optimizer: OptimizerStep(learningRate: 0.01, updateNumber: 1), seed: 1)
+            optimizer: OptimizerStep(learningRate: 0.01, updateNumber: 1, averageRate: 1), seed: 1)
         try engine.submit(step, of: EngineConformance.text(vocabularySize: 40))
         _ = try engine.drain()
         let taken = before - (try device.freeMemory())

@@ -246,6 +246,20 @@ import Testing
         #expect(predicted > 1 << 20)
     }
 
+    @Test func `what dropout keeps counts in the memory of a step`() {
+        func bytes(_ drop: (inout Architecture) -> Void) -> Int {
+            var architecture = Architecture(
+                cell: .lstm, vocabularySize: 20, embeddingSize: 64, hiddenSize: 32, layerCount: 2)
+            drop(&architecture)
+            return TrainingWorkspace.bytes(
+                Sizes(NetworkPlan(architecture), .fp16, streams: 30, steps: 40), multiprocessors: 4)
+        }
+        let (none, rows) = (bytes { _ in }, 30 * 40)
+        #expect(bytes { $0.dropoutOutput = 0.5 } == none + 2 * rows * 32)
+        // What is read of the embedding, its gradient, and the packed weights; instead of the table's gradient.
+        #expect(bytes { $0.dropoutInput = 0.5 } > none + 6 * rows * 64 - 4 * 20 * 128)
+    }
+
     @Test func `absurd sizes have a predicted memory that nothing has`() {
         let more = Architecture(cell: .lstm, vocabularySize: .max, hiddenSize: .max, layerCount: .max)
         let bytes = CUDAEngine.predictedBytes(

@@ -16,7 +16,9 @@ import Testing
     }
 
     @Test(arguments: cells, MaskSpan.allCases)
-    func `so they do with dropout everywhere`(cell: (Cell, Nonlinearity), span: MaskSpan) throws {
+    func `gradients equal finite differences with dropout everywhere`(
+        cell: (Cell, Nonlinearity), span: MaskSpan
+    ) throws {
         for (layers, embedding) in [(1, 3), (2, 4), (3, 5)] {
             try expectGradients(
                 of: Architecture(

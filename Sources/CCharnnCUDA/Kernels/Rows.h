@@ -68,8 +68,8 @@ CHARNN_DEVICE void philox(unsigned (&c)[4], unsigned long long key) {
 // A thread takes the four numbers of one Philox block; their places as DropoutMask in CharnnEngine says.
 template <typename Op, bool isInPlace>
 CHARNN_DEVICE void dropOut(const CharnnDropout &a) {
-    const long long firstRow = a.firstRow + (long long)blockIdx.y * a.rows;
-    const long long first = a.isLocked ? 0 : firstRow * a.units, end = first + (long long)a.rows * a.units;
+    const long long first = a.lockedSteps ? 0 : (long long)a.firstRow * a.units;
+    const long long end = first + (long long)a.rows * a.units;
     const long long block = first / 4 + (long long)blockIdx.x * CharnnRowThreads + threadIdx.x;
     if (block * 4 >= end) return;
     const CharnnStep *step = at<CharnnStep>(a.step);
@@ -79,10 +79,12 @@ CHARNN_DEVICE void dropOut(const CharnnDropout &a) {
     for (int word = 0; word < 4; word++) {
         const long long i = block * 4 + word;
         if (i < first || i >= end) continue;
-        const long long row = firstRow + (i - first) / a.units;
-        const long long place = row * (isInPlace ? a.units : a.stride) + i % a.units;
-        const float kept = words[word] >= a.threshold ? toFloat(at<Op>(a.from)[place]) * a.factor : 0;
-        put(at<Op>(a.to) + place, kept);
+        const bool isKept = words[word] >= a.threshold;
+        long long row = a.firstRow + (i - first) / a.units;
+        for (int steps = a.lockedSteps ? a.lockedSteps : 1; steps > 0; steps--, row += a.rows) {
+            const long long place = row * (isInPlace ? a.units : a.stride) + i % a.units;
+            put(at<Op>(a.to) + place, isKept ? toFloat(at<Op>(a.from)[place]) * a.factor : 0);
+        }
     }
 }
 CHARNN_KERNEL(CharnnRowThreads, dropout_float, CharnnDropout) { dropOut<float, false>(a); }

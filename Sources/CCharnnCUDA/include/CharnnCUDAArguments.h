@@ -198,14 +198,14 @@ typedef struct {
 } CharnnEmbed;
 
 // Dropout by mask `mask`: to = from times 0 or `factor`, for `rows` rows from `firstRow` on. Forward Op [N, stride] both, which may
-// be the same; backward float [N, units] in place. A mask that is locked has `rows` rows, those of the first time step, and is
-// that of each following `rows` rows, too: of as many as the grid has blocks in its second direction.
+// be the same; backward float [N, units] in place. A mask that is locked has `rows` rows, those of a time step, and is that of
+// `lockedSteps` time steps one after the other; 0: it is not.
 typedef struct {
     CharnnAddress step, from, to;
     int firstRow, rows, units, stride, mask;
     unsigned threshold;
     float factor;
-    int isLocked;
+    int lockedSteps;
 } CharnnDropout;
 
 // Of each row of logits float [N, V]: the loss in nats, and its gradient times the step's loss scale, Op [N, stride].

@@ -116,12 +116,12 @@ extension CUDADevice {
         // A thread takes the four numbers of a block of the generator; chunks may begin within one.
         let blocks = pieces((drawn + rows) * mask.width, of: 4) - drawn * mask.width / 4
         try launch(
-            kernel, grid: (kernel.grid(covering: blocks).0, mask.isLocked ? chunk.count : 1, 1),
+            kernel, grid: kernel.grid(covering: blocks),
             CharnnDropout(
                 step: buffers.step.address, from: from, to: to.address, firstRow: Int32(first), rows: Int32(rows),
                 units: Int32(mask.width), stride: Int32(to.stride), mask: Int32(mask.counter),
                 threshold: DropoutMask.threshold(mask.probability),
-                factor: Float(1 / (1 - mask.probability)), isLocked: mask.isLocked ? 1 : 0))
+                factor: Float(1 / (1 - mask.probability)), lockedSteps: mask.isLocked ? Int32(chunk.count) : 0))
     }
 }
 
