@@ -20,7 +20,7 @@ struct Extent: Sendable {
     /// What a run of all tests does.
     static let test = Extent(outcomes: 8, deepOutcomes: 1, deepEvery: 240, finishEvery: 100, faultEvery: 6)
     /// What counts the calls that were met: each has a fault, and more recoveries are crashed.
-    static let calls = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 15, finishEvery: 200, faultEvery: 1)
+    static let calls = Extent(outcomes: 12, deepOutcomes: 1, deepEvery: 60, finishEvery: 200, faultEvery: 1)
     /// What looks for planted bugs.
     static let hunt = Extent(
         outcomes: 24, deepOutcomes: 2, deepEvery: 200, finishEvery: 10, faultEvery: 8, mostProblems: 1)

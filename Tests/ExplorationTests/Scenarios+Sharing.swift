@@ -138,14 +138,23 @@ extension Scenario {
                         Night.layout.corpora.appending("ga\u{308}rten.txt"), Array("cat\n".utf8), owner: Night.member)
                     $0.put(Night.layout.corpora.appending("m.safetensors"), [1], owner: Night.member)
                 }
-                night.drop("\u{E9}.yaml", "mark: \u{E9}\n")
+                for name in ["\u{E9}", "\u{F6}", "\u{FC}"] { night.drop("\(name).yaml", "mark: \(name)\n") }
                 night.settle()
+                // A move that a crash left with both names.
+                night.promise(.moving("\u{F6}"))
+                night.disk.change { image in
+                    image.link(
+                        Night.layout.file("\u{F6}.yaml", in: .queue),
+                        as: Night.layout.file("o\u{308}.yaml", in: .held))
+                }
                 night.drop("b.yaml", "mark: b\ntexts: g\u{E4}rten.txt\nmodels: g\u{E4}rtner\nmodel: m.safetensors\n")
             }
         ).acting { night in
             night.turn()
             night.promise(.moving("\u{E9}"))
             night.shift("\u{E9}.yaml", from: .queue, to: .held, as: "e\u{301}.yaml")
+            night.promise(.moving("\u{FC}"))
+            try? night.disk.remove(night.layout.file("\u{FC}.yaml", in: .queue))
             night.settle()
             night.runNext()
         },
