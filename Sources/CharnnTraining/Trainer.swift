@@ -262,7 +262,7 @@ public final class Trainer {
             try delegate.evaluating(step: step, score: nil)
             score = try validate(evaluator, shouldStop)
             guard let score else { return try leaveUnfinished(before, reason) }
-            try take(score)
+            try take(score, shouldStop)
             try delegate.evaluating(step: step, score: score)
         }
         if isRowDue(after: step) { try record(score, rate: rate) }
@@ -294,7 +294,11 @@ public final class Trainer {
     }
 
     /// Counts an evaluation for the best model, early stopping and the plateau schedule.
-    private func take(_ score: ValidationScore) throws {
+    ///
+    /// - Parameter signOfLife: Called between long operations, of which there are few: its answer waits until they are
+    ///   done.
+    private func take(_ score: ValidationScore, _ signOfLife: () -> Bool) throws {
+        _ = signOfLife()
         guard score.weights.loss.isFinite else {
             throw TrainingError(
                 .diverged,
@@ -308,7 +312,11 @@ public final class Trainer {
             progress.evaluationsWithoutBest = 0
             progress.evaluationsOnPlateau = 0
             let parameters =
-                try score.isAverageBetter ? engine.withAverage { try engine.parameters() } : engine.parameters()
+                try score.isAverageBetter
+                ? engine.withAverage {
+                    _ = signOfLife()
+                    return try engine.parameters()
+                } : engine.parameters()
             try requireFinite(parameters)
             try delegate.improved(progress, parameters: parameters, score: score.better)
             return
