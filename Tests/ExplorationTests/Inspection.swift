@@ -65,15 +65,13 @@ struct Inspection {
     }
 
     /// What is its owner's alone nobody else gets at: neither at the daemon's files nor at what lies in the job's folder.
-    ///
-    /// - Parameter more: Jobs that are their owners' alone beside those that were promised to be.
-    private mutating func inspectSecrets(_ disk: SimulatedDisk, _ more: Set<String> = []) {
+    private mutating func inspectSecrets(_ disk: SimulatedDisk) {
         let image = disk.image
-        let secrets = expectations.secrets.union(more)
         for (path, bytes) in image.files {
             let names = path.split(separator: "/").map(String.init)
             let job = Expectations.mark(of: bytes) ?? (names.count > 3 && names[1] == "jobs" ? names[2] : "")
-            guard secrets.contains(job), (try? disk.status(of: FilePath(path)))??.owner == image.user else {
+            guard expectations.secrets.contains(job), (try? disk.status(of: FilePath(path)))??.owner == image.user
+            else {
                 continue
             }
             for who in [AccessList.Who.owningGroup, .other] {
@@ -151,10 +149,9 @@ struct Inspection {
         require(Set(numbers).count == jobs.count, "sequence numbers \(numbers.sorted()) of \(jobs.count) jobs")
         inspectFolders(files)
         inspectWishes(jobs, files)
-        let ended = jobs.filter { [.done, .failed].contains($0.state) && $0.status?.isPrivate == true }
-        inspectSecrets(SimulatedDisk(image), Set(ended.map(\.name)))
+        inspectSecrets(SimulatedDisk(image))
         inspectTexts(files)
-        inspectRights(image)
+        inspectRights(image, jobs)
         for (job, state) in expectations.places {
             let found = jobs.first { $0.name == job }?.state
             require(found == state, "\(job) was put into \(state.rawValue) and is in \(found?.rawValue ?? "nothing")")
@@ -186,8 +183,8 @@ struct Inspection {
         }
     }
 
-    /// In a shared spool only administrators move jobs by hand.
-    private mutating func inspectRights(_ image: DiskImage) {
+    /// In a shared spool only administrators move jobs by hand, and those read what jobs make of whom statuses say so.
+    private mutating func inspectRights(_ image: DiskImage, _ jobs: [Found]) {
         func mayWrite(_ path: FilePath) -> Bool {
             guard let list = image.rights(at: path) else { return false }
             return [AccessList.Who.owningGroup, .other].contains { list.rights(of: $0).map { $0 & 2 != 0 } ?? false }
@@ -195,6 +192,16 @@ struct Inspection {
         guard mayWrite(Night.layout.incoming) else { return }
         for path in JobState.allCases.map(Night.layout.directory) + [Night.layout.jobs] {
             require(!mayWrite(path), "\(path) can be written to by all")
+        }
+        for job in jobs {
+            let path = Night.layout.status(of: job.name)
+            guard let status = job.status, image.has(path) else { continue }
+            let isShut = image.isShut(path, to: .owningGroup)
+            if status.isPrivate == true {
+                require(isShut || expectations.opening.contains(job.name), "\(job.name) is private, its folder is open")
+            } else {
+                require(!isShut || expectations.closing.contains(job.name), "\(job.name) is shared, its folder is shut")
+            }
         }
     }
 

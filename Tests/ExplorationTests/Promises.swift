@@ -17,6 +17,9 @@ enum Promise: Sendable {
     case missesText(job: String, String, since: Double)
     /// What is made of this job file is its owner's alone.
     case secret(String)
+    /// A job's folder may be closed before its status says so, or opened.
+    case closing(String)
+    case opening(String)
     /// Somebody has begun to replace a job's file: from now on either text is right.
     case editing(job: String, text: String)
     case edited(job: String)
@@ -62,6 +65,9 @@ struct Expectations: Sendable {
     var missingTexts: [String: (text: String, since: Double)] = [:]
     /// By the marks of their job files.
     var secrets: Set<String> = []
+    /// Of these jobs the rights of their folders go before what their statuses say.
+    var closing: Set<String> = []
+    var opening: Set<String> = []
     /// What jobs' files hold after edits that were made, and those that were begun.
     var contents: [String: [UInt8]] = [:]
     private var edits: [String: [UInt8]] = [:]
@@ -88,6 +94,8 @@ struct Expectations: Sendable {
             writtenTexts[job, default: []].formUnion(texts.map(\.sha256))
         case .missesText(let job, let text, let since): missingTexts[job] = (text, since)
         case .secret(let mark): secrets.insert(mark)
+        case .closing(let job): closing.insert(job)
+        case .opening(let job): opening.insert(job)
         case .editing(let job, let text):
             edits[job] = Array(text.utf8)
             texts.insert(Array(text.utf8))

@@ -97,6 +97,7 @@ extension Scenario {
             name: "an edit makes a job its owner's alone", sharing: .group, prepare: accepted("steps: 1")
         ).acting { night in
             night.turn()
+            night.promise(.closing("a"))
             night.askToEdit("a", "1", "mark: a\nshare: owner\n")
             night.settle()
             night.promiseSecret("a")
@@ -174,6 +175,8 @@ extension Scenario {
     private static let closingAndOpeningTexts: @Sendable (Night) -> Void = { night in
         night.turn()
         try? night.disk.setMode(0o600, of: Night.layout.corpora.appending("text.txt"))
+        night.promise(.closing("a"))
+        night.promise(.opening("b"))
         night.runNext { night.promiseSecret("a") }
         night.disk.change {
             $0.put(Night.layout.corpora.appending("late.txt"), Array("dog\n".utf8), owner: Night.member)
