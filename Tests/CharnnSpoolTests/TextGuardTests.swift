@@ -49,6 +49,17 @@ import Testing
         #expect(try spool.status("early").awaitedText == nil)
     }
 
+    @Test func `no single failure of the disk has a job start without its text`() throws {
+        for offset in 0..<40 {
+            let spool = try SharedSpoolFixture()
+            let keeper = try spool.open()
+            spool.drop("early.yaml", "text: late.txt")
+            try keeper.settle()
+            spool.disk.fail(.init(.inputOutputError, at: spool.disk.count + offset, isLasting: false))
+            #expect((try? keeper.claimNext())?.job == nil, "a failure of operation \(offset)")
+        }
+    }
+
     @Test func `the grace counts from the first turn, also over a restart, and then the worker is started`() throws {
         do {
             let keeper = try spool.open()

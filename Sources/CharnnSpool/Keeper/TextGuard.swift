@@ -132,13 +132,7 @@ final class TextGuard: SpoolRoom {
         var incomplete: Found?
         for text in try texts(of: job, entry) {
             giveSign()
-            let found: Found?
-            do throws(StorageError) {
-                found = try look(at: text, for: entry.submitter)
-            } catch {
-                // The worker meets the same, and tells of it.
-                continue
-            }
+            let found = lookTwice(at: text, for: entry.submitter)
             if let found, found.isMissing { return found }
             incomplete = incomplete ?? found
         }
@@ -154,6 +148,18 @@ final class TextGuard: SpoolRoom {
         } catch {
             return []
         }
+    }
+
+    /// A disk that fails once is asked again. Of what fails then, the worker tells, which meets the same.
+    private func lookTwice(at text: String, for submitter: UInt32?) -> Found? {
+        for _ in 0..<2 {
+            do throws(StorageError) {
+                return try look(at: text, for: submitter)
+            } catch {
+                guard error.isTransient else { return nil }
+            }
+        }
+        return nil
     }
 
     private func look(at text: String, for submitter: UInt32?) throws(StorageError) -> Found? {
