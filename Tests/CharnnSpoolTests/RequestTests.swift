@@ -178,6 +178,21 @@ struct RequestTests {
         #expect(try spool.files(.held) == ["closed.yaml"])
     }
 
+    @Test func `no single failure of the disk at a start loses what was asked for`() throws {
+        try spool.ask(.hold, "hers", by: alice)
+        let image = spool.disk.image
+        for offset in 0..<150 {
+            let disk = SimulatedDisk(image)
+            disk.fail(.init(.inputOutputError, at: offset, isLasting: false))
+            guard let keeper = try? spool.start(on: disk) else { continue }
+            let isRecovered = (try? keeper.recover()) != nil
+            disk.heal()
+            if !isRecovered { try keeper.recover() }
+            try keeper.settle()
+            #expect(try disk.list(spool.layout.directory(.held)) == ["hers.yaml"], "a failure of operation \(offset)")
+        }
+    }
+
     @Test func `a job that an edit makes private is closed at once`() throws {
         let sequence = try #require(try spool.status("hers").sequence)
         spool.ask(SpoolRequest(.edit, job: "hers", sequence: sequence, file: Array("share: owner".utf8)), by: alice)

@@ -35,12 +35,17 @@ final class SharedSpoolFixture {
     }
 
     func open() throws -> SpoolKeeper {
-        let keeper = try #require(
+        let keeper = try start(on: disk)
+        try keeper.recover()
+        return keeper
+    }
+
+    /// Begins what ``open()`` does, on a copy of the disk perhaps.
+    func start(on disk: SimulatedDisk) throws -> SpoolKeeper {
+        try #require(
             try SpoolKeeper.open(
                 layout, sharing: .group, storage: disk, clock: clock, people: Self.people, rules: rules,
                 check: Self.check))
-        try keeper.recover()
-        return keeper
     }
 
     /// Reads lines `priority: N`, `after: A`, `share: S`, `text: T`, `model-file: F`, `length: N`; anything else is refused.

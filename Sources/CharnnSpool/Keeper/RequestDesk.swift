@@ -168,6 +168,8 @@ final class RequestDesk: SpoolRoom {
             case .wrong(let what): return try refuse(path, found, what)
             }
         }
+        // Of a job whose status cannot be read now nobody says that there is none; the next look finds it.
+        guard !records.unread.contains(request.job) else { return false }
         let person = spool.people.name(of: found.owner)
         if let problem = try perform(request, of: found.owner, person) {
             log.tell(.refused(request: request, by: person, reason: problem))
