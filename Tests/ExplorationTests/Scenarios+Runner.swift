@@ -71,6 +71,27 @@ extension Scenario {
             }
         ).acting(runsOne),
         Scenario(
+            name: "a retry keeps the texts of before", work: .real,
+            prepare: { night in
+                training("")(night)
+                night.runAll()
+                night.settle()
+                night.drop(
+                    "g.yaml",
+                    "# mark: g\njudge: false\ngenerate:\n  - {model: t, length: 5, count: 2}\n  - {model: t, length: 3}\n"
+                )
+                night.settle()
+                night.runAll()
+                night.settle()
+            }
+        ).acting { night in
+            night.turn()
+            night.request("g") { try $0.retry("g") }
+            night.settle()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(
             name: "a text that is no text", work: .real,
             prepare: { night in
                 training("")(night)
@@ -118,8 +139,8 @@ extension Scenario {
             name: "a best model that somebody has changed", work: .real,
             prepare: { night in
                 training("")(night)
-                night.stopsAfter = 2
-                night.runNext()
+                night.stopsAfter = 1
+                for _ in 0..<2 { night.runNext() }
                 night.stopsAfter = nil
                 night.settle()
                 let model = JobFolder(night.layout.folder(of: "t"), in: night.disk).model
