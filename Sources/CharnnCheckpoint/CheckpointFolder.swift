@@ -75,9 +75,13 @@ public struct CheckpointFolder: Sendable {
         return (nil, damaged)
     }
 
-    /// Removes those of a step and all later ones, so that the run goes on before it.
+    /// Removes those of a step and all later ones durably, so that the run goes on before it. A later one that a power
+    /// failure brought back would count on rows of metrics that are gone.
     public func discard(from step: Int) throws(StorageError) {
-        for later in try steps() where later >= step { try storage.discard(file(step: later)) }
+        let later = try steps().filter { $0 >= step }
+        guard !later.isEmpty else { return }
+        for step in later { try storage.discard(file(step: step)) }
+        try storage.synchronizeDirectory(path)
     }
 
     /// Removes what an interrupted write left behind, and checkpoints whose contents are damaged: they must not count

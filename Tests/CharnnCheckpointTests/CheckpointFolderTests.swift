@@ -122,5 +122,16 @@ import Testing
         }
     }
 
+    @Test func `those that a run goes back before are not brought back by a power failure`() throws {
+        let disk = SimulatedDisk()
+        let folder = CheckpointFolder("/checkpoints", in: disk)
+        for step in [5, 9, 12] { try folder.save(checkpoint(step: step), keeping: 3) }
+        try folder.discard(from: 9)
+        for failure in disk.image.powerFailures(limit: 20, seed: 1) {
+            let left = CheckpointFolder("/checkpoints", in: SimulatedDisk(disk.image.outcome(failure)))
+            #expect(try left.newest().checkpoint?.state.progress.step == 5)
+        }
+    }
+
     @Test func `no folder means no checkpoint`() throws { #expect(try checkpoints.newest().checkpoint == nil) }
 }
