@@ -232,7 +232,8 @@ struct Inspection {
         }
     }
 
-    /// What lets a spool be the same whatever happened: the bytes of all results that tell no times.
+    /// What lets a spool be the same whatever happened: the bytes of all results that tell no times. Texts of earlier
+    /// attempts are looked at on their own: there are as many as attempts were asked for.
     static func results(_ image: DiskImage) -> [String: String] {
         var found: [String: String] = [:]
         for (path, bytes) in image.files where path.hasPrefix("/spool/jobs/") {
@@ -240,6 +241,7 @@ struct Inspection {
             let isResult =
                 ["model.safetensors", "last.safetensors", "evaluation.json", "metrics.csv"].contains(name)
                 || (name.hasPrefix("generated/") || name.hasPrefix("samples/")) && !name.contains("/.")
+                    && !name.contains("/attempt-")
             if isResult { found[path] = bytes.sha256 }
         }
         return found

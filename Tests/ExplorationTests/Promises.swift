@@ -11,6 +11,8 @@ enum Promise: Sendable {
     /// A number was given to a job.
     case sequence(UInt64)
     case checkpoint(job: String, step: Int)
+    /// Somebody has changed what a job goes on from: it may have to go back.
+    case goingBack(job: String)
     /// The result record is written.
     case finished(job: String, results: [JobStatus.Result])
     /// A job waits for a text since then: no crash gives it a new grace.
@@ -88,6 +90,7 @@ struct Expectations: Sendable {
         case .unexplained(let file): unexplained.insert(file)
         case .sequence(let number): sequence = max(sequence, number)
         case .checkpoint(let job, let step): checkpoints[job] = max(step, checkpoints[job] ?? 0)
+        case .goingBack(let job): checkpoints[job] = nil
         case .finished(let job, let results):
             finished[job] = results
             let texts = results.filter { $0.path.hasPrefix("generated/") }

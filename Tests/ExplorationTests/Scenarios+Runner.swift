@@ -145,6 +145,7 @@ extension Scenario {
                 night.settle()
                 let model = JobFolder(night.layout.folder(of: "t"), in: night.disk).model
                 night.promise(.texts(["none"]))
+                night.promise(.goingBack(job: "t"))
                 night.disk.change { $0.put(model, Array("none".utf8)) }
             }
         ).acting { night in
