@@ -38,6 +38,8 @@ public final class CPUEngine: Engine {
     private var state: RecurrentState?
     private var workspace: Workspace?
     private var outcomes: [StepOutcome] = []
+    /// Whether the workspace has the losses of the step that was submitted last.
+    private var hasLosses = false
     private var hasFailed = false
 
     /// Makes an engine with zero moments and zero recurrent state.
@@ -137,6 +139,7 @@ public final class CPUEngine: Engine {
         let loss = try computeGradient(of: step, of: text)
         let norm = gradientNorm()
         let applied = loss.isFinite && norm.isFinite
+        hasLosses = applied
         if applied {
             try keepState(streams: step.starts.count)
             update(by: step.optimizer, norm: norm)
@@ -151,9 +154,19 @@ public final class CPUEngine: Engine {
         return outcomes
     }
 
+    public func characterLosses() throws(EngineError) -> [Float] {
+        guard hasLosses, let workspace else { throw EngineError.noStep }
+        var losses = [Float](repeating: 0, count: workspace.steps * workspace.streams)
+        workspace.forEachRow { row, time, stream in
+            losses[time * workspace.streams + stream] = workspace.losses.base[row]
+        }
+        return losses
+    }
+
     public func gradient(
         of step: TrainingStep, of text: SymbolText
     ) throws(EngineError) -> (loss: Double, gradient: [Float]) {
+        hasLosses = false
         let loss = try computeGradient(of: step, of: text)
         return (loss, gradient.array)
     }

@@ -57,14 +57,3 @@ final class CPUScorer: Scorer {
         return sums
     }
 }
-
-extension Workspace {
-    /// The rows of the present sequence, shard by shard, in the order of time.
-    fileprivate func forEachRow(_ body: (_ row: Int, _ time: Int, _ stream: Int) -> Void) {
-        for shard in shards {
-            for t in 0..<steps {
-                for b in 0..<shard.count { body(shard.first * capacity + t * shard.count + b, t, shard.first + b) }
-            }
-        }
-    }
-}

@@ -200,13 +200,19 @@ struct RecurrentState {
 }
 
 extension Workspace {
+    /// The rows of the present sequence, shard by shard, in the order of time.
+    func forEachRow(_ body: (_ row: Int, _ time: Int, _ stream: Int) -> Void) {
+        for shard in shards {
+            for t in 0..<steps {
+                for b in 0..<shard.count { body(shard.first * capacity + t * shard.count + b, t, shard.first + b) }
+            }
+        }
+    }
+
     /// The mean of the rows' losses, summed by shard, time and stream.
     var meanLoss: Double {
         var sum = 0.0
-        for shard in shards {
-            let first = shard.first * capacity
-            for row in first..<first + steps * shard.count { sum += Double(losses.base[row]) }
-        }
+        forEachRow { row, _, _ in sum += Double(losses.base[row]) }
         return sum / Double(steps * streams)
     }
 }

@@ -42,6 +42,8 @@ public final class CUDAEngine: Engine {
     private var texts = TextStore()
     private var inFlight: [Flight] = []
     private var settled: [StepOutcome] = []
+    /// Whether the workspace has the losses of the step that was submitted last.
+    private var hasLosses = false
     private var hasFailed = false
 
     /// A step that was handed to the device and whose outcome is not known yet.
@@ -137,6 +139,7 @@ public final class CUDAEngine: Engine {
         let flight = Flight(step: step, text: text)
         try start(flight, slot: inFlight.count)
         inFlight.append(flight)
+        hasLosses = true
     }
 
     public func drain() throws(EngineError) -> [StepOutcome] {
@@ -146,9 +149,17 @@ public final class CUDAEngine: Engine {
         return settled
     }
 
+    public func characterLosses() throws(EngineError) -> [Float] {
+        try device.enter()
+        try settle()
+        guard hasLosses, !hasFailed, let workspace else { throw EngineError.noStep }
+        return try workspace.forward.buffers.losses.read(Float.self, count: workspace.sizes.rows)
+    }
+
     public func gradient(
         of step: TrainingStep, of text: SymbolText
     ) throws(EngineError) -> (loss: Double, gradient: [Float]) {
+        hasLosses = false
         try device.enter()
         try settle()
         try check(step, text)

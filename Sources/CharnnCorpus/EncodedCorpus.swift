@@ -145,3 +145,13 @@ extension Sequence<UInt8> {
         map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }
+
+extension EncodedCorpus {
+    /// The bytes of a part of the text in its encoding.
+    public func bytes(_ range: Range<Int>) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(range.count)
+        for position in range { encoding.append(vocabulary.codePoints[Int(text[position])], to: &bytes) }
+        return bytes
+    }
+}

@@ -49,6 +49,11 @@ public protocol Engine: AnyObject {
     /// Waits for all submitted steps; their outcomes in order, each told once.
     func drain() throws(EngineError) -> [StepOutcome]
 
+    /// What each character lost in the step that was submitted last, before its update: nats, `[T, B]` in the order of time.
+    ///
+    /// - Throws: ``EngineError/Code/mismatch`` where there was no step yet, or a failed one held it back.
+    func characterLosses() throws(EngineError) -> [Float]
+
     /// The mean loss in nats a character and its gradient in ``ParameterLayout``, changing nothing.
     ///
     /// Clipping, weight decay and the optimiser are left out; dropout and the recurrent state are as in ``submit(_:of:)``.
@@ -247,6 +252,9 @@ public struct EngineError: Error, Hashable, CustomStringConvertible {
         /// The machine has no memory left for it; later it may.
         case outOfMemory
     }
+
+    /// Said where losses are asked for and no step has given any.
+    package static let noStep = EngineError(.mismatch, "No step was done whose losses could be told.")
 
     public let code: Code
     /// One sentence: what, where, and how to mend it.

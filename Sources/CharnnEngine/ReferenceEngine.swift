@@ -17,6 +17,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     var average: [Real] = []
     var state: ReferenceState<Real>
     private var outcomes: [StepOutcome] = []
+    private var losses: [Real] = []
     private var hasFailed = false
 
     /// Makes an engine with zero moments and zero recurrent state.
@@ -80,7 +81,9 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
         if applied {
             update(result.gradient, norm: norm, by: step.optimizer)
             state = result.state
+            losses = result.losses
         } else {
+            losses = []
             hasFailed = true
         }
         outcomes.append(
@@ -91,6 +94,11 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
     public func drain() throws(EngineError) -> [StepOutcome] {
         defer { outcomes.removeAll() }
         return outcomes
+    }
+
+    public func characterLosses() throws(EngineError) -> [Float] {
+        guard !losses.isEmpty else { throw EngineError.noStep }
+        return losses.map { Float($0) }
     }
 
     public func gradient(
@@ -121,7 +129,7 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
 
     private func lossGradientState(
         of step: TrainingStep, of text: SymbolText
-    ) throws(EngineError) -> (loss: Real, gradient: [Real], state: ReferenceState<Real>) {
+    ) throws(EngineError) -> (loss: Real, gradient: [Real], state: ReferenceState<Real>, losses: [Real]) {
         let streams = step.starts.count
         let symbols = try text.symbols(
             starts: step.starts, length: step.sequenceLength + 1, vocabularySize: architecture.vocabularySize)
@@ -137,8 +145,8 @@ public final class ReferenceEngine<Real: ReferenceReal>: Engine {
         }
         let dropout = !plan.masks.isEmpty ? ReferenceDropout(seed: step.seed, step: step.number) : nil
         let trace = network.forward(inputs, from: initial, dropout: dropout)
-        let (loss, gradient) = network.backward(trace, targets: targets, dropout: dropout)
-        return (loss, gradient, trace.finalState)
+        let (losses, gradient) = network.backward(trace, targets: targets, dropout: dropout)
+        return (losses.reduce(0, +) / Real(losses.count), gradient, trace.finalState, losses)
     }
 }
 

@@ -111,19 +111,19 @@ struct ReferenceNetwork<Real: ReferenceReal> {
         }
     }
 
-    /// The mean cross-entropy in nats and its gradient in ``ParameterLayout``.
+    /// The cross-entropy of each target in nats, `[T, B]`, and the gradient of their mean in ``ParameterLayout``.
     ///
     /// - Parameter targets: `[T, B]`.
     @_specialize(where Real == Double)
     @_specialize(where Real == Float)
-    func backward(_ trace: Trace, targets: [Int], dropout: ReferenceDropout?) -> (loss: Real, gradient: [Real]) {
+    func backward(_ trace: Trace, targets: [Int], dropout: ReferenceDropout?) -> (losses: [Real], gradient: [Real]) {
         let (B, H, V) = (trace.streams, architecture.hiddenSize, architecture.vocabularySize)
         var gradient = [Real](repeating: 0, count: layout.count)
         var upper = [Real](repeating: 0, count: targets.count * H)
-        var loss: Real = 0
+        var losses: [Real] = []
         for (row, target) in targets.enumerated() {
             var probabilities = trace.logits[row * V..<(row + 1) * V].map { $0 }
-            loss += ReferenceNetwork.crossEntropy(&probabilities, target: target)
+            losses.append(ReferenceNetwork.crossEntropy(&probabilities, target: target))
             probabilities[target] -= 1
             for v in 0..<V { probabilities[v] /= Real(targets.count) }
             for v in 0..<V { gradient[layout[.headBias].offset + v] += probabilities[v] }
@@ -139,7 +139,7 @@ struct ReferenceNetwork<Real: ReferenceReal> {
         for (row, symbol) in trace.symbols.enumerated() {
             for e in 0..<E { gradient[embedding + symbol * E + e] += upper[row * E + e] }
         }
-        return (loss / Real(targets.count), gradient)
+        return (losses, gradient)
     }
 
     /// One layer backward through time; returns the gradient of its input, `[T, B, in]`.

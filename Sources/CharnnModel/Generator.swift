@@ -22,6 +22,8 @@ public struct GenerationRequest: Sendable, Equatable {
     public var promptBytes: [UInt8]?
     /// nil: the UTF-8 of ``stop``, as ``promptBytes`` is that of the prompt.
     public var stopBytes: [UInt8]?
+    /// Symbols that are read before the prompt and never echoed; where there are any, a prompt may be empty.
+    public var primer: [Int32] = []
 
     public init(
         prompt: String = "", length: Int = 1000, sampler: Sampler = Sampler(temperature: 0.8), count: Int = 1,
@@ -85,7 +87,8 @@ public struct Generator {
             request.codePointsOfPrompt(vocabulary, encoding), unknown: request.unknown)
         unknown = encoded.unknown
         // A prompt that is empty, or empty once unknown characters were skipped, begins as after a line's end.
-        prompt = encoded.symbols.isEmpty ? [vocabulary.index(of: 10) ?? vocabulary.replacement] : encoded.symbols
+        let begin = request.primer.isEmpty ? [vocabulary.index(of: 10) ?? vocabulary.replacement] : []
+        prompt = request.primer + (encoded.symbols.isEmpty ? begin : encoded.symbols)
         echoed = encoded.symbols
         // A stop string with unknown characters never occurs.
         let symbols = request.codePointsOfStop(vocabulary, encoding).map { vocabulary.index(of: $0) }

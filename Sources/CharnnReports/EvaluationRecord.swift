@@ -6,15 +6,16 @@ import FoundationEssentials
 /// The same figure in three units, as papers and programs use each of them. Keys are the properties' names in snake
 /// case; others read the file, so that a key never changes its meaning.
 public struct EvaluationRecord: Codable, Sendable, Equatable {
-    /// What the model was called by, and the texts.
+    /// What the model was called by; of several, whose probabilities are averaged, all their names.
     public var model: String
-    /// As they were named, read as one text.
+    /// The texts as they were named, read as one text.
     public var corpus: [String]
     /// Characters that the score is of.
     public var characters: Int
     /// Characters outside the vocabulary, which are left out.
     public var unknownCharacters: Int
-    /// The mean negative log-likelihood, as PyTorch's `CrossEntropyLoss` gives it.
+    /// The mean negative log-likelihood, as PyTorch's `CrossEntropyLoss` gives it; of several models that of the mean of
+    /// their probabilities, each at its own fitted temperature.
     public var natsPerCharacter: Double
     /// The same at the temperature that was fitted to the model's validation text; nil: to none.
     public var natsPerCharacterFitted: Double?
@@ -24,6 +25,12 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
     /// How it learned, and at which rate.
     public var adapt: String?
     public var adaptRate: Double?
+    /// With n-grams mixed in that count the training text and go on counting: of the model as it adapts where it does, else
+    /// as it is.
+    public var natsPerCharacterWithNgrams: Double?
+    /// What those n-grams need alone, and what `xz -9` does that has the training text before this one.
+    public var ngramBitsPerCharacter: Double?
+    public var xzBitsPerCharacter: Double?
     /// The nats divided by ln 2.
     public var bitsPerCharacter: Double
     /// `exp` of the nats.
@@ -35,7 +42,8 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
     public init(
         model: String, corpus: [String], characters: Int, unknownCharacters: Int, natsPerCharacter: Double,
         natsPerCharacterFitted: Double? = nil, natsPerCharacterAdapted: Double? = nil, adapt: String? = nil,
-        adaptRate: Double? = nil, bitsPerCharacter: Double, perplexity: Double, warning: String?
+        adaptRate: Double? = nil, natsPerCharacterWithNgrams: Double? = nil, ngramBitsPerCharacter: Double? = nil,
+        xzBitsPerCharacter: Double? = nil, bitsPerCharacter: Double, perplexity: Double, warning: String?
     ) {
         self.model = model
         self.corpus = corpus
@@ -44,6 +52,8 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
         self.natsPerCharacter = natsPerCharacter
         self.natsPerCharacterFitted = natsPerCharacterFitted
         (self.natsPerCharacterAdapted, self.adapt, self.adaptRate) = (natsPerCharacterAdapted, adapt, adaptRate)
+        self.natsPerCharacterWithNgrams = natsPerCharacterWithNgrams
+        (self.ngramBitsPerCharacter, self.xzBitsPerCharacter) = (ngramBitsPerCharacter, xzBitsPerCharacter)
         self.bitsPerCharacter = bitsPerCharacter
         self.perplexity = perplexity
         self.warning = warning
@@ -67,8 +77,13 @@ public struct EvaluationRecord: Codable, Sendable, Equatable {
         ]
         if let fitted = natsPerCharacterFitted { facts.insert(("at the fitted temperature", fixed(fitted, 4)), at: 4) }
         if let adapted = natsPerCharacterAdapted {
-            facts.append(("learning as it goes, nats per character", fixed(adapted, 4)))
+            facts.append(("learning as it goes, bits per character", fixed(bits(adapted), 4)))
         }
+        if let mixed = natsPerCharacterWithNgrams {
+            facts.append(("with n-grams mixed in, bits per character", fixed(bits(mixed), 4)))
+        }
+        if let alone = ngramBitsPerCharacter { facts.append(("n-grams alone", fixed(alone, 4))) }
+        if let compressed = xzBitsPerCharacter { facts.append(("xz -9", fixed(compressed, 4))) }
         if unknownCharacters > 0 { facts.append(("outside the vocabulary, left out", grouped(unknownCharacters))) }
         if let warning { facts.append(("beware", warning)) }
         return facts

@@ -35,8 +35,8 @@ public enum JobFolderFile: String, Sendable, CaseIterable {
     case evaluation = "evaluation.json"
     /// How far an evaluation is.
     case partialEvaluation = ".evaluation.bin"
-    /// The same of one that learns as it goes.
-    case partialAdaptation = ".adaptation.safetensors"
+    /// The same of those that learn as they go, a file each.
+    case partialAdaptation = ".adaptation"
     /// The model beside n-grams and xz.
     case comparison = "comparison.json"
     /// How much of the texts is copied from the training text.

@@ -53,4 +53,14 @@ public struct Compressor {
         let result = encode(filters, crc64, nil, bytes, bytes.count, &output, &size, capacity)
         return result == 0 ? size : nil
     }
+    /// What a text needs that stands behind another one, as far as the dictionary reaches: what both need, without what
+    /// the first does.
+    ///
+    /// - Parameter size: Compresses; nil where it cannot, or is not to any more.
+    public static func size(of text: [UInt8], after known: [UInt8], size: ([UInt8]) -> Int?) -> Int? {
+        // What is further back than the dictionary reaches would be of no use.
+        let known = Array(known.suffix(max(0, dictionary - text.count)))
+        guard let one = size(known), let both = size(known + text) else { return nil }
+        return max(0, both - one)
+    }
 }

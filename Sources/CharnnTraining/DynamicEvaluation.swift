@@ -76,6 +76,8 @@ public final class DynamicEvaluation {
     private let base: EngineState
     /// How far it has come, and what it found.
     public private(set) var progress: Progress
+    /// Gets the logarithm of what each character that counts had for a probability, in the order of the text.
+    public var observer: ((_ position: Int, _ logarithm: Float) -> Void)?
 
     /// Where an evaluation is.
     public struct Progress: Hashable, Sendable, Codable {
@@ -148,6 +150,10 @@ public final class DynamicEvaluation {
         if counts {
             progress.nats += outcome.loss * Double(length)
             progress.count += length
+            if let observer {
+                let first = range.lowerBound + progress.done + 1
+                for (index, loss) in try engine.characterLosses().enumerated() { observer(first + index, -loss) }
+            }
         }
         progress.done += length
     }

@@ -79,14 +79,27 @@ public struct Evaluator {
         return [warm, own, rest].reduce(0) { $0 + ($1 + Self.chunk - 1) / Self.chunk }
     }
 
+    /// Gets the logarithm of what each character that counts had for a probability, in no order of places.
+    public struct Observer {
+        let temperature: Double
+        let note: (_ position: Int, _ logarithm: Float) -> Void
+
+        /// - Parameter temperature: At which the probabilities are taken.
+        public init(at temperature: Double, _ note: @escaping (_ position: Int, _ logarithm: Float) -> Void) {
+            (self.temperature, self.note) = (temperature, note)
+        }
+    }
+
     /// Scores the text.
     ///
     /// - Parameters:
     ///   - temperatures: Others beside 1 at which it is scored as well.
+    ///   - observer: Told of each character by itself; nil: nobody is.
     ///   - shouldStop: Asked about every `chunk` time steps.
     /// - Returns: nil if it was stopped, or if there is nothing to predict.
     public func score(
-        with engine: any Engine, temperatures: [Double] = [], shouldStop: () -> Bool = { false }
+        with engine: any Engine, temperatures: [Double] = [], observer: Observer? = nil,
+        shouldStop: () -> Bool = { false }
     ) throws(EngineError) -> EvaluationScore? {
         guard count > 0 else { return nil }
         let (pieces, warm, own, rest) = cut
@@ -95,6 +108,9 @@ public struct Evaluator {
         var score = EvaluationScore(nats: 0, count: count)
         score.halves = [[Double]](repeating: [Double](repeating: 0, count: temperatures.count), count: 2)
         let middle = range.lowerBound + range.count / 2
+        // A scorer tells of each character at the first of its temperatures.
+        let all = (observer.map { [$0.temperature] } ?? []) + [1] + temperatures
+        let atOne = all.count - temperatures.count - 1
         var position = 0
         for (length, scored) in [(warm, 0..<min(1, pieces)), (own, 0..<pieces), (rest, (pieces - 1)..<pieces)] {
             var left = length
@@ -102,12 +118,22 @@ public struct Evaluator {
                 if shouldStop() { return nil }
                 let starts = (0..<pieces).map { range.lowerBound + $0 * own + position }
                 let now = run(of: scored, starts, atMost: min(left, Self.chunk))
+                let counted = scored.filter { leftOut?.contains(starts[$0] + 1) != true }
+                var time = 0
                 let sums = try scorer.score(
-                    text, starts: starts, length: now, temperatures: [1] + temperatures, observe: nil)
-                for piece in scored where leftOut?.contains(starts[piece] + 1) != true {
-                    score.nats += sums[0][piece]
+                    text, starts: starts, length: now, temperatures: all,
+                    observe: observer.map { observer in
+                        { logarithms in
+                            for first in stride(from: 0, to: logarithms.count, by: pieces) {
+                                time += 1
+                                for piece in counted { observer.note(starts[piece] + time, logarithms[first + piece]) }
+                            }
+                        }
+                    })
+                for piece in counted {
+                    score.nats += sums[atOne][piece]
                     let half = starts[piece] < middle ? 0 : 1
-                    for index in temperatures.indices { score.halves[half][index] += sums[index + 1][piece] }
+                    for index in temperatures.indices { score.halves[half][index] += sums[atOne + 1 + index][piece] }
                 }
                 position += now
                 left -= now

@@ -131,7 +131,7 @@ import Testing
         #expect(train.from == .job("other") && job.modelJobs == ["other"])
         // YAML 1.1 would make a boolean and a number of base sixty of these.
         #expect(job.generate[0].request.prompt == "no" && !job.generate[0].request.echo)
-        #expect(job.generate[0].request.stop == "\n" && job.generate[1].model == .path("/models/x.safetensors"))
+        #expect(job.generate[0].request.stop == "\n" && job.generate[1].models == [.path("/models/x.safetensors")])
         #expect(job.evaluate?.corpus == ["1:30"])
     }
 

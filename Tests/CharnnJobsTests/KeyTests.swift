@@ -355,6 +355,7 @@ extension KeyTests {
           early_stop_after: 0.25
         generate:
           - model: null
+            adapt_to: null
             prompt: "no\t\"\\ \x01\n"
             length: 20
             temperature: 0.0
@@ -366,6 +367,7 @@ extension KeyTests {
             echo: false
             unknown: skip
           - model: "/models/x.safetensors"
+            adapt_to: null
             prompt: ""
             length: 1000
             temperature: 0.8
@@ -386,6 +388,7 @@ extension KeyTests {
           adapt_decay: 0.001
           adapt_segment: 20
           adapt_epsilon: 0.1
+          ngrams: false
 
         """#
 
@@ -449,6 +452,7 @@ extension KeyTests {
           early_stop_after: null
         generate:
           - model: null
+            adapt_to: null
             prompt: ""
             length: 1000
             temperature: 0.8

@@ -131,6 +131,7 @@ private final class SlowEngine: Engine {
         try base.submit(step, of: text)
     }
     func drain() throws(EngineError) -> [StepOutcome] { try base.drain() }
+    func characterLosses() throws(EngineError) -> [Float] { try base.characterLosses() }
     func gradient(of step: TrainingStep, of text: SymbolText) throws(EngineError) -> (loss: Double, gradient: [Float]) {
         try base.gradient(of: step, of: text)
     }

@@ -190,6 +190,8 @@ public struct EngineConformance {
             try engine.submit(step, of: text)
             try reference.submit(step, of: text)
         }
+        compare(
+            "\(kind.rawValue): losses of characters", try engine.characterLosses(), try reference.characterLosses())
         let (outcomes, expected) = (try engine.drain(), try reference.drain())
         if outcomes.map(\.number) != [1, 2, 3] || !outcomes.allSatisfy(\.applied) {
             differences.append("\(kind.rawValue): steps were lost: \(outcomes)")

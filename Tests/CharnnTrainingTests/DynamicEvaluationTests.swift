@@ -73,6 +73,38 @@ import Testing
         #expect(found == whole)
     }
 
+    @Test func `each character that counts is told once, and their sum is the score`() throws {
+        var leftOut = PositionSet()
+        for position in stride(from: 3100, to: 3900, by: 29) { leftOut.insert(position) }
+        let evaluation = try Self.begin(0.002, leavingOut: leftOut)
+        var told: [(position: Int, logarithm: Double)] = []
+        evaluation.observer = { told.append(($0, Double($1))) }
+        let score = try #require(try evaluation.score())
+        #expect(told.map(\.position) == Self.tail.dropFirst().filter { !leftOut.contains($0) })
+        #expect(abs(told.reduce(0) { $0 - $1.logarithm } - score.nats) < 1e-3)
+    }
+
+    @Test(arguments: [1.0, 1.3]) func `each one is told by itself where nothing is learned, too`(
+        temperature: Double
+    ) throws {
+        var leftOut = PositionSet()
+        for position in stride(from: 100, to: 4000, by: 53) { leftOut.insert(position) }
+        let evaluator = Evaluator(Run.sentence, range: 10..<4001, leavingOut: leftOut)
+        let engine = try Self.engine()
+        var told: [Int: Double] = [:]
+        let score = try #require(
+            try evaluator.score(
+                with: engine, temperatures: [temperature],
+                observer: .init(at: temperature) { position, logarithm in
+                    if told.updateValue(Double(logarithm), forKey: position) != nil {
+                        Issue.record("\(position) is told twice")
+                    }
+                }))
+        #expect(told.keys.sorted() == (11..<4001).filter { !leftOut.contains($0) })
+        #expect(abs(told.values.reduce(0, -) - score.halves[0][0] - score.halves[1][0]) < 1e-2)
+        #expect(try evaluator.score(with: engine, temperatures: [temperature]) == score)
+    }
+
     @Test func `characters that are left out neither count nor teach`() throws {
         var leftOut = PositionSet()
         for position in stride(from: 3100, to: 3900, by: 29) { leftOut.insert(position) }

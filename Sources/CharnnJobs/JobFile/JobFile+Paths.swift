@@ -4,7 +4,7 @@ extension JobFile {
     /// The paths of all texts that it names, as written.
     ///
     /// By them the queue waits for texts, and looks at whose they are.
-    public var textPaths: [String] { (train?.corpus ?? []) + (evaluate?.corpus ?? []) }
+    public var textPaths: [String] { (train?.corpus ?? []) + generate.flatMap(\.adaptTo) + (evaluate?.corpus ?? []) }
 
     /// The paths of all models that it names, as written; names of jobs are none.
     public var modelPaths: [String] {
@@ -15,24 +15,25 @@ extension JobFile {
     public func replacingPaths(
         text: (String) throws -> String, model: (String) throws -> String
     ) rethrows -> JobFile {
-        func replaced(_ reference: ModelReference?) throws -> ModelReference? {
-            guard case .path(let path)? = reference else { return reference }
+        func replaced(_ reference: ModelReference) throws -> ModelReference {
+            guard case .path(let path) = reference else { return reference }
             return .path(try model(path))
         }
         var job = self
         if var section = train {
             section.corpus = try section.corpus.map(text)
-            section.from = try replaced(section.from)
+            section.from = try section.from.map(replaced)
             job.train = section
         }
         job.generate = try generate.map { section in
             var section = section
-            section.model = try replaced(section.model)
+            section.models = try section.models.map(replaced)
+            section.adaptTo = try section.adaptTo.map(text)
             return section
         }
         if var section = evaluate {
             section.corpus = try section.corpus.map(text)
-            section.model = try replaced(section.model)
+            section.models = try section.models.map(replaced)
             job.evaluate = section
         }
         return job
@@ -61,7 +62,7 @@ extension JobFile {
             for case .mapping(let section) in sections where ["train", "generate", "evaluate"].contains(key.string) {
                 for (key, value) in section {
                     switch key.string {
-                    case "corpus": scalars.replace(value, by: texts)
+                    case "corpus", "adapt_to": scalars.replace(value, by: texts)
                     case "model", "from": scalars.replace(value, by: models)
                     default: break
                     }

@@ -52,7 +52,7 @@ public struct JobFile: Sendable, Equatable {
 
     /// What stands at `model:` and `from:`.
     var modelReferences: [ModelReference] {
-        [train?.from].compactMap(\.self) + generate.compactMap(\.model) + [evaluate?.model].compactMap(\.self)
+        [train?.from].compactMap(\.self) + generate.flatMap(\.models) + (evaluate?.models ?? [])
     }
 
     /// Names that stand at `model:` or `from:` and are not paths: implicit predecessors if such jobs are not done.
@@ -157,8 +157,10 @@ public struct TrainSection: Sendable, Equatable {
 
 /// What a job writes with a model.
 public struct GenerateSection: Sendable, Equatable {
-    /// nil: the model that the same job trains.
-    public var model: ModelReference?
+    /// Of several the probabilities are averaged; none: the model that the same job trains.
+    public var models: [ModelReference] = []
+    /// Texts, read as one, that the models learn from and write on; none: they write as they are.
+    public var adaptTo: [String] = []
     /// What is written, and how.
     public var request = GenerationRequest()
 
@@ -167,8 +169,8 @@ public struct GenerateSection: Sendable, Equatable {
 
 /// What a job scores.
 public struct EvaluateSection: Sendable, Equatable {
-    /// nil: the model that the same job trains.
-    public var model: ModelReference?
+    /// Of several the probabilities are averaged; none: the model that the same job trains.
+    public var models: [ModelReference] = []
     /// As written in the file; read as one text.
     public var corpus: [String] = []
     /// nil: the model's.
@@ -184,6 +186,8 @@ public struct EvaluateSection: Sendable, Equatable {
     public var adaptDecay = 1e-3
     public var adaptSegment = 20
     public var adaptEpsilon = 0.1
+    /// Whether n-grams that count the training text, and then this one as it goes, are mixed in.
+    public var ngrams = false
 
     public init() {}
 

@@ -58,14 +58,21 @@ extension GenerateSection: KeyedSection {
         mostInList: JobFile.mostEntries,
         keys: [
             Key(
-                "model", optional: \.model, .model, default: .words("the job's own"),
+                "model", \.models, .models, default: .words("the job's own"),
                 need: .withoutTraining("name a job or a model file"),
                 """
                 A job's name or the path of a model file, which has a `/` or ends in `.safetensors`. A job that is not \
                 done is waited for. A relative path begins in the spool's `jobs/` or else `corpora/`, for `charnn \
                 check`, `run` and `submit` beside the job file first; `charnn submit` copies what lies there. A name \
-                means a job of the queue; for `charnn run`, where there is none, a run of one's own. Needed where \
-                there is no `train`.
+                means a job of the queue; for `charnn run`, where there is none, a run of one's own. Of a list of \
+                models the probabilities are averaged. Needed where there is no `train`.
+                """),
+            Key(
+                "adapt_to", \.adaptTo, .pathsOrNone, default: .words("none"),
+                """
+                A path or a list of paths: a text of any length that the model learns from as it reads it, and then \
+                writes on, with the prompt behind it. The model file stays as it was. Needs `adapt.safetensors` beside it, \
+                which a training leaves.
                 """),
             Key(
                 "prompt", \.request.prompt, .string, default: .words("a newline, not shown"),
@@ -100,9 +107,11 @@ extension EvaluateSection: KeyedSection {
         about: "Scores a text in nats and bits per character and perplexity, `evaluation.json`.",
         keys: [
             Key(
-                "model", optional: \.model, .model, default: .words("the job's own"),
+                "model", \.models, .models, default: .words("the job's own"),
                 need: .withoutTraining("name a job or a model file"),
-                "A job's name or a path, as `model` of `generate`. Needed where there is no `train`."),
+                """
+                A job's name or a path, or a list of them, as `model` of `generate`. Needed where there is no `train`.
+                """),
             Key(
                 "corpus", \.corpus, .paths, need: .always("name the text to score"),
                 "A path or a list of paths: the text to score. Needed."),
@@ -133,5 +142,12 @@ extension EvaluateSection: KeyedSection {
             Key(
                 "adapt_epsilon", \.adaptEpsilon, .number(.positive),
                 "What keeps weights from moving far whose gradients are small."),
+            Key(
+                "ngrams", \.ngrams, .boolean,
+                """
+                Counts n-grams in the text that the model learned from, goes on counting in this one, and mixes them in, by \
+                weights that are learned on the way: told beside the other scores. Needs `corpus.bin` in the folder \
+                of the job that trained the model.
+                """),
         ])
 }

@@ -126,6 +126,34 @@ extension KeyType<ModelReference> {
     }
 }
 
+extension KeyType<[ModelReference]> {
+    /// The most models that are one: each takes the time and memory of its own.
+    private static var most: Int { 100 }
+
+    /// A model or a list of them.
+    static var models: Self {
+        KeyType(
+            read: { reader, key in
+                let paths = reader.paths(key)
+                if let paths, paths.isEmpty || paths.count > most {
+                    reader.report(
+                        key: key, "found \(paths.count) models; allowed: a model or a list of 1 to \(most)")
+                    return nil
+                }
+                return paths.map { $0.map(ModelReference.init) }
+            },
+            text: { models in
+                switch models.count {
+                case 0: "null"
+                case 1: doubleQuoted(models[0].description)
+                default: flowList(models.map(\.description))
+                }
+            },
+            schema: list(ValueSchema(types: scalars), atLeast: 1),
+            isNothing: { $0.isEmpty })
+    }
+}
+
 extension KeyType<FilePath> {
     static var absolutePath: Self {
         KeyType(
@@ -165,6 +193,14 @@ extension KeyType<[String]> {
             read: { $0.paths($1) }, text: { flowList($0) },
             schema: list(ValueSchema(types: scalars, rules: [.init(name: "minLength", value: 1)]), atLeast: 1),
             isNothing: { $0.isEmpty || $0.contains("") })
+    }
+
+    /// The same where there need be none.
+    static var pathsOrNone: Self {
+        KeyType(
+            read: { $0.paths($1) }, text: { $0.isEmpty ? "null" : flowList($0) },
+            schema: list(ValueSchema(types: scalars, rules: [.init(name: "minLength", value: 1)]), atLeast: 1),
+            isNothing: { $0.isEmpty })
     }
 
     /// - Parameter most: How many names there may be.

@@ -15,21 +15,25 @@ import SystemPackage
 struct LoadedModel {
     var model: Model
     var name: String
+    /// Where it lies.
+    var file: CorpusFile
 }
 
 extension JobContext {
-    /// The model of a section: the named one, or the one that this job trained.
+    /// The models of a section: those that are named, or the one that this job trained.
     ///
-    /// The file is opened as the one whose rights were looked at: one that was put in its place meanwhile is refused.
-    func load(_ reference: ModelReference?, trained: LoadedModel?) throws -> LoadedModel {
-        guard let reference else {
+    /// A file is opened as the one whose rights were looked at: one that was put in its place meanwhile is refused.
+    func load(_ references: [ModelReference], trained: LoadedModel?) throws -> [LoadedModel] {
+        guard !references.isEmpty else {
             guard let trained else { throw JobError(.badJob, "name a model: a job or a model file") }
-            return trained
+            return [trained]
         }
-        let file = try environment.modelFile(reference, in: storage)
-        return LoadedModel(
-            model: try Model(reading: file.path, beneath: file.root, expecting: file.found, in: storage),
-            name: reference.description)
+        return try references.map { reference in
+            let file = try environment.modelFile(reference, in: storage)
+            return LoadedModel(
+                model: try Model(reading: file.path, beneath: file.root, expecting: file.found, in: storage),
+                name: reference.description, file: file)
+        }
     }
 
     /// An engine that reads and writes text with a model.
@@ -57,7 +61,7 @@ extension JobContext {
 /// whole.
 ///
 /// Which texts are the same as those of an attempt before is decided by what they follow from
-/// (``GenerationProgress/identity(_:_:_:)``), never by times or names.
+/// (``GenerationProgress/identity(_:_:_:text:)``), never by times or names.
 struct GenerationJob {
     private let context: JobContext
     private var folder: JobFolder { context.folder }
@@ -89,7 +93,11 @@ struct GenerationJob {
     private var progressFile: FilePath { folder.generated.appending(".progress.json") }
 
     /// Removes what is of use only as long as the job has not ended.
-    func forgetProgress() { try? context.storage.discard(progressFile) }
+    func forgetProgress() {
+        try? context.storage.discard(progressFile)
+        let adaptations = folder.path.appending(.partialAdaptation)
+        if folder.exists(adaptations) { try? context.storage.removeTree(adaptations) }
+    }
 
     /// - Parameters:
     ///   - done: How many texts the sections before it have: this one's numbers follow.
@@ -98,17 +106,26 @@ struct GenerationJob {
         _ section: GenerateSection, trained: LoadedModel?, after done: Int, _ progress: inout GenerationProgress,
         _ index: Int
     ) throws {
-        let loaded = try context.load(section.model, trained: trained)
+        let sources = try context.load(section.models, trained: trained)
+        let adapting = section.adaptTo.isEmpty ? [] : try sources.map { try context.statistics(of: $0) }
+        var ensemble = try Ensemble(
+            sources.enumerated().map { index, source in
+                ScoringMember(
+                    name: source.name, model: source.model,
+                    adaptation: adapting.isEmpty ? nil : Adaptation(to: source.model, adapting[index].statistics))
+            }, section.request)
+        let text = try beginning(of: section, &ensemble)
         let writer = try Generator(
-            section.request, vocabulary: loaded.model.vocabulary, encoding: loaded.model.encoding)
+            ensemble.request, vocabulary: ensemble.vocabulary, encoding: ensemble.encoding)
         if !writer.unknown.isEmpty {
             context.keeper.warn(
                 "The prompt has characters that the model's vocabulary lacks, and unknown is "
                     + "\(section.request.unknown.rawValue): \(Vocabulary.list(writer.unknown)).")
         }
-        let engine = try context.engine(for: loaded.model)
+        let engines = try sources.map { try context.engine(for: $0.model) }
         // Texts of an attempt that was interrupted are whole; they would only be written again.
-        let identity = GenerationProgress.identity(section, loaded.model, engine.configuration)
+        let identity = GenerationProgress.identity(
+            section, sources.map(\.model), engines[0].configuration, text: text?.sha256)
         if !progress.hasBegun(index, identity) {
             let own = done + 1...done + section.request.count
             try keep(&progress) { own.contains($0) }
@@ -125,6 +142,10 @@ struct GenerationJob {
         if first > 0 {
             context.keeper.event(.generated, .info, "\(grouped(first)) texts were written before; the next follows.")
         }
+        if let text, first < section.request.count {
+            let parts = adapting.map { "\($0.model) \(text.sha256)" }
+            try adapt(ensemble, engines, to: text, parts, section: index)
+        }
         while first < section.request.count {
             let numbers = first..<min(first + Self.streams, section.request.count)
             let files = try numbers.map { number in
@@ -132,7 +153,7 @@ struct GenerationJob {
                     folder.generated.appending("\(done + number + 1).txt"), in: context.storage, clock: context.clock)
             }
             let finished = try writer.write(
-                numbers, with: try engine.makePredictor(streams: numbers.count),
+                numbers, with: try ensemble.predictor(engines, streams: numbers.count),
                 emit: { number, bytes in
                     try files[number - first].write(bytes)
                     context.keeper.update { _ in }
@@ -150,7 +171,42 @@ struct GenerationJob {
         context.keeper.event(
             .generated, .info,
             "Wrote \(count == 1 ? "a text" : "\(grouped(count)) texts") of up to \(grouped(section.request.length)) characters "
-                + "with \(loaded.name).")
+                + "with \(sources.map(\.name).joined(separator: ", ")).")
+    }
+
+    /// The text that a section's texts go on from, which the models are to learn from; nil: there is none.
+    private func beginning(of section: GenerateSection, _ ensemble: inout Ensemble) throws -> EncodedCorpus? {
+        guard !section.adaptTo.isEmpty else { return nil }
+        let files = try context.environment.corpusFiles(section.adaptTo, in: context.storage)
+        let text = try ensemble.begin(
+            with: files, on: context.storage, in: folder.path, shouldStop: { context.shouldPause },
+            note: { context.keeper.warn("\($0).") })
+        guard let text else { throw context.paused() }
+        return text
+    }
+
+    /// - Parameters:
+    ///   - identities: Of what each model is and learns from.
+    ///   - index: Which section it is.
+    private func adapt(
+        _ ensemble: Ensemble, _ engines: [any Engine], to text: EncodedCorpus, _ identities: [String],
+        section index: Int
+    ) throws {
+        let losses = try ensemble.adapt(
+            engines, to: text,
+            keeping: { member in
+                context.keptAdaptation("generate-\(index + 1)-\(member + 1)", identity: identities[member])
+            },
+            shouldStop: {
+                context.keeper.update { _ in }
+                return context.shouldPause
+            })
+        guard let losses else { throw context.paused() }
+        guard !losses.isEmpty else { return }
+        let needed = losses.map { fixed(bits($0), 4) }.joined(separator: ", ")
+        context.keeper.event(
+            .scored, .info,
+            "Learned from \(grouped(text.text.count)) characters to write on, at \(needed) bits per character.")
     }
 
     /// Moves texts of an earlier attempt out of the way, durably.
@@ -211,12 +267,18 @@ struct GenerationProgress: Codable, Equatable {
     }
 
     /// What the texts of a section follow from: other texts have another.
-    static func identity(_ section: GenerateSection, _ model: Model, _ configuration: EngineConfiguration) -> String {
+    static func identity(
+        _ section: GenerateSection, _ models: [Model], _ configuration: EngineConfiguration, text: String?
+    ) -> String {
         var configuration = configuration
         configuration.threads = 0
         var hasher = SHA256()
-        hasher.update(data: [UInt8]("\(section.request)\n\(configuration)\n\(model.metadata.sorted { $0 < $1 })".utf8))
-        model.parameters.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        hasher.update(data: [UInt8]("\(section.request)\n\(configuration)\n".utf8))
+        if let text { hasher.update(data: [UInt8](text.utf8)) }
+        for model in models {
+            hasher.update(data: [UInt8]("\(model.metadata.sorted { $0 < $1 })".utf8))
+            model.parameters.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        }
         return hasher.finalize().hexadecimal
     }
 

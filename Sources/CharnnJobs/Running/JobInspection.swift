@@ -6,19 +6,6 @@ public import CharnnStorage
 public import CharnnTraining
 import SystemPackage
 
-/// What a model can read and write.
-struct Alphabet {
-    var vocabulary: Vocabulary
-    var encoding: TextEncoding
-
-    init(_ vocabulary: Vocabulary, _ encoding: TextEncoding) {
-        self.vocabulary = vocabulary
-        self.encoding = encoding
-    }
-
-    init(_ model: Model) { self.init(model.vocabulary, model.encoding) }
-}
-
 /// What can be told of a job before it takes its hours: all that it reads is looked at, and nothing is written.
 ///
 /// `charnn check` tells all of it; `charnn run` and a worker refuse by the same, so that what is wrong with the last
@@ -157,6 +144,22 @@ public struct JobInspection {
         return model
     }
 
+    /// What some models can read together; nil: not all of them could be read, which was noted.
+    private mutating func alphabet(_ references: [ModelReference], at place: String, trained: Alphabet?) -> Alphabet? {
+        guard !references.isEmpty else { return trained }
+        var found: [(String, Alphabet)] = []
+        for reference in references {
+            if let model = model(reference, at: place) { found.append((reference.description, Alphabet(model))) }
+        }
+        guard found.count == references.count else { return nil }
+        do {
+            return try Alphabet(of: found)
+        } catch {
+            take(error, at: place)
+            return nil
+        }
+    }
+
     /// Whether a path leads to no file and will do so later: what lies in the folder of a job that is waited for comes with
     /// it.
     private mutating func isAwaited(_ reference: ModelReference, _ found: FilePath, at place: String) throws -> Bool {
@@ -251,8 +254,11 @@ public struct JobInspection {
         if job.train == nil { _ = hasEngine(.fp32) }
         for (index, section) in job.generate.enumerated() {
             let place = job.generate.count == 1 ? "generate" : "generate[\(index + 1)]"
-            let alphabet = section.model.map { model($0, at: "\(place).model").map { Alphabet($0) } } ?? trained
-            guard let alphabet else { continue }
+            guard let alphabet = alphabet(section.models, at: "\(place).model", trained: trained) else { continue }
+            if !section.adaptTo.isEmpty {
+                inspect(section.adaptTo, alphabet.encoding, alphabet, section.request.unknown, at: "\(place).adapt_to")
+                lookForStatistics(of: section.models, at: place)
+            }
             do {
                 _ = try Generator(section.request, vocabulary: alphabet.vocabulary, encoding: alphabet.encoding)
             } catch {
@@ -265,17 +271,58 @@ public struct JobInspection {
 
     /// Reads the text that is to be scored. In which encoding, only the model may know.
     private mutating func inspect(_ section: EvaluateSection, trained: Alphabet?) {
-        let alphabet = section.model.map { model($0, at: "evaluate.model").map { Alphabet($0) } } ?? trained
+        let alphabet = alphabet(section.models, at: "evaluate.model", trained: trained)
         let place = "evaluate.corpus"
-        guard let files = files(section.corpus, at: place),
-            let encoding = section.encoding ?? alphabet?.encoding,
+        if section.adapt != .none { lookForStatistics(of: section.models, at: "evaluate") }
+        if section.ngrams {
+            look(for: .corpus, of: section.models, at: "evaluate.ngrams") { _ in
+                "the text that it learned from is not there; n-grams need it in the folder of the job that trained the model"
+            }
+        }
+        guard let encoding = section.encoding ?? alphabet?.encoding else {
+            _ = files(section.corpus, at: place)
+            return
+        }
+        inspect(section.corpus, encoding, alphabet, section.unknown, at: place)
+    }
+
+    /// Reads a text with a model's symbols.
+    private mutating func inspect(
+        _ paths: [String], _ encoding: TextEncoding, _ alphabet: Alphabet?, _ policy: UnknownPolicy, at place: String
+    ) {
+        guard let files = files(paths, at: place),
             let text = measured(files, CorpusOrigin(scoring: files, encoding), with: alphabet?.vocabulary, at: place)
         else { return }
         do {
-            try text.unknown.refuse(under: section.unknown)
-            if text.characters - text.unknown.count < 2 { throw EvaluateSection.nothingToScore(in: section.corpus) }
+            try text.unknown.refuse(under: policy)
+            if text.characters - text.unknown.count < 2 { throw EvaluateSection.nothingToScore(in: paths) }
         } catch {
             take(error, at: place)
+        }
+    }
+
+    /// What adapting needs; that it is of the very model is looked at when it is used.
+    private mutating func lookForStatistics(of references: [ModelReference], at place: String) {
+        look(for: .statistics, of: references, at: place) { name in
+            "there are no gradient statistics of \(name), which adapting needs; `charnn adapt-statistics \(name) TEXT` makes "
+                + "them from the text that it was trained on"
+        }
+    }
+
+    /// Looks for a file beside models that are there by now.
+    private mutating func look(
+        for file: JobFolderFile, of references: [ModelReference], at place: String, _ words: (String) -> String
+    ) {
+        for reference in references {
+            do {
+                let model = try environment.modelFile(reference, in: storage).path
+                let beside = model.removingLastComponent().appending(file)
+                guard try storage.status(of: model) != nil, try storage.status(of: beside) == nil else { continue }
+                take(JobError(.noInput, words(reference.description)), at: place)
+            } catch {
+                // That the model cannot be read is told where it is.
+                continue
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ struct JudgementJob {
     /// Of so many generated texts the first are searched.
     private static let mostTexts = 200
     /// Seconds that one of the computations may take that give no sign of life themselves.
-    private static let patience = 900.0
+    static let patience = 900.0
     /// From this share of recited characters on the job's status warns.
     private static let warningShare = 0.2
 
@@ -74,7 +74,8 @@ struct JudgementJob {
             let numbers = (number + 1)...(number + section.request.count)
             number += section.request.count
             let owner: String?
-            switch section.model {
+            // Of several models the first: those that are averaged have mostly learned from one text.
+            switch section.models.first {
             case nil: owner = nil
             case .job(let name): owner = name
             // A file alone does not tell which text it learned from.
@@ -219,13 +220,9 @@ struct JudgementJob {
                 context.pulse.vouch(atMost: Self.patience) { compressor.compressedSize(of: bytes) }
             }
             found.xzAloneBitsPerCharacter = size(validation).map(perCharacter)
-            // What is further back than the dictionary reaches would be of no use.
-            let known = Array(training.suffix(max(0, Compressor.dictionary - validation.count)))
-            if !context.shouldPause, let one = size(known), !context.shouldPause,
-                let both = size(known + validation)
-            {
-                found.xzBitsPerCharacter = perCharacter(max(0, both - one))
-            }
+            found.xzBitsPerCharacter =
+                Compressor.size(of: validation, after: training) { context.shouldPause ? nil : size($0) }
+                .map(perCharacter)
         }
         found.seconds = context.clock.monotonic() - began
         try write(found, to: folder.comparison)

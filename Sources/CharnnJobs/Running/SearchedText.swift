@@ -46,12 +46,7 @@ struct SearchedText {
 
     /// The bytes of a part of the searched text in the corpus's encoding.
     func bytes(_ range: Range<Int>) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(range.count)
-        for position in range {
-            corpus.encoding.append(corpus.vocabulary.codePoints[Int(suffixes.text[position])], to: &bytes)
-        }
-        return bytes
+        corpus.bytes(start + range.lowerBound..<start + range.upperBound)
     }
 
     /// The beginning of a passage, for people.

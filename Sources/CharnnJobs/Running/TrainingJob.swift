@@ -146,6 +146,8 @@ struct TrainingJob {
             try last.write(to: folder.model, in: context.storage)
         }
         try best.discardFormer()
-        return LoadedModel(model: try Model(reading: folder.model, in: context.storage), name: BestModel.name)
+        return LoadedModel(
+            model: try Model(reading: folder.model, in: context.storage), name: BestModel.name,
+            file: CorpusFile(path: folder.model))
     }
 }

@@ -39,7 +39,8 @@ struct AdaptStatistics: ParsableCommand {
             let files = texts.map { CorpusFile(path: FilePath($0).absolute.real) }
             let folder = try TemporaryFolder()
             let corpus = try Scoring.encode(
-                files, encoding: encoding, unknown: .error, with: model, storage: storage, in: folder.path,
+                files, encoding: encoding ?? model.encoding, unknown: .error, with: model.vocabulary,
+                storage: storage, in: folder.path,
                 note: { Terminal.error("charnn: warning: \($0)") })
             guard let text = corpus?.corpus.text else { return }
             guard text.count > 1 else {

@@ -1,62 +1,14 @@
-public import ArgumentParser
+import ArgumentParser
 import CharnnCorpus
 import CharnnEngine
 import CharnnJobs
-public import CharnnModel
+import CharnnModel
 import CharnnPrograms
 import CharnnSpool
 import CharnnStorage
 import CharnnTraining
 import Glibc
 import SystemPackage
-
-/// A model that a person names: a file, an output folder, a job of the spool, or a run outside the queue.
-///
-/// Looked for in that order, the nearest first: a path that is there is what its owner sees before them.
-struct ModelArgument: ParsableArguments {
-    @Argument(
-        help: ArgumentHelp("A job's or run's name, its output folder, or a model file.", valueName: "model"),
-        completion: .custom { words, _, _ in JobNames.withModels(words) })
-    var model: String
-
-    @OptionGroup var spool: SpoolOptions
-
-    /// - Throws: ``Failure`` that lists the models there are; ``ModelError`` where the file is none.
-    func load(_ storage: any Storage) throws -> Model { try Model(reading: path(storage), in: storage) }
-
-    /// Where the model's file lies.
-    ///
-    /// - Throws: ``Failure`` that lists the models there are.
-    func path(_ storage: any Storage) throws -> FilePath {
-        // Somebody takes the job's file for the job; without this the message would be that it is no model.
-        if let file = FilePath(model).lastComponent.flatMap({ JobFileName($0.string) }) {
-            throw Failure("\(model) is a job file; say the job's name, \(file.name.text)", status: 66)
-        }
-        let candidates = [FilePath(model), FilePath(model).appending(.model)]
-        for path in candidates {
-            if try storage.status(of: path.absolute.real)?.kind == .regular {
-                return path.absolute.real
-            }
-        }
-        let layout = try spool.layout
-        let named = try SpoolClient(layout, storage: storage).named(model)
-        // A folder in jobs/ need not be a job's: somebody may have put it there.
-        let folder = named?.folder(in: layout) ?? (FilePath.Component(model) == nil ? nil : layout.folder(of: model))
-        guard let path = folder?.appending(.model), try storage.status(of: path) != nil else {
-            let names = JobNames.withModels(in: layout)
-            let others = names.count > 10 ? names.prefix(10) + ["\(names.count - 10) more"] : names
-            throw Failure(
-                "\(model): there is no such model file, and no job or run of that name has a model in \(layout.root)"
-                    + (names.isEmpty ? "; `charnn demo` makes one" : "; there are \(others.joined(separator: ", "))"),
-                status: 66)
-        }
-        return path
-    }
-}
-
-extension AdaptMode: ExpressibleByArgument {}
-extension UnknownPolicy: ExpressibleByArgument {}
-extension TextEncoding: ExpressibleByArgument {}
 
 /// `charnn generate`: one text after the other, each to be read while it comes. A job's `generate` writes sixteen side
 /// by side; the texts are the same, for each has random numbers of its own.
@@ -72,7 +24,14 @@ struct Generate: ParsableCommand {
               charnn generate ~/.local/state/charnnd/runs/demo/model.safetensors
             """)
 
-    @OptionGroup var model: ModelArgument
+    @OptionGroup var models: ModelsArgument
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A text that the model learns from as it reads it, to write on. May be given several times: read as one.",
+            valueName: "text"), completion: .file())
+    var adaptTo: [String] = []
 
     // What follows an option is its value, also where it begins with a hyphen.
     @Option(name: .long, parsing: .unconditional, help: "The text to go on from. Default: a newline, not shown.")
@@ -125,14 +84,14 @@ struct Generate: ParsableCommand {
     func run() throws {
         try reporting {
             let storage = LocalStorage()
-            let model = try model.load(storage)
+            let models = try models.load(storage)
             var request = GenerationRequest(
                 prompt: prompt, length: length,
                 sampler: Sampler(temperature: temperature, topK: topK, topP: topP), count: count, seed: seed,
                 stop: stop, echo: echo, unknown: unknown)
-            request.promptBytes = try raw("--prompt", prompt, model)
-            request.stopBytes = try stop.flatMap { try raw("--stop", $0, model) }
-            try Self.write(request, with: model)
+            request.promptBytes = try raw("--prompt", prompt, models[0].model)
+            request.stopBytes = try stop.flatMap { try raw("--stop", $0, models[0].model) }
+            try write(request, with: models, storage)
         }
     }
 
@@ -148,22 +107,41 @@ struct Generate: ParsableCommand {
     }
 
     /// Writes the texts of a request to standard output, one after the other.
-    static func write(_ request: GenerationRequest, with model: Model) throws {
+    private func write(
+        _ request: GenerationRequest, with models: [ModelsArgument.Found], _ storage: any Storage
+    ) throws {
+        var ensemble = try Ensemble(
+            models.map { found in
+                let statistics = try adaptTo.isEmpty ? nil : found.statistics(storage)
+                return ScoringMember(
+                    name: found.name, model: found.model,
+                    adaptation: statistics.map { Adaptation(to: found.model, $0) })
+            }, request)
+        let engines = try models.map { found in
+            try Engines().makeEngine(
+                EngineChoice(precision: .fp32), architecture: found.model.architecture.withoutDropout,
+                parameters: found.model.parameters)
+        }
+        if !adaptTo.isEmpty {
+            let folder = try TemporaryFolder()
+            let text = try ensemble.begin(
+                with: adaptTo.map { CorpusFile(path: FilePath($0).absolute.real) }, on: storage, in: folder.path,
+                note: { Terminal.error("charnn: warning: \($0)") })
+            if let text { _ = try ensemble.adapt(engines, to: text) }
+        }
         // A terminal shows UTF-8, however the text was encoded that the model learned from.
         let writer = try Generator(
-            request, vocabulary: model.vocabulary, encoding: model.encoding == .bytes ? .bytes : .utf8)
+            ensemble.request, vocabulary: ensemble.vocabulary, encoding: ensemble.encoding == .bytes ? .bytes : .utf8)
         if !writer.unknown.isEmpty {
             Terminal.error(
                 "charnn: the prompt has characters that the model's vocabulary lacks: \(Vocabulary.list(writer.unknown))"
             )
         }
-        if let note = request.note(ofStopIn: model.vocabulary, model.encoding) {
+        if let note = request.note(ofStopIn: ensemble.vocabulary, ensemble.encoding) {
             Terminal.error("charnn: warning: \(note)")
         }
-        let engine = try Engines().makeEngine(
-            EngineChoice(precision: .fp32), architecture: model.architecture, parameters: model.parameters)
         // One stream: what a person waits for is the next character.
-        let predictor = try engine.makePredictor(streams: 1)
+        let predictor = try ensemble.predictor(engines, streams: 1)
         var output = OutputBuffer()
         for number in 0..<request.count {
             if number > 0 { output.add(Array("\n\n".utf8)) }
@@ -194,87 +172,5 @@ private struct OutputBuffer {
         // Nobody reads any more, or nobody can: the rest would be written for nothing.
         guard StandardOutput.write(bytes) else { Glibc.exit(0) }
         bytes.removeAll(keepingCapacity: true)
-    }
-}
-
-/// `charnn evaluate`: the same as a job's `evaluate`, by the same code.
-struct Evaluate: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Score a text with a model: nats and bits per character, perplexity.",
-        discussion: """
-            Example:
-              cp /usr/share/common-licenses/GPL-2 old.txt
-              charnn evaluate demo old.txt --unknown replace
-              charnn evaluate demo old.txt --unknown replace --adapt dynamic
-            """)
-
-    @OptionGroup var model: ModelArgument
-
-    @Argument(help: ArgumentHelp("The texts, read as one.", valueName: "text"), completion: .file())
-    var texts: [String]
-
-    @Option(name: .long, help: "\(TextEncoding.list). Default: the model's.")
-    var encoding: TextEncoding?
-
-    @Option(
-        name: .long, help: "Characters outside the vocabulary, which are left out of the score: error, skip or replace."
-    )
-    var unknown = UnknownPolicy.error
-
-    @Option(
-        name: .long,
-        help: """
-            What the model learns from the text as it goes: none, dynamic, or tune, which tries five rates on the first half \
-            and tells of the second.
-            """)
-    var adapt = AdaptMode.none
-
-    @Option(name: .long, help: "How much it learns from a segment. Default: by the model's size.")
-    var adaptRate: Double?
-
-    @Flag(name: .long, help: "Print JSON, as in evaluation.json.")
-    var json = false
-
-    func validate() throws {
-        if let adaptRate, !(adaptRate > 0 && adaptRate.isFinite) {
-            throw ValidationError("--adapt-rate: \(adaptRate) is not above 0")
-        }
-    }
-
-    /// What the model is to learn; nil: nothing.
-    private func adaptation(of model: Model, at path: FilePath, _ storage: any Storage) throws -> Adaptation? {
-        guard adapt != .none else { return nil }
-        let sha256 = try storage.sha256(ofFile: path)
-        let statistics = try GradientStatistics(
-            reading: path.removingLastComponent().appending(.statistics), of: model, sha256: sha256,
-            name: self.model.model, in: storage)
-        var rule = AdaptationRule(hiddenSize: model.architecture.hiddenSize)
-        rule.rate = adaptRate ?? rule.rate
-        return Adaptation(adapt, rule: rule, statistics: statistics)
-    }
-
-    func run() throws {
-        try reporting {
-            let storage = LocalStorage()
-            let path = try model.path(storage)
-            let model = try Model(reading: path, in: storage)
-            let adaptation = try adaptation(of: model, at: path, storage)
-            let engine = try Engines().makeEngine(
-                EngineChoice(precision: .fp32), architecture: model.architecture.withoutDropout,
-                parameters: model.parameters)
-            let files = texts.map { CorpusFile(path: FilePath($0).absolute.real) }
-            let folder = try TemporaryFolder()
-            let scored = try Scoring.score(
-                files, encoding: encoding, unknown: unknown, with: model, engine: engine, storage: storage,
-                in: folder.path, adapting: adaptation, note: { Terminal.error("charnn: warning: \($0)") })
-            guard let scored else { return }
-            if let warning = scored.warning { Terminal.error("charnn: warning: \(warning)") }
-            if json {
-                Terminal.write(
-                    String(decoding: scored.report(model: self.model.model, corpus: texts), as: UTF8.self))
-            } else {
-                Terminal.line(scored.summary)
-            }
-        }
     }
 }

@@ -1,5 +1,5 @@
 import CharnnEngine
-import CharnnModel
+public import CharnnModel
 import CharnnStorage
 public import CharnnTraining
 import FoundationEssentials
@@ -27,6 +27,12 @@ public struct Adaptation: Sendable {
         (self.mode, self.rule, self.statistics) = (mode, rule, statistics)
     }
 
+    /// As a model does best that learns from a text to write on.
+    public init(to model: Model, _ statistics: GradientStatistics) {
+        self.init(
+            .dynamic, rule: AdaptationRule(hiddenSize: model.architecture.hiddenSize), statistics: statistics)
+    }
+
     /// What `tune` multiplies the rate by.
     private static let rates = [0.25, 0.5, 1, 2, 4]
 
@@ -35,9 +41,12 @@ public struct Adaptation: Sendable {
     /// - Parameters:
     ///   - engine: With the model's weights, which are lost; it drops nothing.
     ///   - kept: Where an interrupted one is gone on from; nil: it is not kept.
+    ///   - keepsEnd: Whether one that has come to its end is kept as well.
+    ///   - observer: Told of each character by itself, also of those of the first half where `tune` counts none of them.
     /// - Returns: nil if it was stopped.
     func score(
         with engine: any Engine, _ text: SymbolText, leavingOut leftOut: PositionSet?, keeping kept: KeptAdaptation?,
+        keepingEnd keepsEnd: Bool = false, observer: ((_ position: Int, _ logarithm: Float) -> Void)? = nil,
         shouldStop: () -> Bool
     ) throws -> AdaptedScore? {
         let base = EngineState(parameters: try engine.parameters())
@@ -64,6 +73,19 @@ public struct Adaptation: Sendable {
             }
         }
         let evaluation = try begin(rule, 0..<text.count, from: found.map { ($0.state, $0.progress) })
+        // By places in the text; of one that is gone on from they are told again.
+        var logarithms = found?.logarithms ?? []
+        if let observer {
+            for (position, logarithm) in logarithms.enumerated() where !logarithm.isNaN {
+                observer(position, logarithm)
+            }
+            evaluation.observer = { position, logarithm in
+                if kept != nil {
+                    logarithms += [Float](repeating: .nan, count: position - logarithms.count) + [logarithm]
+                }
+                observer(position, logarithm)
+            }
+        }
         // Of the first half nothing is told where the rate was chosen by it.
         var before = found?.before ?? DynamicEvaluation.Progress()
         let score = try evaluation.score {
@@ -73,15 +95,19 @@ public struct Adaptation: Sendable {
             if stops || kept.isDue {
                 let state = KeptAdaptation.State(rule: rule, progress: evaluation.progress, before: before)
                 // What cannot be kept is only done again.
-                try? kept.write(state, evaluation.snapshot())
+                try? kept.write(state, evaluation.snapshot(), logarithms)
             }
             return stops
         }
         guard score != nil else { return nil }
+        if keepsEnd, found?.progress != evaluation.progress {
+            let state = KeptAdaptation.State(rule: rule, progress: evaluation.progress, before: before)
+            try? kept?.write(state, evaluation.snapshot(), logarithms)
+        }
         let progress = evaluation.progress
         return AdaptedScore(
             score: EvaluationScore(nats: progress.nats - before.nats, count: progress.count - before.count),
-            rule: rule, mode: mode, frozenAt: progress.frozenAt)
+            rule: rule, mode: mode, frozenAt: progress.frozenAt, first: before.done)
     }
 }
 
@@ -94,6 +120,8 @@ public struct AdaptedScore: Sendable {
     public var mode: AdaptMode
     /// Behind which character nothing was learned, since a segment was not finite; nil: all of them taught.
     public var frozenAt: Int?
+    /// The place of the last character that does not count: 0, and of `tune` about the middle.
+    var first = 0
 }
 
 /// How far a dynamic evaluation of a job is: weights, state, place and sums, kept every five minutes and when it stops.
@@ -124,7 +152,8 @@ final class KeptAdaptation {
         ("anchor", .firstMoment), ("roots", .secondMoment), ("hidden", .hidden), ("cell", .cell),
     ]
 
-    func write(_ state: State, _ engine: EngineState) throws {
+    /// - Parameter logarithms: Of the characters' probabilities so far, if anybody asks for them.
+    func write(_ state: State, _ engine: EngineState, _ logarithms: [Float]) throws {
         let json = String(decoding: try JSONEncoder().encode(state), as: UTF8.self)
         var sources = [
             SafeTensors.Source(name: "weights", shape: [engine.parameters.count], values: engine.parameters[...])
@@ -133,6 +162,9 @@ final class KeptAdaptation {
             sources.append(
                 SafeTensors.Source(name: name, shape: [engine[buffer].count], values: engine[buffer][...]))
         }
+        sources.append(
+            SafeTensors.Source(name: "logarithms", shape: [logarithms.count], values: logarithms[...]))
+        try storage.createDirectories(path.removingLastComponent(), mode: 0o750)
         try SafeTensors.write(sources, metadata: ["identity": identity, "state": json], to: path, in: storage)
         last = now()
     }
@@ -140,18 +172,18 @@ final class KeptAdaptation {
     /// nil: there is nothing of this evaluation, or it cannot be read; it then begins anew.
     func read() -> (
         rule: AdaptationRule, progress: DynamicEvaluation.Progress, before: DynamicEvaluation.Progress,
-        state: EngineState
+        state: EngineState, logarithms: [Float]
     )? {
         guard let file = try? SafeTensors(path, in: storage), file.metadata["identity"] == identity,
             let json = file.metadata["state"],
             let state = try? JSONDecoder().decode(State.self, from: Data(json.utf8)),
-            let weights = try? file.floats("weights")
+            let weights = try? file.floats("weights"), let logarithms = try? file.floats("logarithms")
         else { return nil }
         var engine = EngineState(parameters: weights)
         for (name, buffer) in Self.buffers {
             guard let values = try? file.floats(name) else { return nil }
             engine[buffer] = values
         }
-        return (state.rule, state.progress, state.before, engine)
+        return (state.rule, state.progress, state.before, engine, logarithms)
     }
 }
