@@ -92,6 +92,27 @@ extension Scenario {
             night.settle()
         },
         Scenario(
+            name: "learn from a text, and count it", work: .real,
+            prepare: { night in
+                training("")(night)
+                night.runAll()
+                night.settle()
+                night.drop(
+                    "g.yaml",
+                    "# mark: g\njudge: false\ngenerate: {model: t, length: 3, adapt_to: text.txt}\n"
+                        + "evaluate: {model: t, corpus: text.txt, adapt: dynamic, ngrams: true}\n")
+                night.settle()
+            }
+        ).acting { night in
+            night.turn()
+            night.stopsAfter = 1
+            night.runNext()
+            night.stopsAfter = nil
+            night.turn()
+            night.runNext()
+            night.settle()
+        },
+        Scenario(
             name: "a text that is no text", work: .real,
             prepare: { night in
                 training("")(night)

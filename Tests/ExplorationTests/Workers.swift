@@ -123,6 +123,8 @@ extension Night {
         let job = try JobFile.parse(try disk.contents(of: folder.jobFile) ?? [], fileName: "job.yaml")
         let stop = StopFlag()
         let reporter = Reporter { [self] event in
+            // A model has learned from a text, and has written nothing yet.
+            if stopsAfter != nil, event.kind == .scored, event.message.hasPrefix("Learned from") { stop.set() }
             guard event.kind == .checkpointSaved, let step = event.fields["STEP"].flatMap(Int.init) else { return }
             promise(.checkpoint(job: claim.job, step: step))
             if stopsAfter != nil { stop.set() }
