@@ -11,9 +11,14 @@ final class PackedProducts {
     let kernels: CharnnProductKernels
     let weights: PackedWeights
     let workspace: PackedWorkspace
+    /// Threads that share a product where there is one shard alone, which else has one thread; nil: there are others.
+    private let pool: ThreadPool?
 
-    init(kernels: CharnnProductKernels, weights: PackedWeights, workspace: PackedWorkspace) {
-        (self.kernels, self.weights, self.workspace) = (kernels, weights, workspace)
+    /// Weights that are worth a thread's while: some microseconds' reading.
+    private static let leastPart = 1 << 16
+
+    init(kernels: CharnnProductKernels, weights: PackedWeights, workspace: PackedWorkspace, pool: ThreadPool?) {
+        (self.kernels, self.weights, self.workspace, self.pool) = (kernels, weights, workspace, pool)
     }
 
     /// `c = a w` or `c += a w` for a left operand `a [rows, columns]`, whose rows are `stride` apart.
@@ -32,12 +37,34 @@ final class PackedProducts {
                 round(rounded, a + first * stride, count, columns, stride)
                 (left, rowStride) = (UnsafeRawPointer(rounded), words)
             }
-            var product = CharnnProduct(
+            let product = CharnnProduct(
                 m: count, n: w.n, words: words, a: left, aTileStride: kernels.tileRows * rowStride,
                 aRowStride: rowStride, aWordStride: 1, packed: packed.base,
                 panelStride: w.panelStride(kernels), c: c + first * w.n, cStride: w.n,
                 accumulates: accumulates ? 1 : 0)
-            kernels.multiply(&product)
+            multiply(product)
+        }
+    }
+
+    /// A product, its columns shared among threads where they have nothing else to do.
+    ///
+    /// A column's sum does not depend on which others are computed with it.
+    private func multiply(_ product: CharnnProduct) {
+        let panels = roundedUp(product.n, to: kernels.panel) / kernels.panel
+        let bytes = panels * product.panelStride * MemoryLayout<UInt32>.stride
+        let parts = min(pool?.count ?? 1, panels, bytes / Self.leastPart)
+        guard let pool, parts > 1 else {
+            var product = product
+            return kernels.multiply(&product)
+        }
+        pool.run(parts) { part in
+            let (first, end) = (panels * part / parts, panels * (part + 1) / parts)
+            let column = first * kernels.panel
+            var own = product
+            own.n = min(product.n, end * kernels.panel) - column
+            own.packed += first * product.panelStride * MemoryLayout<UInt32>.stride
+            own.c += column
+            kernels.multiply(&own)
         }
     }
 

@@ -37,7 +37,7 @@ struct Pass {
             kernels: products,
             weights: try weights.packed(
                 for: products, table: workspace.usesTable, backward: isTraining, compute.pool),
-            workspace: buffers)
+            workspace: buffers, pool: workspace.shards.count == 1 ? compute.pool : nil)
     }
 
     var d: Dimensions { weights.dimensions }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Trains the learning curve's network in PyTorch, on the batches that charnnd makes of the same text.
 
-    learning.py TEXT [--cell lstm] [--epochs 25] [--seed 1] [--threads 2]
+    curves_torch.py TEXT [--cell lstm] [--epochs 25] [--seed 1] [--threads 2]
 
-Prints the validation loss after each epoch, nats a character; the last line is the best one. learning.sh runs this
+Prints the validation loss after each epoch, nats a character; the last line is the best one. curves runs this
 beside `charnn run` with the same settings: hidden 256, 2 layers, embedding 256, dropout 0.2, Adam with lr 0.002 falling
 by a cosine, batches of 64 streams of 100 characters, the gradient's norm clipped at 5, the last tenth for validation.
 """
