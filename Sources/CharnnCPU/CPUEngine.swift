@@ -64,11 +64,12 @@ public final class CPUEngine: Engine {
 
     package init(
         _ plan: NetworkPlan, parameters: [Float], threads: Int? = nil, kernels: KernelLevel? = nil,
-        usesLibraryOnly: Bool = false, precision: Precision = .fp32
+        usesLibraryOnly: Bool = false, precision: Precision = .fp32, leastShare: Int = Compute.leastShare
     ) throws(EngineError) {
         let dimensions = Dimensions(plan)
         self.plan = plan
-        compute = try Compute(threads: threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly)
+        compute = try Compute(
+            threads: threads, kernels: kernels, usesLibraryOnly: usesLibraryOnly, leastShare: leastShare)
         products = precision == .bf16 ? try Self.bf16Products() : compute.products
         configuration = EngineConfiguration(
             device: "cpu", deviceName: processorName(), precision: precision.rawValue,

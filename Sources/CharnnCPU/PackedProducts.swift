@@ -11,14 +11,11 @@ final class PackedProducts {
     let kernels: CharnnProductKernels
     let weights: PackedWeights
     let workspace: PackedWorkspace
-    /// Threads that share a product where there is one shard alone, which else has one thread; nil: there are others.
-    private let pool: ThreadPool?
+    /// Whose threads share a product where there is one shard alone, which else has one thread; nil: there are others.
+    private let sharing: Compute?
 
-    /// Weights that are worth a thread's while: some microseconds' reading.
-    private static let leastPart = 1 << 16
-
-    init(kernels: CharnnProductKernels, weights: PackedWeights, workspace: PackedWorkspace, pool: ThreadPool?) {
-        (self.kernels, self.weights, self.workspace, self.pool) = (kernels, weights, workspace, pool)
+    init(kernels: CharnnProductKernels, weights: PackedWeights, workspace: PackedWorkspace, sharing: Compute?) {
+        (self.kernels, self.weights, self.workspace, self.sharing) = (kernels, weights, workspace, sharing)
     }
 
     /// `c = a w` or `c += a w` for a left operand `a [rows, columns]`, whose rows are `stride` apart.
@@ -52,12 +49,12 @@ final class PackedProducts {
     private func multiply(_ product: CharnnProduct) {
         let panels = roundedUp(product.n, to: kernels.panel) / kernels.panel
         let bytes = panels * product.panelStride * MemoryLayout<UInt32>.stride
-        let parts = min(pool?.count ?? 1, panels, bytes / Self.leastPart)
-        guard let pool, parts > 1 else {
+        guard let sharing, min(sharing.pool.count, panels, bytes / sharing.leastShare) > 1 else {
             var product = product
             return kernels.multiply(&product)
         }
-        pool.run(parts) { part in
+        let parts = min(sharing.pool.count, panels, bytes / sharing.leastShare)
+        sharing.pool.run(parts) { part in
             let (first, end) = (panels * part / parts, panels * (part + 1) / parts)
             let column = first * kernels.panel
             var own = product

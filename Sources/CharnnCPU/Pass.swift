@@ -37,7 +37,7 @@ struct Pass {
             kernels: products,
             weights: try weights.packed(
                 for: products, table: workspace.usesTable, backward: isTraining, compute.pool),
-            workspace: buffers, pool: workspace.shards.count == 1 ? compute.pool : nil)
+            workspace: buffers, sharing: workspace.shards.count == 1 ? compute : nil)
     }
 
     var d: Dimensions { weights.dimensions }

@@ -29,7 +29,7 @@ import Testing
     @Test(arguments: CPUEngineTests.alone)
     func `a stream alone is computed as the reference engine does`(tested: ConformanceCase) throws {
         let differences = try EngineConformance.differences(of: tested, tolerance: 2e-4) {
-            try CPUEngine($0, parameters: $1, threads: 3)
+            try CPUEngine($0, parameters: $1, threads: 3, leastShare: 1 << 16)
         }
         #expect(differences == [])
     }
@@ -57,8 +57,8 @@ import Testing
     func `the number of threads changes no bit`(tested: ConformanceCase, precision: CPUEngine.Precision) throws {
         let states = try [1, 2, 3, 8].map { threads in
             let engine = try CPUEngine(
-                architecture: tested.architecture, parameters: EngineConformance.parameters(of: tested.architecture),
-                threads: threads, precision: precision)
+                tested.plan, parameters: EngineConformance.parameters(of: tested.architecture), threads: threads,
+                precision: precision, leastShare: 1 << 16)
             for number in 1...3 { try engine.submit(tested.step(number), of: tested.text) }
             return try engine.snapshot()
         }
