@@ -9,7 +9,7 @@ public enum AutomaticSettings {
     /// Of the formulas below; runs keep what was chosen for them.
     public static let version = 1
     /// Characters to train on of the texts that were measured; outside of it the formulas are a guess.
-    public static let measured = 45_000...270_000
+    public static let measured = 45_000...1_004_000
     /// The least batch that is chosen for a text that has so many sequences.
     public static let leastBatchSize = 8
     /// Evaluations of a run, if its epochs are not fewer.

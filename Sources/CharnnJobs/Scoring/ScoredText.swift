@@ -42,7 +42,7 @@ public struct ScoredText: Sendable {
     var wordsOfAdaptation: String? {
         adapted.map { adapted in
             "Learning from the \(adapted.mode == .tune ? "second half of the text" : "text") as it goes, at the rate "
-                + "\(adapted.rule.rate), it needs \(fixed(adapted.score.loss, 4)) nats, "
+                + "\(adapted.rule.rate), \(needs) \(fixed(adapted.score.loss, 4)) nats, "
                 + "\(fixed(adapted.score.bitsPerCharacter, 4)) bits per character"
         }
     }
@@ -50,12 +50,14 @@ public struct ScoredText: Sendable {
     /// What n-grams brought, likewise.
     var wordsOfNGrams: String? {
         ngrams.map { ngrams in
-            "With n-grams mixed in it needs \(fixed(ngrams.score.loss, 4)) nats, "
-                + "\(fixed(ngrams.score.bitsPerCharacter, 4)) bits per character; they alone need "
+            "With n-grams mixed in \(needs) \(fixed(ngrams.score.loss, 4)) nats, "
+                + "\(fixed(ngrams.score.bitsPerCharacter, 4)) bits per character; n-grams alone need "
                 + "\(fixed(bits(ngrams.aloneNats / Double(ngrams.score.count)), 4)) bits"
                 + (ngrams.xzBytes.map { ", xz -9 \(fixed(perCharacter($0), 4))" } ?? "")
         }
     }
+
+    private var needs: String { members > 1 ? "they need" : "it needs" }
 
     /// Bits of each character of the text, that many bytes in all.
     private func perCharacter(_ bytes: Int) -> Double { Double(bytes * 8) / Double(score.count + 1) }

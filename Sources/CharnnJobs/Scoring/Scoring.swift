@@ -193,13 +193,14 @@ public struct Scoring {
             ngrams.count(symbol)
         }
         if let compressor = Compressor() {
-            found.xzBytes = try compressedSize(of: text, after: training.last, compressor)
+            let longest = training.max { $0.range.count < $1.range.count }
+            found.xzBytes = compressedSize(of: text, after: longest, compressor)
         }
         return found
     }
 
     /// What `xz -9` needs more for both texts than for the training text alone, bytes.
-    private func compressedSize(of text: Text, after known: TrainingText?, _ compressor: Compressor) throws -> Int? {
+    private func compressedSize(of text: Text, after known: TrainingText?, _ compressor: Compressor) -> Int? {
         let count = text.range.count
         guard count <= Compressor.dictionary / 4 else { return nil }
         let own = text.corpus.bytes(text.range)
