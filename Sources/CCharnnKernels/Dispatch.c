@@ -40,7 +40,7 @@ const CharnnKernels *charnn_kernels(int level) {
     }
 }
 
-int charnn_prefers_skylakex(void) {
+int charnn_amds_avx512(void) {
     unsigned leaf, b = 0, c = 0, d = 0;
     __builtin_cpu_init();
     // The vendor's name, AuthenticAMD, in the order b d c.
@@ -60,6 +60,6 @@ void charnn_processor_name(char name[49]) {
 }
 #else
 const CharnnKernels *charnn_kernels(int level) { return level == CharnnLevelPlain ? &charnn_kernels_plain : NULL; }
-int charnn_prefers_skylakex(void) { return 0; }
+int charnn_amds_avx512(void) { return 0; }
 void charnn_processor_name(char name[49]) { memset(name, 0, 49); }
 #endif

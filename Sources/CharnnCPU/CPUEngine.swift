@@ -93,6 +93,12 @@ public final class CPUEngine: Engine {
     /// Whether this processor can train with bf16 operands.
     public static var hasBF16: Bool { charnn_bf16_products() != nil }
 
+    /// What a training takes that leaves its precision open: bf16 on AMD's processors that have AVX-512 BF16, else fp32.
+    ///
+    /// A rule by the processor's features alone, never by a stopwatch, since the bits depend on it. Intel's units for bf16 are
+    /// slower than those for fp32, up to twice.
+    public static var standardPrecision: Precision { hasBF16 && charnn_amds_avx512() != 0 ? .bf16 : .fp32 }
+
     static func bf16Products() throws(EngineError) -> CharnnProductKernels {
         guard let kernels = charnn_bf16_products() else {
             throw EngineError(

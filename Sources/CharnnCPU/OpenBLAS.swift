@@ -26,7 +26,7 @@ struct OpenBLAS: Sendable {
         // the daemon's; who wants other kernels here says so with our own.
         if let wanted = getenv("CHARNND_OPENBLAS_CORETYPE") {
             setenv("OPENBLAS_CORETYPE", wanted, 1)
-        } else if charnn_prefers_skylakex() != 0 {
+        } else if charnn_amds_avx512() != 0 {
             setenv("OPENBLAS_CORETYPE", "SkylakeX", 1)
         }
         setenv("OPENBLAS_NUM_THREADS", "1", 1)

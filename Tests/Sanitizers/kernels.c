@@ -618,7 +618,7 @@ int main(void) {
     char *name = bytes(49);
     charnn_processor_name(name);
     printf("  %s, %d processors%s\n", *name ? name : "a processor without a name", charnn_affinity_count(),
-           charnn_prefers_skylakex() ? ", AMD's with AVX-512" : "");
+           charnn_amds_avx512() ? ", AMD's with AVX-512" : "");
     done();
     if (charnn_kernels(-1) || charnn_kernels(CharnnLevelAVX512 + 1)) return 1;
     const char *const names[] = {"plain", "avx2", "avx512"};

@@ -138,8 +138,8 @@ enum { CharnnLevelPlain = 0, CharnnLevelAVX2 = 1, CharnnLevelAVX512 = 2 };
 // The kernels of a level, or NULL where this processor or this build has none.
 const CharnnKernels *_Nullable charnn_kernels(int level);
 
-// Whether OpenBLAS of some age, left alone, takes AVX2 kernels on this processor although it has AVX-512: AMD's.
-int charnn_prefers_skylakex(void);
+// Whether the processor is AMD's and has AVX-512. OpenBLAS of some age, left alone, takes AVX2 kernels there.
+int charnn_amds_avx512(void);
 
 // The processor's name, at most 48 characters; empty where it does not tell.
 void charnn_processor_name(char name[_Nonnull 49]);

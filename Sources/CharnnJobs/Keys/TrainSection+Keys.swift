@@ -176,7 +176,7 @@ extension TrainSection: KeyedSection {
         Key(
             "precision", \.precision, .choice,
             """
-            `auto`, `fp32`, `bf16` (a CPU with AVX-512 BF16, and then what `auto` takes for training), or `fp16` (a \
+            `auto`, `fp32`, `bf16` (a CPU with AVX-512 BF16; on AMD's what `auto` takes for training), or `fp16` (a \
             GPU, likewise).
             """),
         Key(
