@@ -4,8 +4,10 @@ public import CharnnStorage
 public struct JobRequirements: Sendable, Equatable {
     /// Higher runs first.
     public var priority: Int
-    /// Jobs that must have succeeded.
+    /// Jobs that must have succeeded, but for those of ``ended``.
     public var after: [String]
+    /// Of these the ones that need only be over, however that went.
+    public var ended: Set<String> = []
     /// Jobs whose model is used: predecessors as long as they are not done.
     public var modelJobs: [String]
     /// Whether it may use the GPU; false only where it says that it does not.
@@ -55,11 +57,31 @@ public struct Predecessor: Codable, Sendable, Hashable {
     public var sequence: UInt64?
     /// Whether the job is named as a model and not by `after`; such a one is waited for only if it exists.
     public var isModel: Bool
+    /// Whether it need only be over: done, failed, cancelled, rejected or removed.
+    public var whenEnded: Bool {
+        get { isEnough == true }
+        set { isEnough = newValue ? true : nil }
+    }
+    /// Told only where it is so, as in tickets from before this was asked.
+    private var isEnough: Bool?
 
-    public init(job: String, sequence: UInt64? = nil, isModel: Bool = false) {
+    public init(job: String, sequence: UInt64? = nil, isModel: Bool = false, whenEnded: Bool = false) {
         self.job = job
         self.sequence = sequence
         self.isModel = isModel
+        self.whenEnded = whenEnded
+    }
+}
+
+extension JobRequirements {
+    /// What it waits for, each name once: first what `after` says. A model is there only where its job has succeeded.
+    var predecessors: [Predecessor] {
+        let models = Set(modelJobs)
+        var seen: Set<String> = []
+        return
+            (after.map { Predecessor(job: $0, whenEnded: ended.contains($0) && !models.contains($0)) }
+            + modelJobs.map { Predecessor(job: $0, isModel: true) })
+            .filter { seen.insert($0.job).inserted }
     }
 }
 
@@ -160,11 +182,13 @@ public enum Blocker: Sendable, Equatable {
             let current = lookUp(job)
             let isBound = predecessor.sequence != nil
             guard let current, !isBound || current.sequence == predecessor.sequence else {
+                if predecessor.whenEnded, isBound || isRejected(job) { continue }
                 if isBound { return .gone(job, "was removed") }
                 if isRejected(job) { return .gone(job, "was rejected") }
                 if !predecessor.isModel { found = found ?? .missing(job) }
                 continue
             }
+            if predecessor.whenEnded, current.state.isOver { continue }
             switch current.state {
             case .done, .succeeded: continue
             case .cancelled: return .gone(job, "was cancelled")

@@ -263,9 +263,7 @@ public struct SpoolCheck {
         {
             ticket.priority = requirements.priority
             ticket.mayUseGPU = requirements.mayUseGPU
-            ticket.predecessors =
-                requirements.after.map { Predecessor(job: $0) }
-                + requirements.modelJobs.map { Predecessor(job: $0, isModel: true) }
+            ticket.predecessors = requirements.predecessors
         }
         tell(
             .damage, path, "the status has no ticket, by which the queue knows the job", .writeTicket(job: job, ticket))

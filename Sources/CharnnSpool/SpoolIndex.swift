@@ -448,9 +448,10 @@ struct SpoolIndex {
     private func standing(of predecessor: Predecessor) -> Standing {
         let isBound = predecessor.sequence != nil
         guard let found = entries[predecessor.job], !isBound || predecessor.sequence == found.sequence else {
-            if isBound || rejected.contains(predecessor.job) { return .gone }
+            if isBound || rejected.contains(predecessor.job) { return predecessor.whenEnded ? .clear : .gone }
             return predecessor.isModel ? .openModel : .blocking
         }
+        if predecessor.whenEnded { return found.state.isOver ? .clear : .blocking }
         switch found.state {
         case .done, .succeeded: return .clear
         case .cancelled, .rejected: return .gone

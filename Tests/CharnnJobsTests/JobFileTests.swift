@@ -1,9 +1,11 @@
 import CharnnEngine
-import CharnnJobs
 import CharnnModel
+import CharnnSpool
 import CharnnTraining
 import SystemPackage
 import Testing
+
+@testable import CharnnJobs
 
 @Suite struct JobFileTests {
     @Test func `a byte order mark in front of a file is no part of its first key`() throws {
@@ -133,6 +135,26 @@ import Testing
         #expect(job.generate[0].request.prompt == "no" && !job.generate[0].request.echo)
         #expect(job.generate[0].request.stop == "\n" && job.generate[1].models == [.path("/models/x.safetensors")])
         #expect(job.evaluate?.corpus == ["1:30"])
+    }
+
+    @Test func `a job is waited for until it is done, or only until it is over`() throws {
+        let more = "evaluate: {model: m, corpus: t}\n"
+        let job = try parse("after: [a, {job: b, when: ended}, {job: c}, {when: done, job: 1:30}]\n" + more)
+        #expect(job.after == ["a", "b", "c", "1:30"])
+        #expect(job.predecessors.map(\.when) == [.done, .ended, .done, .done])
+        let requirements = try JobFile.requirements(
+            Array("after: {job: b, when: ended}\n\(more)".utf8), "j.yaml")
+        #expect(requirements.after == ["b"] && requirements.ended == ["b"])
+        let text = JobFile.section.lines(of: job).first { $0.key == "after" }?.text
+        #expect(text == #"["a", {job: "b", when: ended}, "c", "1:30"]"#)
+        for (wrong, told) in [
+            ("[{job: b, when: over}]", "after[1].when: found \"over\"; allowed: done | ended"),
+            ("[a, {when: ended}]", "after[2].job: name a job"), ("{job: a, if: b}", "after.if: there is no such key"),
+            ("[[a]]", "after: found a list; allowed: a job's name"),
+        ] {
+            let error = #expect(throws: JobFileError.self) { try parse("after: \(wrong)\n" + more) }
+            #expect(error?.description.contains(told) == true, "\(error?.description ?? "")")
+        }
     }
 
     @Test func `JSON is a job file too`() throws {

@@ -55,7 +55,10 @@ final class SharedSpoolFixture {
             let words = line.split(separator: " ").map(String.init)
             switch words[0] {
             case "priority:": requirements.priority = Int(words[1])!
-            case "after:": requirements.after = Array(words.dropFirst())
+            case "after:": requirements.after += words.dropFirst()
+            case "ended:":
+                requirements.after += words.dropFirst()
+                requirements.ended.formUnion(words.dropFirst())
             case "share:": requirements.share = Share(rawValue: words[1])!
             case "text:": requirements.texts.append(words[1])
             case "model-file:": requirements.modelPaths.append(words[1])

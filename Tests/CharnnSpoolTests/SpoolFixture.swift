@@ -26,7 +26,10 @@ final class SpoolFixture {
             let words = line.split(separator: " ").map(String.init)
             switch words[0] {
             case "priority:": requirements.priority = Int(words[1])!
-            case "after:": requirements.after = Array(words.dropFirst())
+            case "after:": requirements.after += words.dropFirst()
+            case "ended:":
+                requirements.after += words.dropFirst()
+                requirements.ended.formUnion(words.dropFirst())
             case "model:": requirements.modelJobs = Array(words.dropFirst())
             case "device:": requirements.mayUseGPU = words[1] != "cpu"
             case "text:": requirements.texts = Array(words.dropFirst())

@@ -316,6 +316,49 @@ struct SpoolKeeperTests {
         #expect(try spool.client.why("late").contains("first, which must succeed first, was cancelled"))
     }
 
+    @Test(arguments: ["done", "failed", "cancelled", "rejected"])
+    func `a job that need only be over is waited for, and then it is all the same how it went`(end: String) throws {
+        let keeper = try accepted(("late.yaml", "ended: first"))
+        #expect(keeper.blocker(of: "late") == .missing("first"))
+        #expect(try keeper.claimNext() == nil)
+        try spool.drop("first.yaml", end == "rejected" ? "nonsense" : "priority: 0")
+        try keeper.settle()
+        if end != "rejected" {
+            #expect(keeper.blocker(of: "late") == .unfinished("first"))
+            #expect(try spool.client.why("late").contains("waits for first"))
+        }
+        switch end {
+        case "cancelled":
+            try spool.client.cancel("first")
+            try keeper.settle()
+        case "rejected": break
+        default:
+            #expect(try keeper.claimNext()?.job == "first")
+            // A daemon that starts meanwhile knows it from the ticket.
+            if end == "done" { try spool.finish("first") }
+            try keeper.workerEnded("first", .exited(end == "done" ? 0 : 65), wasStopped: false, lastWords: "bad")
+        }
+        #expect(try spool.status("late").ticket?.predecessors.map(\.whenEnded) == [true])
+        #expect(try keeper.claimNext()?.job == "late")
+    }
+
+    @Test func `a job that was over and is tried again is waited for again, and a model needs one that is done`() throws
+    {
+        let keeper = try accepted(
+            ("first.yaml", "priority: 1"), ("late.yaml", "ended: first"), ("reader.yaml", "ended: first\nmodel: first"))
+        #expect(try keeper.claimNext()?.job == "first")
+        try keeper.workerEnded("first", .exited(65), wasStopped: false, lastWords: "bad")
+        #expect(keeper.blocker(of: "late") == nil && keeper.blocker(of: "reader") == .failed("first"))
+        try spool.client.retry("first")
+        try keeper.settle()
+        #expect(keeper.blocker(of: "late") == .unfinished("first"))
+        // An edit may ask for more.
+        try spool.client.cancel("first")
+        try keeper.settle()
+        #expect(keeper.blocker(of: "late") == nil)
+        #expect(try spool.state("reader") == .held && spool.state("late") == .queue)
+    }
+
     @Test func `a rejected file that was mended under the same name is no damage`() throws {
         let keeper = try accepted(("a.yaml", "nonsense"))
         try spool.drop("a.yaml", "priority: 0")

@@ -27,7 +27,10 @@ extension Night.Work {
             switch words[0] {
             case "mark:", "ends:", "steps:": break
             case "priority:": requirements.priority = Int(words[1]) ?? 0
-            case "after:": requirements.after = Array(words.dropFirst())
+            case "after:": requirements.after += words.dropFirst()
+            case "ended:":
+                requirements.after += words.dropFirst()
+                requirements.ended.formUnion(words.dropFirst())
             case "texts:": requirements.texts = Array(words.dropFirst())
             case "models:": requirements.modelJobs = Array(words.dropFirst())
             case "model:": requirements.modelPaths = Array(words.dropFirst())

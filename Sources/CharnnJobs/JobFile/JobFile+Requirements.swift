@@ -12,6 +12,7 @@ extension JobFile {
             let file = try JobFile.parse(bytes, fileName: fileName)
             var requirements = JobRequirements(
                 priority: file.priority, after: file.after, modelJobs: file.modelJobs, mayUseGPU: file.device != .cpu)
+            requirements.ended = Set(file.predecessors.filter { $0.when == .ended }.map(\.job))
             requirements.share = file.share
             requirements.texts = file.textPaths
             requirements.modelPaths = file.modelPaths

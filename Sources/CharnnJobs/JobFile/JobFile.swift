@@ -25,8 +25,10 @@ public enum PrecisionChoice: String, Sendable, CaseIterable, Codable {
 public struct JobFile: Sendable, Equatable {
     /// Higher runs first.
     public var priority = 0
-    /// Names of jobs that must have succeeded first.
-    public var after: [String] = []
+    /// Jobs that must have succeeded first, or be over.
+    public var predecessors: [PredecessorKey] = []
+    /// Their names.
+    public var after: [String] { predecessors.map(\.job) }
     /// Who may read in a shared spool what the job makes.
     public var share = Share.auto
     /// `auto`: what the administrator says, and if nothing, the GPU where there is one that has the room.
@@ -63,6 +65,24 @@ public struct JobFile: Sendable, Equatable {
             return name
         }
     }
+}
+
+/// How a job file names a job that it waits for.
+public struct PredecessorKey: Sendable, Equatable {
+    /// What is waited for.
+    public enum Moment: String, Sendable, CaseIterable {
+        /// It has succeeded.
+        case done
+        /// It is over: done, failed, cancelled, rejected or removed.
+        case ended
+    }
+
+    public var job = ""
+    public var when = Moment.done
+
+    public init() {}
+
+    public init(job: String, when: Moment = .done) { (self.job, self.when) = (job, when) }
 }
 
 /// How a job file names a model.

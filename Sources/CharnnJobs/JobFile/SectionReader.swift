@@ -199,6 +199,35 @@ final class SectionReader {
         }
     }
 
+    /// One of a list of names and sections.
+    enum NameOrSection {
+        case name(String)
+        case section(SectionReader)
+    }
+
+    /// A name or a section, or a list of such.
+    func namesOrSections<Value>(
+        _ key: String, allowed: String, _ value: (NameOrSection) -> Value
+    ) -> [Value]? {
+        guard let node = node(key) else { return nil }
+        let (nodes, isList): ([Node], Bool) =
+            if case .sequence(let sequence) = node { (Array(sequence), true) } else { ([node], false) }
+        var result: [Value] = []
+        for (index, element) in nodes.enumerated() {
+            switch element {
+            case .scalar(let scalar): result.append(value(.name(scalar.string)))
+            case .mapping(let mapping) where element.anchor == nil:
+                let place = "\(prefix)\(key)\(isList ? "[\(index + 1)]" : "")."
+                result.append(value(.section(SectionReader(mapping, fileName: fileName, prefix: place))))
+            default:
+                report(
+                    element.mark?.line, "\(place(of: key)): found \(YAMLDocument.kind(element)); allowed: \(allowed)")
+                return nil
+            }
+        }
+        return result
+    }
+
     /// Seconds, above 0.
     func duration(_ key: String) -> Double? {
         let allowed = "a duration such as 90s, 5m, 8h or 1h30m"

@@ -15,7 +15,12 @@ extension JobFile: KeyedSection {
                 Higher runs first; among equal ones what has begun, then the owner whose jobs had the least work in \
                 the last day, then in order of arrival.
                 """),
-            Key("after", \.after, .jobNames(atMost: mostEntries), "Names of jobs that must have succeeded."),
+            Key(
+                "after", \.predecessors, .predecessors(atMost: mostEntries),
+                """
+                Names of jobs that must have succeeded. `{job: NAME, when: ended}` in a name's place: that job need only be over, \
+                whether it is done, failed, cancelled, rejected or removed.
+                """),
             Key(
                 "share", \.share, .choice,
                 """
@@ -49,6 +54,14 @@ extension JobFile: KeyedSection {
     static let sections = [
         TrainSection.section.description, GenerateSection.section.description, EvaluateSection.section.description,
     ]
+}
+
+extension PredecessorKey: KeyedSection {
+    static let section = Section<PredecessorKey>(
+        keys: [
+            Key("job", \.job, .jobName, need: .always("name a job"), "The job's name."),
+            Key("when", \.when, .choice, "What is waited for: that it is `done`, or that it has `ended`, however."),
+        ])
 }
 
 extension GenerateSection: KeyedSection {

@@ -23,6 +23,44 @@ extension SectionReader {
     }
 }
 
+extension KeyType<[PredecessorKey]> {
+    /// Names of jobs, or sections that say what of them is waited for; one or a list.
+    ///
+    /// - Parameter most: How many there may be.
+    static func predecessors(atMost most: Int) -> Self {
+        var one = ValueSchema(types: scalars + ["object"])
+        one.rules = FileSchema.members(of: PredecessorKey.section.description)
+        return KeyType(
+            read: { reader, key in
+                let found = reader.namesOrSections(
+                    key, allowed: "a job's name, {job: NAME, when: ended}, or a list of them"
+                ) { element -> PredecessorKey in
+                    switch element {
+                    case .name(let name): return PredecessorKey(job: name)
+                    case .section(let section):
+                        var value = PredecessorKey()
+                        PredecessorKey.section.read(section, into: &value)
+                        section.finish()
+                        reader.take(section.problems)
+                        return value
+                    }
+                }
+                if let found, found.count > most {
+                    reader.report(key: key, "found \(found.count) names; allowed: at most \(most)")
+                }
+                return found
+            },
+            text: { predecessors in
+                let texts = predecessors.map { predecessor in
+                    predecessor.when == .done
+                        ? doubleQuoted(predecessor.job) : flowMapping(PredecessorKey.section.lines(of: predecessor))
+                }
+                return "[\(texts.joined(separator: ", "))]"
+            },
+            schema: list(one, atMost: most))
+    }
+}
+
 extension KeyType {
     /// Sections by names that the file chooses.
     static func sections<Element: KeyedSection>(named _: Element.Type) -> Self where Value == [String: Element] {

@@ -10,7 +10,7 @@ private enum NumberPattern {
 }
 
 /// A scalar of any type is text, as it is written.
-private let scalars: [JSON] = ["string", "number", "boolean"]
+let scalars: [JSON] = ["string", "number", "boolean"]
 
 private func pattern(_ text: String) -> [JSON.Member] { [.init(name: "pattern", value: .string(text))] }
 
@@ -97,6 +97,13 @@ extension KeyType where Value: RawRepresentable & CaseIterable & SendableMetatyp
 }
 
 extension KeyType<String> {
+    static var jobName: Self {
+        KeyType(
+            read: { $0.string($1) }, text: { doubleQuoted($0) },
+            schema: ValueSchema(types: scalars, rules: [.init(name: "minLength", value: 1)]),
+            isNothing: { $0.isEmpty })
+    }
+
     /// Any scalar, as it is written.
     static var string: Self {
         KeyType(
@@ -203,23 +210,10 @@ extension KeyType<[String]> {
             isNothing: { $0.isEmpty })
     }
 
-    /// - Parameter most: How many names there may be.
-    static func jobNames(atMost most: Int) -> Self {
-        KeyType(
-            read: { reader, key in
-                let names = reader.strings(key, allowed: "a job's name or a list of names")
-                if let names, names.count > most {
-                    reader.report(key: key, "found \(names.count) names; allowed: at most \(most)")
-                }
-                return names
-            },
-            text: { flowList($0) },
-            schema: list(ValueSchema(types: scalars), atMost: most))
-    }
 }
 
 /// One value or a list of them.
-private func list(_ element: ValueSchema, atLeast least: Int? = nil, atMost most: Int? = nil) -> ValueSchema {
+func list(_ element: ValueSchema, atLeast least: Int? = nil, atMost most: Int? = nil) -> ValueSchema {
     var schema = element
     schema.types.append("array")
     schema.rules.append(.init(name: "items", value: .object(element.members(isOptional: false))))

@@ -161,19 +161,19 @@ final class JobRecords: SpoolRoom {
     /// Binds what a job waits for to the jobs that bear the names now.
     func bind(_ requirements: JobRequirements, of job: String, old: [Predecessor]) -> [Predecessor] {
         var bound: [Predecessor] = []
-        var names: Set<String> = []
         let former = Dictionary(
             old.filter { $0.sequence != nil }.map { ($0.job, $0) }, uniquingKeysWith: { first, _ in first })
-        for (name, isModel) in requirements.after.map({ ($0, false) }) + requirements.modelJobs.map({ ($0, true) }) {
-            guard names.insert(name).inserted else { continue }
+        for var predecessor in requirements.predecessors {
+            let name = predecessor.job
             if let known = former[name] {
-                bound.append(known)
+                predecessor.sequence = known.sequence
             } else if let other = index[name], name != job {
                 // Also a model that is there already: it is not to be removed while a job waits to use it.
-                bound.append(Predecessor(job: name, sequence: other.sequence, isModel: isModel))
-            } else if !(isModel && name == job) {
-                bound.append(Predecessor(job: name, isModel: isModel))
+                predecessor.sequence = other.sequence
+            } else if predecessor.isModel, name == job {
+                continue
             }
+            bound.append(predecessor)
         }
         return bound
     }
@@ -222,6 +222,9 @@ extension RecordedState {
     }
 
     var isWaiting: Bool { self == .queued || self == .held }
+
+    /// Whether it is over, however it went.
+    var isOver: Bool { [.succeeded, .done, .broken, .failed, .cancelled, .rejected].contains(self) }
 }
 
 extension Array {
