@@ -129,6 +129,17 @@ import Testing
         try refused("other")
     }
 
+    @Test func `a sample while training begins with the prompt of what this model is to write`() throws {
+        let job =
+            JobFixture.training + "  sample_every: 20\n"
+            + "generate:\n  - {model: m, prompt: line, length: 5}\n  - {prompt: the owl, length: 5}\n"
+        #expect(try fixture.run("s", job) == .done)
+        let samples = fixture.output("s").samples
+        let names = try fixture.storage.list(samples)
+        #expect(!names.isEmpty)
+        for name in names { #expect(try fixture.text(samples.appending(name)).hasPrefix("the owl")) }
+    }
+
     @Test func `several models write as one`() throws {
         try trainAnother()
         func text(_ name: String, _ model: String, _ keys: String = "") throws -> String {

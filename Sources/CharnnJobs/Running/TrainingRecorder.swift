@@ -96,7 +96,7 @@ extension TrainingRecorder: TrainerDelegate {
     func sample(step: Int, engine: any Engine) throws -> Bool {
         // A prompt of the job's own shows the text that people wait for; characters that the vocabulary lacks must
         // not stop the training.
-        var request = context.job.generate.first?.request ?? GenerationRequest()
+        var request = context.job.generate.first { $0.models.isEmpty }?.request ?? GenerationRequest()
         request.length = Self.sampleLength
         request.count = 1
         request.unknown = .skip
