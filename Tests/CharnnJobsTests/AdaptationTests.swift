@@ -13,13 +13,7 @@ import Testing
 @Suite struct AdaptationTests {
     private let fixture: JobFixture
 
-    init() throws {
-        fixture = try JobFixture()
-        var text = ""
-        for line in 0..<60 { text += "the cat saw the owl in line \(line % 7), so the owl saw the cat\n" }
-        try fixture.storage.replace(fixture.corpora.appending("other.txt"), with: Array(text.utf8))
-        #expect(try fixture.run("m", JobFixture.training) == .done)
-    }
+    init() throws { fixture = try .withModel() }
 
     private func job(_ keys: String, model: String = "m") -> String {
         "evaluate:\n  model: \(model)\n  corpus: other.txt\n" + keys
@@ -32,11 +26,7 @@ import Testing
         var adaptRate: Double?
     }
 
-    private func found(_ name: String) throws -> Found {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(Found.self, from: Data(fixture.bytes(fixture.output(name).evaluation)))
-    }
+    private func found(_ name: String) throws -> Found { try fixture.evaluation(of: name) }
 
     @Test func `what is learned on the way makes the score better and leaves the model as it was`() throws {
         let before = try fixture.bytes(fixture.output("m").model)
@@ -55,17 +45,8 @@ import Testing
     @Test func `one that is stopped goes on to the same score`() throws {
         let keys = "  adapt: dynamic\n  adapt_rate: 0.002\n"
         #expect(try fixture.run("whole", job(keys)) == .done)
-        var exits: [WorkerExit] = []
-        // The clock is asked between segments. What was kept is gone on from, or no attempt would get to the end.
-        let clock = SpoolClock(
-            monotonic: { [renames = fixture.renames] in
-                renames.note("")
-                return SpoolClock.system.monotonic()
-            }, wall: SpoolClock.system.wall)
-        repeat {
-            fixture.renames.stopAfter(250)
-            exits.append(try fixture.run("parts", job(keys), clock: clock))
-        } while exits.last == .checkpointed && exits.count < 50
+        // What was kept is gone on from, or no attempt would get to the end.
+        let exits = try fixture.run("parts", job(keys), stoppingAfter: 250)
         #expect(exits.count > 2 && exits.last == .done, "\(exits)")
         #expect(try found("parts") == found("whole"))
     }

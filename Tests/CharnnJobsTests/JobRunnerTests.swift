@@ -75,6 +75,39 @@ final class JobFixture: JobReporter {
     var waits: [WorkerWait] = []
     func waits(_ wait: WorkerWait) { waits.append(wait) }
 
+    /// With a model `m`, and `other.txt`, which it has not seen.
+    static func withModel() throws -> JobFixture {
+        let fixture = try JobFixture()
+        var text = ""
+        for line in 0..<60 { text += "the cat saw the owl in line \(line % 7), so the owl saw the cat\n" }
+        try fixture.storage.replace(fixture.corpora.appending("other.txt"), with: Array(text.utf8))
+        try #require(try fixture.run("m", training) == .done)
+        return fixture
+    }
+
+    /// What a job has found that scored a text.
+    func evaluation<Record: Decodable>(of name: String) throws -> Record {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode(Record.self, from: Data(bytes(output(name).evaluation)))
+    }
+
+    /// Runs a job again and again, each time until the clock was asked so often, which is done between segments.
+    func run(_ name: String, _ text: String, stoppingAfter count: Int) throws -> [WorkerExit] {
+        let clock = SpoolClock(
+            monotonic: { [renames] in
+                renames.note("")
+                return SpoolClock.system.monotonic()
+            }, wall: SpoolClock.system.wall)
+        var exits: [WorkerExit] = []
+        repeat {
+            renames.stopAfter(count)
+            exits.append(try run(name, text, clock: clock))
+        } while exits.last == .checkpointed && exits.count < 50
+        renames.stopAfter(.max)
+        return exits
+    }
+
     func bytes(_ path: FilePath) throws -> [UInt8] { try #require(try storage.contents(of: path)) }
     func text(_ path: FilePath) throws -> String { String(decoding: try bytes(path), as: UTF8.self) }
 

@@ -12,13 +12,7 @@ import Testing
 @Suite struct ScoringTests {
     private let fixture: JobFixture
 
-    init() throws {
-        fixture = try JobFixture()
-        var text = ""
-        for line in 0..<60 { text += "the cat saw the owl in line \(line % 7), so the owl saw the cat\n" }
-        try fixture.storage.replace(fixture.corpora.appending("other.txt"), with: Array(text.utf8))
-        #expect(try fixture.run("m", JobFixture.training) == .done)
-    }
+    init() throws { fixture = try .withModel() }
 
     private func trainAnother(_ name: String = "n", _ keys: String = "", seed: Int = 2) throws {
         #expect(try fixture.run(name, "seed: \(seed)\n" + JobFixture.training + keys) == .done)
@@ -41,11 +35,7 @@ import Testing
         return try found(name)
     }
 
-    private func found(_ name: String) throws -> Found {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(Found.self, from: Data(fixture.bytes(fixture.output(name).evaluation)))
-    }
+    private func found(_ name: String) throws -> Found { try fixture.evaluation(of: name) }
 
     @Test func `models together are better than each, and one beside itself is itself`() throws {
         try trainAnother()
@@ -95,16 +85,7 @@ import Testing
         #expect(try #require(both.natsPerCharacterWithNgrams) < #require(both.natsPerCharacterAdapted))
         #expect(both.ngramBitsPerCharacter == mixed.ngramBitsPerCharacter)
         // Interrupted, the same.
-        let clock = SpoolClock(
-            monotonic: { [renames = fixture.renames] in
-                renames.note("")
-                return SpoolClock.system.monotonic()
-            }, wall: SpoolClock.system.wall)
-        var exits: [WorkerExit] = []
-        repeat {
-            fixture.renames.stopAfter(250)
-            exits.append(try fixture.run("d", "evaluate:\n  corpus: other.txt\n" + keys, clock: clock))
-        } while exits.last == .checkpointed && exits.count < 50
+        let exits = try fixture.run("d", "evaluate:\n  corpus: other.txt\n" + keys, stoppingAfter: 250)
         #expect(exits.count > 2 && exits.last == .done, "\(exits)")
         #expect(try found("d") == both)
     }
@@ -170,17 +151,8 @@ import Testing
         // A prompt stands behind the text, and is all that is echoed.
         #expect(try written("c", ", adapt_to: habit.txt, prompt: the").hasPrefix("the"))
         // Stopped while it learns, it goes on to the same text.
-        var exits: [WorkerExit] = []
-        let clock = SpoolClock(
-            monotonic: { [renames = fixture.renames] in
-                renames.note("")
-                return SpoolClock.system.monotonic()
-            }, wall: SpoolClock.system.wall)
         let job = "generate: {model: m, length: 60, temperature: 0.5, adapt_to: habit.txt}\n"
-        repeat {
-            fixture.renames.stopAfter(400)
-            exits.append(try fixture.run("d", job, clock: clock))
-        } while exits.last == .checkpointed && exits.count < 50
+        let exits = try fixture.run("d", job, stoppingAfter: 400)
         #expect(exits.count > 2 && exits.last == .done, "\(exits)")
         #expect(try fixture.text(fixture.output("d").generated.appending("1.txt")) == String(learned.prefix(60)))
         #expect(try !fixture.storage.list(fixture.output("d").path).contains(JobFolderFile.partialAdaptation.rawValue))
