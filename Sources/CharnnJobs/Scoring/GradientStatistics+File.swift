@@ -51,6 +51,8 @@ extension GradientStatistics {
             }
             self.init(meanSquares: meanSquares)
         } catch {
+            // A disk that fails does not say that there are none.
+            if error.code == .readFailed { throw JobError(error) }
             throw JobError(
                 .noInput, "there are no gradient statistics of \(name), which adapting needs: \(error); \(remedy)")
         }
